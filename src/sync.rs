@@ -58,7 +58,11 @@ impl<'a, const RANK: u8, T> RankedGuard<'a, RANK, T> {
     }
 
     /// Waits on `condvar` for at most `timeout`. True if it timed out.
-    pub fn wait_for(&mut self, condvar: &parking_lot::Condvar, timeout: std::time::Duration) -> bool {
+    pub fn wait_for(
+        &mut self,
+        condvar: &parking_lot::Condvar,
+        timeout: std::time::Duration,
+    ) -> bool {
         condvar.wait_for(&mut self.guard, timeout).timed_out()
     }
 }

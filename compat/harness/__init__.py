@@ -1,0 +1,1 @@
+"""Runs the same pika programs against RabbitMQ and against Leveret, and compares."""

@@ -1,0 +1,102 @@
+//! What must survive a restart, as the broker says it and the log keeps it.
+
+use std::sync::Arc;
+
+use amq_protocol::types::FieldTable;
+
+use super::delivery::{Position, QueueId};
+use super::message::Message;
+
+/// What one queue changed since it was last collected, in an order in which it may be replayed.
+#[derive(Debug)]
+pub struct QueueChanges {
+    /// Whose.
+    pub queue: QueueId,
+    /// Messages to keep, positions rising.
+    pub puts: Vec<(Position, Arc<Message>)>,
+    /// Entries that were put by an earlier collection and are gone.
+    pub gone: Vec<Position>,
+    /// Every entry up to here may have been seen by a consumer.
+    pub delivered: Option<Position>,
+}
+
+/// One change of a virtual host's definitions.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Definition {
+    /// A durable exchange was declared.
+    ExchangeDeclared(ExchangeDefinition),
+    /// It was deleted, and its bindings with it.
+    ExchangeDeleted {
+        /// The virtual host.
+        vhost: Arc<str>,
+        /// The exchange's name.
+        name: Arc<str>,
+    },
+    /// A durable queue was declared.
+    QueueDeclared(QueueDefinition),
+    /// It was deleted, and its bindings and messages with it.
+    QueueDeleted {
+        /// The queue's number.
+        id: QueueId,
+    },
+    /// A durable destination was bound to a durable exchange.
+    Bound(BindingDefinition),
+    /// It was unbound.
+    Unbound(BindingDefinition),
+}
+
+/// A durable exchange.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExchangeDefinition {
+    /// The virtual host.
+    pub vhost: Arc<str>,
+    /// Its name, unique among the host's exchanges.
+    pub name: Arc<str>,
+    /// `direct`, `fanout`, ...
+    pub kind: String,
+    /// Deleted with its last binding.
+    pub auto_delete: bool,
+    /// Clients may not publish to it.
+    pub internal: bool,
+    /// As declared.
+    pub arguments: FieldTable,
+}
+
+/// A durable queue.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QueueDefinition {
+    /// Its number.
+    pub id: QueueId,
+    /// The virtual host.
+    pub vhost: Arc<str>,
+    /// Its name, unique among the host's queues.
+    pub name: Arc<str>,
+    /// Deleted with its last consumer.
+    pub auto_delete: bool,
+    /// As declared.
+    pub arguments: FieldTable,
+}
+
+/// What a binding leads to, by name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DestinationName {
+    /// A queue.
+    Queue(Arc<str>),
+    /// Another exchange.
+    Exchange(Arc<str>),
+}
+
+/// A binding between durable ends.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BindingDefinition {
+    /// The virtual host.
+    pub vhost: Arc<str>,
+    /// The exchange it starts from.
+    pub source: Arc<str>,
+    /// Where it leads.
+    pub destination: DestinationName,
+    /// The binding key.
+    pub routing_key: String,
+    /// As given; part of the binding's identity.
+    pub arguments: FieldTable,
+}

@@ -1,0 +1,62 @@
+//! What passes between a queue and whoever takes its messages.
+
+use std::sync::Arc;
+
+use super::message::Message;
+use super::turn::Turn;
+
+/// A queue's number: from a counter, never reused, so that the log may name a queue by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct QueueId(pub u64);
+
+/// A message's place in its queue: rises with every enqueue, kept on requeue, never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position(pub u64);
+
+/// A connection's number, unique in this run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(pub u64);
+
+/// A consumer as its sink numbers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConsumerSlot(pub u32);
+
+/// A message in one queue.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Its place.
+    pub position: Position,
+    /// What was published.
+    pub message: Arc<Message>,
+    /// It was handed to somebody before.
+    pub redelivered: bool,
+    /// It must survive a restart: a persistent message in a durable queue.
+    pub durable: bool,
+}
+
+/// Why a sink took no (further) message. The message stays with the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The way to the client is full; the sink resumes the consumer when there is room.
+    Full,
+    /// The consumer's or its channel's prefetch is used up; an acknowledgement resumes it.
+    NoCredit,
+    /// The client is gone; its consumers are about to be cancelled.
+    Closed,
+}
+
+/// Where a queue puts messages after it has chosen a consumer. AMQP's outbox is one; a test's vector
+/// is another. Called under the queue's lock.
+pub trait DeliverySink: Send + Sync {
+    /// Takes messages out of `offers` for the consumer in `slot` until there are none, or returns why it
+    /// stopped. Nothing may be taken out that is not kept.
+    fn deliver(
+        &self,
+        slot: ConsumerSlot,
+        offers: &mut dyn Iterator<Item = Entry>,
+        turn: &mut Turn,
+    ) -> Result<(), Refusal>;
+
+    /// The queue is gone, and the consumer in `slot` with it.
+    fn cancelled(&self, slot: ConsumerSlot, turn: &mut Turn);
+}

@@ -1,0 +1,131 @@
+//! An exchange: name, options, and where its bindings lead.
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use amq_protocol::types::FieldTable;
+
+use super::{Bindings, MessageHeaders};
+use crate::broker::change::{DestinationName, ExchangeDefinition};
+use crate::broker::options::ExchangeOptions;
+use crate::broker::queue::Queue;
+use crate::sync::{RankedMutex, rank};
+
+/// See the module.
+pub struct Exchange {
+    /// Its name, unique in the virtual host; empty for the default exchange.
+    pub name: Arc<str>,
+    /// As declared.
+    pub options: ExchangeOptions,
+    bindings: RankedMutex<{ rank::EXCHANGE }, Bindings<Destination>>,
+}
+
+/// What a binding leads to.
+#[derive(Clone)]
+pub enum Destination {
+    /// A queue.
+    Queue(Arc<Queue>),
+    /// Another exchange.
+    Exchange(Arc<Exchange>),
+}
+
+impl Destination {
+    /// Its name, for the log.
+    pub fn name(&self) -> DestinationName {
+        match self {
+            Self::Queue(queue) => DestinationName::Queue(Arc::clone(&queue.name)),
+            Self::Exchange(exchange) => DestinationName::Exchange(Arc::clone(&exchange.name)),
+        }
+    }
+
+    /// It survives a restart.
+    pub fn is_durable(&self) -> bool {
+        match self {
+            Self::Queue(queue) => queue.options.durable,
+            Self::Exchange(exchange) => exchange.options.durable,
+        }
+    }
+
+    fn address(&self) -> usize {
+        match self {
+            Self::Queue(queue) => Arc::as_ptr(queue).addr(),
+            Self::Exchange(exchange) => Arc::as_ptr(exchange).addr(),
+        }
+    }
+}
+
+// The same thing, not the same name: a name may be deleted and declared again.
+impl PartialEq for Destination {
+    fn eq(&self, other: &Self) -> bool {
+        self.address() == other.address()
+    }
+}
+
+impl Eq for Destination {}
+
+impl Hash for Destination {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.address().hash(state);
+    }
+}
+
+impl Exchange {
+    /// An exchange without bindings.
+    pub fn new(name: Arc<str>, options: ExchangeOptions) -> Self {
+        let bindings = RankedMutex::new(Bindings::new(options.kind));
+        Self { name, options, bindings }
+    }
+
+    /// What the log keeps of it.
+    pub fn definition(&self, vhost: &Arc<str>) -> ExchangeDefinition {
+        ExchangeDefinition {
+            vhost: Arc::clone(vhost),
+            name: Arc::clone(&self.name),
+            kind: self.options.kind.name().to_owned(),
+            auto_delete: self.options.auto_delete,
+            internal: self.options.internal,
+            arguments: self.options.arguments.clone(),
+        }
+    }
+
+    /// Collects the destinations of a message with this key and these headers; may repeat some.
+    pub fn route(&self, key: &str, headers: &dyn MessageHeaders, into: &mut Vec<Destination>) {
+        self.bindings.lock().route(key, headers, &mut |destination| into.push(destination.clone()));
+    }
+
+    /// Adds a binding. False if there is one like it.
+    pub(in crate::broker) fn bind(
+        &self,
+        key: &str,
+        arguments: &FieldTable,
+        to: Destination,
+    ) -> bool {
+        self.bindings.lock().bind(key, arguments, to)
+    }
+
+    /// Removes a binding. False if there is none like it.
+    pub(in crate::broker) fn unbind(
+        &self,
+        key: &str,
+        arguments: &FieldTable,
+        to: &Destination,
+    ) -> bool {
+        self.bindings.lock().unbind(key, arguments, to)
+    }
+
+    /// Nothing is bound to it.
+    pub fn is_unused(&self) -> bool {
+        self.bindings.lock().is_empty()
+    }
+
+    /// Every binding that starts here.
+    pub fn bindings(&self) -> Vec<(Destination, String, FieldTable)> {
+        let bindings = self.bindings.lock();
+        bindings
+            .iter()
+            .map(|(destination, key, arguments)| {
+                (destination.clone(), key.to_owned(), arguments.clone())
+            })
+            .collect()
+    }
+}

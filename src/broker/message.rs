@@ -1,0 +1,112 @@
+//! A published message: one buffer, in the form the log keeps.
+
+use bytes::Bytes;
+
+/// Where the parts of a message lie in its blob.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// Octets of the exchange's name, at the start.
+    pub exchange: u8,
+    /// Octets of the routing key, behind it.
+    pub routing_key: u8,
+    /// Octets of property flags and values, as received; the body is everything after them.
+    pub header: u32,
+}
+
+impl Layout {
+    fn body_start(self) -> usize {
+        usize::from(self.exchange) + usize::from(self.routing_key) + self.header as usize
+    }
+}
+
+/// A message in a queue or on its way out. Never changes once built.
+#[derive(Debug)]
+pub struct Message {
+    blob: Bytes,
+    layout: Layout,
+    persistent: bool,
+    shared: bool,
+}
+
+impl Message {
+    /// A message of `exchange | routing key | header | body`, or nothing if the blob is shorter than
+    /// its layout says. `persistent` is delivery mode 2; `shared` says that it goes to several queues.
+    pub fn new(blob: Bytes, layout: Layout, persistent: bool, shared: bool) -> Option<Self> {
+        (layout.body_start() <= blob.len()).then_some(Self { blob, layout, persistent, shared })
+    }
+
+    /// The exchange it was published to; UTF-8, checked when it came in.
+    pub fn exchange(&self) -> &[u8] {
+        &self.blob[..usize::from(self.layout.exchange)]
+    }
+
+    /// The routing key it was published with; UTF-8, checked when it came in.
+    pub fn routing_key(&self) -> &[u8] {
+        let start = usize::from(self.layout.exchange);
+        &self.blob[start..start + usize::from(self.layout.routing_key)]
+    }
+
+    /// Property flags and values, as received.
+    pub fn header(&self) -> &[u8] {
+        let end = self.layout.body_start();
+        &self.blob[end - self.layout.header as usize..end]
+    }
+
+    /// The body; shares the message's buffer.
+    pub fn body(&self) -> Bytes {
+        self.blob.slice(self.layout.body_start()..)
+    }
+
+    /// The body, borrowed.
+    pub fn body_bytes(&self) -> &[u8] {
+        &self.blob[self.layout.body_start()..]
+    }
+
+    /// Everything, as the log keeps it.
+    pub fn blob(&self) -> &[u8] {
+        &self.blob
+    }
+
+    /// Where the parts lie.
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// Bytes it occupies.
+    pub fn size(&self) -> usize {
+        self.blob.len()
+    }
+
+    /// Asked for with delivery mode 2.
+    pub fn is_persistent(&self) -> bool {
+        self.persistent
+    }
+
+    /// Routed to more than one queue, so the log may keep one body for several entries.
+    pub fn is_shared(&self) -> bool {
+        self.shared
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_parts_of_a_message_are_where_the_layout_says() {
+        let layout = Layout { exchange: 2, routing_key: 3, header: 2 };
+        let message =
+            Message::new(Bytes::from_static(b"exkey\0\0body"), layout, true, false).unwrap();
+
+        assert_eq!(message.exchange(), b"ex");
+        assert_eq!(message.routing_key(), b"key");
+        assert_eq!(message.header(), b"\0\0");
+        assert_eq!(&message.body()[..], b"body");
+    }
+
+    #[test]
+    fn a_blob_shorter_than_its_layout_is_refused() {
+        let layout = Layout { exchange: 2, routing_key: 3, header: 2 };
+        assert!(Message::new(Bytes::from_static(b"exkey"), layout, true, false).is_none());
+    }
+}

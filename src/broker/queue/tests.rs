@@ -1,0 +1,1 @@
+//! The promises of a queue, in its own words.

@@ -1,0 +1,380 @@
+//! A virtual host: its exchanges, queues and bindings, and what of their changes is not yet saved.
+//!
+//! Invariants:
+//! * Every change of a definition is made under the definitions lock, which orders it for the log too.
+//! * `bound` knows every binding from its far end, so that what a deleted queue was bound to is found
+//!   without a search.
+//! * `generation` rises after every change that could alter a route.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use amq_protocol::types::FieldTable;
+
+use super::change::{BindingDefinition, Definition, QueueDefinition};
+use super::commit_inbox::CommitInbox;
+use super::delivery::{ConnectionId, QueueId};
+use super::error::BrokerError;
+use super::exchange::{Destination, Exchange, ExchangeKind, MessageHeaders};
+use super::options::{ExchangeOptions, QueueOptions};
+use super::queue::{DeleteIf, Queue, QueueContent, QueueIdentity};
+use super::registry::Registry;
+use super::route::{self, Route};
+use super::turn::Turn;
+use crate::sync::{RankedGuard, RankedMutex, rank};
+
+/// See the module.
+pub struct VHost {
+    /// Its name.
+    pub name: Arc<str>,
+    exchanges: Registry<Exchange>,
+    queues: Registry<Queue>,
+    definitions: RankedMutex<{ rank::DEFINITIONS }, Definitions>,
+    generation: AtomicU64,
+    inbox: Arc<CommitInbox>,
+    queue_ids: Arc<AtomicU64>,
+}
+
+#[derive(Default)]
+struct Definitions {
+    unsaved: Vec<Definition>,
+    bound: HashMap<Destination, Vec<Bound>>,
+}
+
+/// A binding, seen from its destination.
+#[derive(Clone)]
+struct Bound {
+    source: Arc<Exchange>,
+    key: String,
+    arguments: FieldTable,
+}
+
+/// A binding as a client names it.
+pub struct BindingRequest<'a> {
+    /// The exchange it starts from.
+    pub source: &'a str,
+    /// The queue or exchange it leads to.
+    pub destination: Destination,
+    /// The binding key.
+    pub key: &'a str,
+    /// Part of its identity.
+    pub arguments: &'a FieldTable,
+}
+
+/// What a declaration found.
+pub enum Declared<T> {
+    /// It is new.
+    Created(Arc<T>),
+    /// It was there; the caller compares.
+    Existing(Arc<T>),
+}
+
+type Locked<'a> = RankedGuard<'a, { rank::DEFINITIONS }, Definitions>;
+
+impl VHost {
+    /// A virtual host with its pre-declared exchanges. `queue_ids` counts for the whole broker.
+    pub fn new(name: Arc<str>, inbox: Arc<CommitInbox>, queue_ids: Arc<AtomicU64>) -> Self {
+        let host = Self {
+            name,
+            exchanges: Registry::new(),
+            queues: Registry::new(),
+            definitions: RankedMutex::default(),
+            generation: AtomicU64::new(0),
+            inbox,
+            queue_ids,
+        };
+        for (name, kind, internal) in PREDECLARED {
+            let options = ExchangeOptions {
+                durable: true,
+                internal: *internal,
+                ..ExchangeOptions::new(*kind)
+            };
+            let name: Arc<str> = Arc::from(*name);
+            host.exchanges.insert(Arc::clone(&name), Arc::new(Exchange::new(name, options)));
+        }
+        host
+    }
+
+    /// Changes whenever a route might.
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// The exchange of this name.
+    pub fn exchange(&self, name: &str) -> Option<Arc<Exchange>> {
+        self.exchanges.get(name)
+    }
+
+    /// The queue of this name.
+    pub fn queue(&self, name: &str) -> Option<Arc<Queue>> {
+        self.queues.get(name)
+    }
+
+    /// All queues, in no order.
+    pub fn queues(&self) -> Vec<Arc<Queue>> {
+        self.queues.all()
+    }
+
+    /// How many queues there are.
+    pub fn queue_count(&self) -> usize {
+        self.queues.len()
+    }
+
+    /// Where a message published to `exchange` goes; see [`route`](super::route).
+    pub fn route(
+        &self,
+        exchange: &Arc<Exchange>,
+        keys: &[&str],
+        headers: &dyn MessageHeaders,
+    ) -> Route {
+        route::route(self, exchange, keys, headers)
+    }
+
+    /// Declares an exchange.
+    pub fn declare_exchange(
+        self: &Arc<Self>,
+        name: &str,
+        options: ExchangeOptions,
+    ) -> Declared<Exchange> {
+        let mut locked = self.definitions.lock();
+        if let Some(existing) = self.exchanges.get(name) {
+            return Declared::Existing(existing);
+        }
+        let exchange = Arc::new(Exchange::new(Arc::from(name), options));
+        self.exchanges.insert(Arc::clone(&exchange.name), Arc::clone(&exchange));
+        if exchange.options.durable {
+            self.save(&mut locked, Definition::ExchangeDeclared(exchange.definition(&self.name)));
+        }
+        self.routes_changed();
+        Declared::Created(exchange)
+    }
+
+    /// Deletes an exchange with its bindings; one that is not there counts as deleted.
+    pub fn delete_exchange(
+        self: &Arc<Self>,
+        name: &str,
+        if_unused: bool,
+    ) -> Result<(), BrokerError> {
+        let mut locked = self.definitions.lock();
+        let Some(exchange) = self.exchanges.get(name) else { return Ok(()) };
+        if if_unused && !exchange.is_unused() {
+            return Err(BrokerError::ExchangeInUse(Arc::clone(&exchange.name)));
+        }
+        self.remove_exchange(&mut locked, exchange);
+        Ok(())
+    }
+
+    /// Declares a queue.
+    pub fn declare_queue(
+        self: &Arc<Self>,
+        name: &str,
+        options: QueueOptions,
+        owner: Option<ConnectionId>,
+    ) -> Declared<Queue> {
+        let mut locked = self.definitions.lock();
+        if let Some(existing) = self.queues.get(name) {
+            return Declared::Existing(existing);
+        }
+        let id = QueueId(self.queue_ids.fetch_add(1, Ordering::Relaxed));
+        let (name, vhost) = (Arc::from(name), Arc::clone(&self.name));
+        let identity = QueueIdentity { id, name, vhost, options, owner };
+        let queue = Arc::new(Queue::new(identity, Arc::clone(&self.inbox)));
+        self.queues.insert(Arc::clone(&queue.name), Arc::clone(&queue));
+        if queue.options.durable {
+            self.save(&mut locked, Definition::QueueDeclared(self.queue_definition(&queue)));
+        }
+        self.routes_changed();
+        Declared::Created(queue)
+    }
+
+    /// Deletes a queue with its bindings and messages. Returns its number of ready messages.
+    pub fn delete_queue(
+        self: &Arc<Self>,
+        queue: &Arc<Queue>,
+        condition: DeleteIf,
+        turn: &mut Turn,
+    ) -> Result<usize, BrokerError> {
+        let mut locked = self.definitions.lock();
+        let current = self.queues.get(&queue.name);
+        if !current.is_some_and(|current| Arc::ptr_eq(&current, queue)) {
+            return Ok(0);
+        }
+        let ready = queue.delete(condition, turn)?;
+        self.queues.remove(&queue.name);
+        self.unbind_all(&mut locked, &Destination::Queue(Arc::clone(queue)));
+        if queue.options.durable {
+            self.save(&mut locked, Definition::QueueDeleted { id: queue.id });
+        }
+        self.routes_changed();
+        Ok(ready)
+    }
+
+    /// Binds a queue or an exchange to an exchange; a binding that is there already is fine.
+    pub fn bind(self: &Arc<Self>, request: BindingRequest<'_>) -> Result<(), BrokerError> {
+        let mut locked = self.definitions.lock();
+        let source = self.ends(&request)?;
+        if !source.bind(request.key, request.arguments, request.destination.clone()) {
+            return Ok(());
+        }
+        if source.options.durable && request.destination.is_durable() {
+            self.save(&mut locked, Definition::Bound(self.binding_definition(&request)));
+        }
+        let key = request.key.to_owned();
+        let bound = Bound { source, key, arguments: request.arguments.clone() };
+        locked.bound.entry(request.destination).or_default().push(bound);
+        self.routes_changed();
+        Ok(())
+    }
+
+    /// Removes a binding; one that is not there counts as removed.
+    pub fn unbind(self: &Arc<Self>, request: &BindingRequest<'_>) {
+        let mut locked = self.definitions.lock();
+        let Some(source) = self.exchanges.get(request.source) else { return };
+        if !source.unbind(request.key, request.arguments, &request.destination) {
+            return;
+        }
+        if let Some(bound) = locked.bound.get_mut(&request.destination) {
+            bound.retain(|one| !one.is(&source, request));
+        }
+        if source.options.durable && request.destination.is_durable() {
+            self.save(&mut locked, Definition::Unbound(self.binding_definition(request)));
+        }
+        self.routes_changed();
+        self.remove_if_done(&mut locked, source);
+    }
+
+    /// Takes out what the committer must write; only the committer calls this.
+    pub fn collect(&self) -> Vec<Definition> {
+        std::mem::take(&mut self.definitions.lock().unsaved)
+    }
+
+    /// Puts back a queue from before a restart. Only recovery calls the `restore` verbs.
+    pub fn restore_queue(&self, identity: QueueIdentity, content: QueueContent) {
+        let queue = Arc::new(Queue::restored(identity, content, Arc::clone(&self.inbox)));
+        self.queues.insert(Arc::clone(&queue.name), queue);
+    }
+
+    /// Puts back an exchange from before a restart.
+    pub fn restore_exchange(&self, name: Arc<str>, options: ExchangeOptions) {
+        let exchange = Arc::new(Exchange::new(Arc::clone(&name), options));
+        self.exchanges.insert(name, exchange);
+    }
+
+    /// Puts back a binding from before a restart. False if one of its ends is missing.
+    pub fn restore_binding(&self, request: BindingRequest<'_>) -> bool {
+        let mut locked = self.definitions.lock();
+        let Ok(source) = self.ends(&request) else { return false };
+        source.bind(request.key, request.arguments, request.destination.clone());
+        let key = request.key.to_owned();
+        let bound = Bound { source, key, arguments: request.arguments.clone() };
+        locked.bound.entry(request.destination).or_default().push(bound);
+        true
+    }
+
+    /// The source of a binding, if both of its ends are still there.
+    fn ends(&self, request: &BindingRequest<'_>) -> Result<Arc<Exchange>, BrokerError> {
+        let source = self
+            .exchanges
+            .get(request.source)
+            .ok_or_else(|| BrokerError::NoExchange(Arc::from(request.source)))?;
+        let there = match &request.destination {
+            Destination::Queue(queue) => self.queues.get(&queue.name).map(Destination::Queue),
+            Destination::Exchange(exchange) => {
+                self.exchanges.get(&exchange.name).map(Destination::Exchange)
+            }
+        };
+        if there.as_ref() == Some(&request.destination) {
+            return Ok(source);
+        }
+        Err(match &request.destination {
+            Destination::Queue(queue) => BrokerError::NoQueue(Arc::clone(&queue.name)),
+            Destination::Exchange(exchange) => BrokerError::NoExchange(Arc::clone(&exchange.name)),
+        })
+    }
+
+    /// Removes an exchange, and every auto-delete exchange that loses its last binding by that.
+    fn remove_exchange(self: &Arc<Self>, locked: &mut Locked<'_>, exchange: Arc<Exchange>) {
+        self.exchanges.remove(&exchange.name);
+        if exchange.options.durable {
+            let (vhost, name) = (Arc::clone(&self.name), Arc::clone(&exchange.name));
+            self.save(locked, Definition::ExchangeDeleted { vhost, name });
+        }
+        for (destination, key, arguments) in exchange.bindings() {
+            exchange.unbind(&key, &arguments, &destination);
+            if let Some(bound) = locked.bound.get_mut(&destination) {
+                bound.retain(|one| !Arc::ptr_eq(&one.source, &exchange));
+            }
+        }
+        self.unbind_all(locked, &Destination::Exchange(exchange));
+        self.routes_changed();
+    }
+
+    /// Removes every binding that leads to `destination`. The log needs no word of it: a deleted
+    /// destination takes its bindings with it there too.
+    fn unbind_all(self: &Arc<Self>, locked: &mut Locked<'_>, destination: &Destination) {
+        for bound in locked.bound.remove(destination).unwrap_or_default() {
+            bound.source.unbind(&bound.key, &bound.arguments, destination);
+            self.remove_if_done(locked, bound.source);
+        }
+    }
+
+    /// An auto-delete exchange goes with its last binding.
+    fn remove_if_done(self: &Arc<Self>, locked: &mut Locked<'_>, exchange: Arc<Exchange>) {
+        let current = self.exchanges.get(&exchange.name);
+        let there = current.is_some_and(|current| Arc::ptr_eq(&current, &exchange));
+        if there && exchange.options.auto_delete && exchange.is_unused() {
+            self.remove_exchange(locked, exchange);
+        }
+    }
+
+    fn queue_definition(&self, queue: &Queue) -> QueueDefinition {
+        QueueDefinition {
+            id: queue.id,
+            vhost: Arc::clone(&self.name),
+            name: Arc::clone(&queue.name),
+            auto_delete: queue.options.auto_delete,
+            arguments: queue.options.arguments.clone(),
+        }
+    }
+
+    fn binding_definition(&self, request: &BindingRequest<'_>) -> BindingDefinition {
+        BindingDefinition {
+            vhost: Arc::clone(&self.name),
+            source: Arc::from(request.source),
+            destination: request.destination.name(),
+            routing_key: request.key.to_owned(),
+            arguments: request.arguments.clone(),
+        }
+    }
+
+    fn save(self: &Arc<Self>, locked: &mut Locked<'_>, definition: Definition) {
+        if locked.unsaved.is_empty() {
+            self.inbox.definitions_changed(Arc::clone(self));
+        }
+        locked.unsaved.push(definition);
+    }
+
+    fn routes_changed(&self) {
+        self.generation.fetch_add(1, Ordering::Release);
+    }
+}
+
+impl Bound {
+    fn is(&self, source: &Arc<Exchange>, request: &BindingRequest<'_>) -> bool {
+        Arc::ptr_eq(&self.source, source)
+            && self.key == request.key
+            && self.arguments == *request.arguments
+    }
+}
+
+/// The exchanges every virtual host has, and which of them clients may not publish to.
+const PREDECLARED: &[(&str, ExchangeKind, bool)] = &[
+    ("", ExchangeKind::Direct, false),
+    ("amq.direct", ExchangeKind::Direct, false),
+    ("amq.fanout", ExchangeKind::Fanout, false),
+    ("amq.topic", ExchangeKind::Topic, false),
+    ("amq.headers", ExchangeKind::Headers, false),
+    ("amq.match", ExchangeKind::Headers, false),
+    ("amq.rabbitmq.trace", ExchangeKind::Topic, true),
+];
