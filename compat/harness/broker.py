@@ -5,6 +5,7 @@ Every kind answers to the same few words: `port`, `connect()`, `can_restart`,
 """
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -15,11 +16,14 @@ from pathlib import Path
 
 import pika
 
-from harness.deadlines import eventually
+from harness.deadlines import Overdue, eventually
 
 HOST = "127.0.0.1"
-START_DEADLINE = 60.0
+START_DEADLINE = 30.0
+START_ATTEMPTS = 3
 STOP_DEADLINE = 20.0
+# Below the ports that the kernel gives to outgoing connections.
+PORTS = range(20_000, 32_000)
 
 _ports_given = set()
 _ports_lock = threading.Lock()
@@ -32,13 +36,20 @@ class BrokerFailed(Exception):
 def free_port():
     """A port that nothing listens on, never the same twice in one run."""
     with _ports_lock:
-        while True:
-            with socket.socket() as probe:
-                probe.bind((HOST, 0))
-                port = probe.getsockname()[1]
-            if port not in _ports_given:
+        for port in random.sample(PORTS, 1000):
+            if port not in _ports_given and _can_listen(port):
                 _ports_given.add(port)
                 return port
+    raise BrokerFailed("no free port")
+
+
+def _can_listen(port):
+    with socket.socket() as probe:
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
 
 
 class Broker:
@@ -79,6 +90,10 @@ class Broker:
         words = [properties.get("product", b"?"), properties.get("version", b"?")]
         return " ".join(w.decode() if isinstance(w, bytes) else str(w) for w in words)
 
+    def last_output(self):
+        """What the broker printed last, if we can know."""
+        return ""
+
     def stop(self):
         """Nothing to stop: somebody else started it."""
 
@@ -99,10 +114,20 @@ class StartedBroker(Broker):
         self.home = Path(tempfile.mkdtemp(prefix="compat-broker-"))
         self.process = None
         try:
-            self.start()
+            self._start_somewhere()
         except BaseException:
             self.stop()
             raise
+
+    def _start_somewhere(self):
+        """Starts; takes another port if the process ends at once, as somebody may have been faster."""
+        for attempts_left in reversed(range(START_ATTEMPTS)):
+            try:
+                return self.start()
+            except BrokerFailed:
+                if not attempts_left or self.process.poll() is None:
+                    raise
+                self.port = free_port()
 
     def command(self):
         raise NotImplementedError
@@ -116,7 +141,10 @@ class StartedBroker(Broker):
             self.process = subprocess.Popen(
                 self.command(), env=self.environment(), stdin=subprocess.DEVNULL, stdout=output,
                 stderr=output, cwd=self.home, start_new_session=True)
-        eventually(f"{self.name} answers on port {self.port}", self._answers_or_died, START_DEADLINE)
+        try:
+            eventually("AMQP answers", self._answers_or_died, START_DEADLINE)
+        except Overdue as overdue:
+            raise BrokerFailed(f"{self.name} on port {self.port}: {overdue}\n{self.last_output()}") from None
 
     def _answers_or_died(self):
         status = self.process.poll()
@@ -208,7 +236,8 @@ class RabbitMq(StartedBroker):
         (self.home / "plugins").write_text("[].\n")
         if self.epmd is None:
             self.epmd = subprocess.Popen(["epmd", "-port", str(self.epmd_port)],
-                                         env=self.environment(), stdin=subprocess.DEVNULL)
+                                         env=self.environment(), stdin=subprocess.DEVNULL,
+                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         # Erlang would start an epmd that outlives us if ours were not there yet.
         eventually("epmd listens", self._epmd_listens)
         super().start()

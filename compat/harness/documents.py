@@ -21,6 +21,10 @@ class Block:
     id: str
     text: str
 
+    def position(self):
+        """Document number and line."""
+        return tuple(int(part) for part in self.id.split(":"))
+
     @property
     def file_name(self):
         """`001:126` as part of a file name."""
@@ -59,4 +63,5 @@ def from_folder(folder):
 def from_recordings(folder):
     """Every block that has been recorded, in order."""
     recorded = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
-    return [Block(one["block"], one["text"]) for one in recorded if "text" in one]
+    blocks = [Block(one["block"], one["text"]) for one in recorded if "text" in one]
+    return sorted(blocks, key=Block.position)

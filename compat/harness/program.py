@@ -6,7 +6,7 @@ documents forgot can be supplied from outside.
 """
 
 import importlib
-import linecache
+import signal
 import socket
 import sys
 import types
@@ -34,7 +34,6 @@ def resolve_on_loopback(host, *rest, **options):
 def run(block_id, text, names):
     """Executes the text as the main program it would be in a file of its own."""
     label = f"<{block_id}>"
-    linecache.cache[label] = (len(text), None, text.splitlines(keepends=True), label)
     main = types.ModuleType("__main__")
     main.__dict__.update({name: supplied(name) for name in names})
     sys.modules["__main__"] = main
@@ -44,6 +43,8 @@ def run(block_id, text, names):
 
 if __name__ == "__main__":
     port, block_id, names = int(sys.argv[1]), sys.argv[2], sys.argv[3].split(",")
+    # A parent in the background may have left SIGINT ignored; Ctrl-C must mean what it means.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     pika.connection.Parameters.DEFAULT_PORT = port
     socket.getaddrinfo = resolve_on_loopback
     run(block_id, sys.stdin.read(), [name for name in names if name])

@@ -1,0 +1,132 @@
+"""The command line; `compat/run` is the way in."""
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import scenarios
+from harness import comparison, documents
+from harness.broker import BrokerFailed, Leveret, RabbitMq, RunningBroker
+from harness.source import FreshBrokers, SharedBroker
+from harness.stage import kill_programs
+
+COMPAT = Path(__file__).resolve().parent.parent
+REPOSITORY = COMPAT.parent
+
+EXAMPLES = """\
+examples:
+  compat/run --broker leveret --broker-binary target/debug/leveret
+  compat/run --broker rabbitmq --only scenarios
+  compat/run --amqp 127.0.0.1:5672
+  compat/run --broker leveret --match 003:75
+  compat/run --record
+
+The exit status is 0 if every run equals its recording and every scenario passes, 1 if not, and 2 if
+the broker could not be started. With --amqp the queues hello, task_queue and transaction, and those
+named compat.*, are deleted; nothing else is touched.
+"""
+
+
+def arguments():
+    parser = argparse.ArgumentParser(
+        prog="compat/run", epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Runs the documents' pika programs and our own pika scenarios against a broker, "
+                    "and compares with what RabbitMQ 3.10.8 did.")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--broker", choices=["leveret", "rabbitmq"], default="leveret",
+                       help="start a broker: Leveret (default), or the installed RabbitMQ")
+    which.add_argument("--amqp", metavar="HOST:PORT", help="use a broker that runs already")
+    which.add_argument("--record", action="store_true",
+                       help="play the documents on the installed RabbitMQ and write the recordings")
+    parser.add_argument("--broker-binary", metavar="PATH", type=Path,
+                        default=REPOSITORY / "target" / "debug" / "leveret",
+                        help="the Leveret binary (default: target/debug/leveret)")
+    parser.add_argument("--broker-arg", metavar="ARG", action="append", default=[],
+                        help="one more argument for the Leveret binary; may be repeated")
+    parser.add_argument("--only", choices=["documents", "scenarios"], help="leave the other half out")
+    parser.add_argument("--scenarios", action="store_const", const="scenarios", dest="only",
+                        help="the same as --only scenarios")
+    parser.add_argument("--match", metavar="TEXT", default="",
+                        help="only runs and scenarios with TEXT in their title")
+    parser.add_argument("--jobs", metavar="N", type=int, default=4,
+                        help="runs side by side where each has its own broker (default: 4)")
+    parser.add_argument("--documents", metavar="FOLDER", type=Path,
+                        default=REPOSITORY.parent / "shared" / "documents",
+                        help="the documents; without that folder the copies in the recordings are used")
+    parser.add_argument("--recordings", metavar="FOLDER", type=Path, default=COMPAT / "recordings",
+                        help="recordings to compare with, or to write")
+    return parser.parse_args()
+
+
+def find_blocks(options):
+    """The blocks to run; copies and originals must agree."""
+    copies = documents.from_recordings(options.recordings)
+    if not options.documents.is_dir():
+        print(f"block texts: copies in {options.recordings.name}/")
+        blocks = copies
+    else:
+        print(f"block texts: the documents in {options.documents}")
+        blocks = documents.from_folder(options.documents)
+        if not options.record and blocks != copies:
+            sys.exit("compat: the documents are not those that were recorded; compat/run --record")
+    if not blocks:
+        sys.exit("compat: there are neither documents nor recordings")
+    return blocks
+
+
+def find_source(options, cleanup):
+    """The broker under test; `cleanup` stops what is started here and shared."""
+    if options.amqp:
+        host, _, port = options.amqp.rpartition(":")
+        if not host or not port.isdigit():
+            sys.exit(f"compat: --amqp {options.amqp}: expected HOST:PORT")
+        broker = RunningBroker(int(port), host)
+        if host not in ("127.0.0.1", "localhost"):
+            sys.exit("compat: the documents' programs connect to localhost; --amqp must name it too")
+        if not broker.answers():
+            raise BrokerFailed(f"nothing speaks AMQP at {options.amqp}")
+        return SharedBroker(broker), 1
+    if options.record or options.broker == "rabbitmq":
+        return SharedBroker(cleanup.enter_context(RabbitMq())), 1
+    return FreshBrokers(lambda: Leveret(options.broker_binary, options.broker_arg)), options.jobs
+
+
+def run(options):
+    """Everything that was asked for; returns how many things are not as they should be."""
+    wrong = 0
+    with ExitStack() as cleanup:
+        source, side_by_side = find_source(options, cleanup)
+        if options.record:
+            return comparison.record(find_blocks(options), source, options.recordings)
+        if options.only != "scenarios":
+            wrong += comparison.compare(find_blocks(options), source, options.recordings,
+                                        side_by_side, options.match)
+        if options.only != "documents":
+            wrong += scenarios.run_all(source, side_by_side, options.match)
+    return wrong
+
+
+def main():
+    # A harness that is told to stop must still stop its brokers.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    logging.getLogger("pika").setLevel(logging.CRITICAL + 1)
+    begun = time.monotonic()
+    try:
+        status = 1 if run(arguments()) else 0
+    except BrokerFailed as failure:
+        print(f"compat: {failure}", file=sys.stderr)
+        status = 2
+    print(f"compat: {time.monotonic() - begun:.0f} s", flush=True)
+    sys.stderr.flush()
+    kill_programs()
+    # Threads that wait for a broker that never answered must not keep us.
+    os._exit(status)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,397 @@
+//! Who may be handed what: consumers, their credit, and the ledgers of the channels.
+//!
+//! Invariants:
+//! * A source lives while it consumes or has unsettled deliveries.
+//! * A parked consumer is on exactly one list: its channel's if it lacks credit, `full` if the outbox had
+//!   no room.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use slab::Slab;
+use smallvec::SmallVec;
+
+use super::ledger::{Ledger, UnknownTag, Unsettled};
+use crate::amqp::wire::frame::ChannelId;
+use crate::broker::delivery::{ConnectionId, ConsumerSlot, Entry, Refusal};
+use crate::broker::queue::{ConsumerId, Queue};
+
+/// A channel's book.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct BookId(pub(super) usize);
+
+/// Entries of one queue that are to be settled or returned, and its consumers that may go on.
+pub(super) struct Group {
+    pub(super) queue: Arc<Queue>,
+    pub(super) entries: Vec<Entry>,
+    pub(super) resumed: SmallVec<[ConsumerId; 2]>,
+}
+
+/// Groups, one a queue.
+pub(super) type Groups = SmallVec<[Group; 1]>;
+
+/// Deliveries taken out of a ledger, with their tags.
+pub(super) type Taken = Vec<(u64, Unsettled)>;
+
+/// A consumer at its queue, to be cancelled or resumed there.
+pub(super) type AtQueue = (Arc<Queue>, ConsumerId);
+
+/// A consumer as basic.consume asked for it.
+pub(super) struct Subscription {
+    pub(super) tag: String,
+    pub(super) queue: Arc<Queue>,
+    pub(super) no_ack: bool,
+    /// basic.qos when it began; 0 is no limit.
+    pub(super) prefetch: u16,
+}
+
+/// What a closed channel leaves behind.
+#[derive(Default)]
+pub(super) struct Leftovers {
+    /// Consumers to cancel at their queues.
+    pub(super) consumers: Vec<AtQueue>,
+    /// Deliveries to take back.
+    pub(super) groups: Groups,
+}
+
+/// Where messages come from: a consumer's queue, or a queue that is polled.
+struct Source {
+    queue: Arc<Queue>,
+    book: usize,
+    role: Role,
+    unsettled: usize,
+    parked: bool,
+}
+
+enum Role {
+    Consumer { tag: String, no_ack: bool, prefetch: u16 },
+    /// basic.get.
+    Poll,
+    /// A consumer that was cancelled; kept for its unsettled deliveries.
+    Cancelled,
+}
+
+/// One channel.
+struct Book {
+    channel: ChannelId,
+    ledger: Ledger,
+    consumers: HashMap<String, usize>,
+    /// basic.qos with global=true; 0 is no limit.
+    limit: u16,
+    unsettled: usize,
+    parked: Vec<usize>,
+}
+
+/// See the module.
+pub(super) struct Books {
+    connection: ConnectionId,
+    sources: Slab<Source>,
+    books: Slab<Book>,
+    full: Vec<usize>,
+}
+
+/// A delivery that may be handed over: its tag, and whether the ledger keeps the entry.
+pub(super) struct Tagged {
+    pub(super) tag: u64,
+    pub(super) message: Arc<crate::broker::message::Message>,
+    pub(super) redelivered: bool,
+}
+
+impl Books {
+    pub(super) fn new(connection: ConnectionId) -> Self {
+        Self { connection, sources: Slab::new(), books: Slab::new(), full: Vec::new() }
+    }
+
+    pub(super) fn open(&mut self, channel: ChannelId) -> BookId {
+        BookId(self.books.insert(Book {
+            channel,
+            ledger: Ledger::default(),
+            consumers: HashMap::new(),
+            limit: 0,
+            unsettled: 0,
+            parked: Vec::new(),
+        }))
+    }
+
+    /// Ends a channel. `taken` is what its transaction had taken.
+    pub(super) fn close(&mut self, book: BookId, mut taken: Taken) -> Leftovers {
+        let Some(mut closed) = self.books.try_remove(book.0) else { return Leftovers::default() };
+        let everything = closed.ledger.take(0, true, &mut taken);
+        debug_assert!(everything.is_ok(), "everything can always be taken");
+        let mut leftovers = Leftovers::default();
+        for (_, unsettled) in taken {
+            self.group(unsettled, &mut leftovers.groups);
+        }
+        let slots: Vec<usize> = self.slots_of(book).collect();
+        for slot in slots {
+            let source = self.sources.remove(slot);
+            self.full.retain(|one| *one != slot);
+            if matches!(source.role, Role::Consumer { .. }) {
+                leftovers.consumers.push((source.queue, self.consumer(slot)));
+            }
+        }
+        leftovers
+    }
+
+    pub(super) fn all(&self) -> Vec<BookId> {
+        self.books.iter().map(|(book, _)| BookId(book)).collect()
+    }
+
+    /// The channel has a consumer of this tag.
+    pub(super) fn has_consumer(&self, book: BookId, tag: &str) -> bool {
+        self.books.get(book.0).is_some_and(|book| book.consumers.contains_key(tag))
+    }
+
+    /// Starts a consumer.
+    pub(super) fn subscribe(&mut self, book: BookId, subscription: Subscription) -> ConsumerSlot {
+        let Subscription { tag, queue, no_ack, prefetch } = subscription;
+        let role = Role::Consumer { tag: tag.clone(), no_ack, prefetch };
+        let source = Source { queue, book: book.0, role, unsettled: 0, parked: false };
+        let slot = self.sources.insert(source);
+        if let Some(open) = self.books.get_mut(book.0) {
+            open.consumers.insert(tag, slot);
+        }
+        slot_number(slot)
+    }
+
+    /// Ends the channel's consumer of this tag; its unsettled deliveries stay with the channel.
+    pub(super) fn unsubscribe(&mut self, book: BookId, tag: &str) -> Option<AtQueue> {
+        let slot = *self.books.get(book.0)?.consumers.get(tag)?;
+        let queue = Arc::clone(&self.sources.get(slot)?.queue);
+        self.end(slot);
+        Some((queue, self.consumer(slot)))
+    }
+
+    /// The queue of the consumer in `slot` is gone. Returns the consumer's channel and tag.
+    pub(super) fn lose(&mut self, slot: ConsumerSlot) -> Option<(ChannelId, String)> {
+        let slot = slot.0 as usize;
+        let source = self.sources.get(slot)?;
+        let Role::Consumer { tag, .. } = &source.role else { return None };
+        let lost = (self.books.get(source.book)?.channel, tag.clone());
+        self.end(slot);
+        Some(lost)
+    }
+
+    fn end(&mut self, slot: usize) {
+        let Some(source) = self.sources.get_mut(slot) else { return };
+        source.parked = false;
+        let book = source.book;
+        let role = std::mem::replace(&mut source.role, Role::Cancelled);
+        if let (Role::Consumer { tag, .. }, Some(open)) = (role, self.books.get_mut(book)) {
+            open.consumers.remove(&tag);
+            open.parked.retain(|one| *one != slot);
+        }
+        self.full.retain(|one| *one != slot);
+        self.forget_if_done(slot);
+    }
+
+    /// basic.qos with global=true.
+    pub(super) fn limit(&mut self, book: BookId, limit: u16) -> Groups {
+        let mut groups = Groups::new();
+        if let Some(open) = self.books.get_mut(book.0) {
+            open.limit = limit;
+        }
+        self.resume_parked(book, &mut groups);
+        groups
+    }
+
+    /// Takes one of `offers` for the consumer in `slot`, if there is one and the consumer has credit.
+    pub(super) fn offer(
+        &mut self,
+        slot: ConsumerSlot,
+        offers: &mut dyn Iterator<Item = Entry>,
+    ) -> Result<Option<Tagged>, Refusal> {
+        let slot = slot.0 as usize;
+        let source = self.sources.get_mut(slot).ok_or(Refusal::Closed)?;
+        let book = self.books.get_mut(source.book).ok_or(Refusal::Closed)?;
+        let Role::Consumer { no_ack, prefetch, .. } = source.role else {
+            return Err(Refusal::Closed);
+        };
+        if no_ack {
+            return Ok(offers.next().map(|entry| Tagged {
+                tag: book.ledger.pass(),
+                message: entry.message,
+                redelivered: entry.redelivered,
+            }));
+        }
+        let has_credit = prefetch == 0 || source.unsettled < usize::from(prefetch);
+        if !has_credit || !book.has_credit() {
+            source.parked = true;
+            book.parked.push(slot);
+            return Err(Refusal::NoCredit);
+        }
+        let Some(entry) = offers.next() else { return Ok(None) };
+        source.unsettled += 1;
+        book.unsettled += 1;
+        let (message, redelivered) = (Arc::clone(&entry.message), entry.redelivered);
+        let tag = book.ledger.note(Unsettled { entry, source: slot_number(slot).0 });
+        Ok(Some(Tagged { tag, message, redelivered }))
+    }
+
+    /// The outbox has no room for the consumer in `slot`.
+    pub(super) fn park_full(&mut self, slot: ConsumerSlot) {
+        if let Some(source) = self.sources.get_mut(slot.0 as usize) {
+            source.parked = true;
+            self.full.push(slot.0 as usize);
+        }
+    }
+
+    /// There is room again.
+    pub(super) fn unpark_full(&mut self) -> Vec<AtQueue> {
+        let full = std::mem::take(&mut self.full);
+        full.into_iter().filter_map(|slot| self.unpark(slot)).collect()
+    }
+
+    /// Notes what basic.get took from `queue`. Returns the channel and the delivery's tag.
+    pub(super) fn got(
+        &mut self,
+        book: BookId,
+        queue: &Arc<Queue>,
+        entry: Entry,
+        no_ack: bool,
+    ) -> Option<(ChannelId, u64)> {
+        let source = (!no_ack).then(|| self.poll_source(book, queue));
+        let open = self.books.get_mut(book.0)?;
+        let tag = match source {
+            Some(source) => open.ledger.note(Unsettled { entry, source }),
+            None => open.ledger.pass(),
+        };
+        Some((open.channel, tag))
+    }
+
+    fn poll_source(&mut self, book: BookId, queue: &Arc<Queue>) -> u32 {
+        let found = self.sources.iter().find(|(_, source)| {
+            matches!(source.role, Role::Poll)
+                && source.book == book.0
+                && Arc::ptr_eq(&source.queue, queue)
+        });
+        let slot = found.map(|(slot, _)| slot).unwrap_or_else(|| {
+            let queue = Arc::clone(queue);
+            let source =
+                Source { queue, book: book.0, role: Role::Poll, unsettled: 0, parked: false };
+            self.sources.insert(source)
+        });
+        if let Some(source) = self.sources.get_mut(slot) {
+            source.unsettled += 1;
+        }
+        slot_number(slot).0
+    }
+
+    /// Takes deliveries out of the channel's ledger; they count against its credit until released.
+    pub(super) fn take(
+        &mut self,
+        book: BookId,
+        tag: u64,
+        multiple: bool,
+        into: &mut Taken,
+    ) -> Result<(), UnknownTag> {
+        self.books.get_mut(book.0).ok_or(UnknownTag)?.ledger.take(tag, multiple, into)
+    }
+
+    /// Puts deliveries back into the channel's ledger.
+    pub(super) fn put_back(&mut self, book: BookId, taken: Taken) {
+        if let Some(open) = self.books.get_mut(book.0) {
+            open.ledger.put_back(taken);
+        }
+    }
+
+    /// Deliveries are settled: frees their credit.
+    pub(super) fn release(&mut self, book: BookId, taken: &mut Taken) -> Groups {
+        let mut groups = Groups::new();
+        for (_, unsettled) in taken.drain(..) {
+            let slot = unsettled.source as usize;
+            self.group(unsettled, &mut groups);
+            let Some(source) = self.sources.get_mut(slot) else { continue };
+            source.unsettled -= 1;
+            let counted = !matches!(source.role, Role::Poll);
+            if let Some(open) = self.books.get_mut(book.0).filter(|_| counted) {
+                open.unsettled -= 1;
+            }
+            self.forget_if_done(slot);
+        }
+        self.resume_parked(book, &mut groups);
+        groups
+    }
+
+    fn group(&self, unsettled: Unsettled, groups: &mut Groups) {
+        if let Some(source) = self.sources.get(unsettled.source as usize) {
+            group_of(groups, &source.queue).entries.push(unsettled.entry);
+        }
+    }
+
+    /// Resumes the channel's parked consumers that have credit again.
+    fn resume_parked(&mut self, book: BookId, groups: &mut Groups) {
+        let Some(open) = self.books.get_mut(book.0) else { return };
+        if open.parked.is_empty() || !open.has_credit() {
+            return;
+        }
+        for slot in std::mem::take(&mut open.parked) {
+            if !self.sources.get(slot).is_some_and(Source::has_credit) {
+                if let Some(open) = self.books.get_mut(book.0) {
+                    open.parked.push(slot);
+                }
+            } else if let Some((queue, consumer)) = self.unpark(slot) {
+                group_of(groups, &queue).resumed.push(consumer);
+            }
+        }
+    }
+
+    fn unpark(&mut self, slot: usize) -> Option<AtQueue> {
+        let source = self.sources.get_mut(slot)?;
+        let was_parked = std::mem::take(&mut source.parked);
+        was_parked.then(|| (Arc::clone(&source.queue), consumer_id(self.connection, slot)))
+    }
+
+    fn forget_if_done(&mut self, slot: usize) {
+        let done = self.sources.get(slot).is_some_and(|source| {
+            source.unsettled == 0 && !matches!(source.role, Role::Consumer { .. })
+        });
+        if done {
+            self.sources.remove(slot);
+        }
+    }
+
+    fn slots_of(&self, book: BookId) -> impl Iterator<Item = usize> {
+        let of_book = move |source: &Source| source.book == book.0;
+        self.sources.iter().filter(move |(_, source)| of_book(source)).map(|(slot, _)| slot)
+    }
+
+    fn consumer(&self, slot: usize) -> ConsumerId {
+        consumer_id(self.connection, slot)
+    }
+}
+
+impl Source {
+    fn has_credit(&self) -> bool {
+        match self.role {
+            Role::Consumer { no_ack, prefetch, .. } => {
+                no_ack || prefetch == 0 || self.unsettled < usize::from(prefetch)
+            }
+            Role::Poll | Role::Cancelled => false,
+        }
+    }
+}
+
+impl Book {
+    fn has_credit(&self) -> bool {
+        self.limit == 0 || self.unsettled < usize::from(self.limit)
+    }
+}
+
+fn group_of<'a>(groups: &'a mut Groups, queue: &Arc<Queue>) -> &'a mut Group {
+    let at = groups.iter().position(|group| Arc::ptr_eq(&group.queue, queue));
+    let at = at.unwrap_or_else(|| {
+        let queue = Arc::clone(queue);
+        groups.push(Group { queue, entries: Vec::new(), resumed: SmallVec::new() });
+        groups.len() - 1
+    });
+    &mut groups[at]
+}
+
+fn slot_number(slot: usize) -> ConsumerSlot {
+    ConsumerSlot(u32::try_from(slot).unwrap_or(u32::MAX))
+}
+
+fn consumer_id(connection: ConnectionId, slot: usize) -> ConsumerId {
+    ConsumerId { connection, slot: slot_number(slot) }
+}

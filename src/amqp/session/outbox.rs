@@ -1,0 +1,352 @@
+//! Towards one socket: what is to be sent, what may only be sent when it is durable, and (in `books`)
+//! what was handed over and is not settled.
+//!
+//! Invariants:
+//! * Delivery tags are taken while the outbox is locked: they rise in the order frames leave.
+//! * A consumer that is refused is parked under the lock that a later acknowledgement or drain takes, so
+//!   its resumption is never missed.
+//! * Held items leave in the order in which they were held, when their sequence is committed.
+//! * After [`Outbox::close`] nothing is taken any more.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use amq_protocol::protocol::{AMQPClass, basic};
+
+use super::books::{AtQueue, BookId, Books, Groups, Leftovers, Subscription, Taken};
+use super::ledger::UnknownTag;
+use super::outgoing::{ConsumerName, Got, Outgoing};
+use crate::amqp::wire::frame::ChannelId;
+use crate::broker::commit_inbox::Awaiting;
+use crate::broker::delivery::{ConnectionId, ConsumerSlot, DeliverySink, Entry, Refusal};
+use crate::broker::queue::{ConsumerId, Queue};
+use crate::broker::turn::Turn;
+use crate::limits;
+use crate::sync::{RankedMutex, rank};
+
+/// How a drain ended.
+pub enum Drained {
+    /// Items were handed over. These consumers have room again and must be resumed.
+    Items(Vec<(Arc<Queue>, ConsumerId)>),
+    /// Nothing is left, and nothing will come.
+    Finished,
+}
+
+struct Inner {
+    mail: Mail,
+    books: Books,
+}
+
+/// What is to be sent, now or when it is durable.
+#[derive(Default)]
+struct Mail {
+    items: Vec<Outgoing>,
+    bytes: usize,
+    writer: Option<Waker>,
+    reader: Option<Waker>,
+    held: VecDeque<Held>,
+    sequence: u64,
+    committed: u64,
+    finished: bool,
+    closed: bool,
+}
+
+/// Something that waits for its changes to be durable.
+struct Held {
+    sequence: u64,
+    book: BookId,
+    item: Outgoing,
+}
+
+/// See the module.
+pub struct Outbox {
+    connection: ConnectionId,
+    notify_cancel: std::sync::atomic::AtomicBool,
+    inner: RankedMutex<{ rank::OUTBOX }, Inner>,
+}
+
+/// The writer's side.
+impl Outbox {
+    /// Takes everything that is to be sent into `into`, which is empty, or waits for something. Only the
+    /// connection's writer calls this.
+    pub fn poll_drain(&self, context: &mut Context<'_>, into: &mut Vec<Outgoing>) -> Poll<Drained> {
+        let mut inner = self.inner.lock();
+        if inner.mail.items.is_empty() {
+            if inner.mail.finished {
+                return Poll::Ready(Drained::Finished);
+            }
+            inner.mail.writer = Some(context.waker().clone());
+            return Poll::Pending;
+        }
+        std::mem::swap(&mut inner.mail.items, into);
+        inner.mail.bytes = 0;
+        Poll::Ready(Drained::Items(inner.books.unpark_full()))
+    }
+
+    /// Nothing more will be pushed: the writer ends when it has sent what is there.
+    pub fn finish(&self) {
+        let waker = {
+            let mut inner = self.inner.lock();
+            inner.mail.finished = true;
+            inner.mail.writer.take()
+        };
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    /// The socket is dead: drops what was to be sent and ends the writer.
+    pub fn abandon(&self) {
+        let items = std::mem::take(&mut self.inner.lock().mail.items);
+        drop(items);
+        self.finish();
+    }
+}
+
+/// The session's side: sending.
+impl Outbox {
+    /// An empty outbox.
+    pub fn new(connection: ConnectionId) -> Self {
+        let inner = Inner { mail: Mail::default(), books: Books::new(connection) };
+        let notify_cancel = std::sync::atomic::AtomicBool::new(false);
+        Self { connection, notify_cancel, inner: RankedMutex::new(inner) }
+    }
+
+    /// The connection it belongs to.
+    pub fn connection(&self) -> ConnectionId {
+        self.connection
+    }
+
+    /// The client wants to hear when the broker cancels a consumer (`consumer_cancel_notify`).
+    pub(super) fn notify_cancel(&self, wanted: bool) {
+        self.notify_cancel.store(wanted, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    /// Sends an item.
+    pub fn push(&self, item: Outgoing, turn: &mut Turn) {
+        self.inner.lock().mail.push(item, turn);
+    }
+
+    /// Sends a reply of a channel, behind those that wait for the disk.
+    pub(super) fn reply(&self, book: BookId, item: Outgoing, turn: &mut Turn) {
+        let mail = &mut self.inner.lock().mail;
+        if mail.is_holding(book) {
+            let sequence = mail.sequence;
+            mail.held.push_back(Held { sequence, book, item });
+        } else {
+            mail.push(item, turn);
+        }
+    }
+
+    /// Sends an item once everything changed so far in this turn is durable. The caller leaves a mark
+    /// with what [`Outbox::next_sequence`] returns at the end of the turn.
+    pub(super) fn hold(&self, book: BookId, item: Outgoing) {
+        let mail = &mut self.inner.lock().mail;
+        let sequence = mail.sequence + 1;
+        mail.held.push_back(Held { sequence, book, item });
+    }
+
+    /// Numbers the turn that held something.
+    pub(super) fn next_sequence(&self) -> u64 {
+        let mail = &mut self.inner.lock().mail;
+        mail.sequence += 1;
+        mail.sequence
+    }
+
+    /// Something of this channel waits for the disk.
+    pub(super) fn is_holding(&self, book: BookId) -> bool {
+        self.inner.lock().mail.is_holding(book)
+    }
+
+    /// Ready when nothing waits for the disk any more.
+    pub fn poll_committed(&self, context: &mut Context<'_>) -> Poll<()> {
+        let mail = &mut self.inner.lock().mail;
+        if mail.committed >= mail.sequence || mail.closed {
+            return Poll::Ready(());
+        }
+        mail.reader = Some(context.waker().clone());
+        Poll::Pending
+    }
+
+    /// Refuses everything from now on; the connection is ending.
+    pub(super) fn close(&self) {
+        let (held, reader) = {
+            let mail = &mut self.inner.lock().mail;
+            mail.closed = true;
+            (std::mem::take(&mut mail.held), mail.reader.take())
+        };
+        drop(held);
+        reader.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// The session's side: channels and consumers.
+impl Outbox {
+    pub(super) fn open_book(&self, channel: ChannelId) -> BookId {
+        self.inner.lock().books.open(channel)
+    }
+
+    /// Ends a channel: nothing is delivered to it any more, and its held items are never sent.
+    pub(super) fn close_book(&self, book: BookId, taken: Taken) -> Leftovers {
+        let mut inner = self.inner.lock();
+        inner.mail.held.retain(|held| held.book != book);
+        inner.books.close(book, taken)
+    }
+
+    /// Every open channel's book.
+    pub(super) fn books(&self) -> Vec<BookId> {
+        self.inner.lock().books.all()
+    }
+
+    /// The channel has a consumer of this tag.
+    pub(super) fn has_consumer(&self, book: BookId, tag: &str) -> bool {
+        self.inner.lock().books.has_consumer(book, tag)
+    }
+
+    /// Starts a consumer, before its queue knows it.
+    pub(super) fn subscribe(
+        &self,
+        channel: ChannelId,
+        book: BookId,
+        subscription: Subscription,
+    ) -> ConsumerSlot {
+        let tag = subscription.tag.clone();
+        let mut inner = self.inner.lock();
+        let slot = inner.books.subscribe(book, subscription);
+        // The writer learns the name before the first delivery; nobody needs waking for it.
+        let name = ConsumerName { slot, channel, tag };
+        inner.mail.items.push(Outgoing::Consumer(Box::new(name)));
+        slot
+    }
+
+    /// Ends a consumer; its unsettled deliveries stay with the channel.
+    pub(super) fn unsubscribe(&self, book: BookId, tag: &str) -> Option<AtQueue> {
+        self.inner.lock().books.unsubscribe(book, tag)
+    }
+
+    /// basic.qos with global=true. Consumers that may go on are in the result.
+    pub(super) fn limit(&self, book: BookId, limit: u16) -> Groups {
+        self.inner.lock().books.limit(book, limit)
+    }
+
+    /// Notes what basic.get took from `queue`, and sends it.
+    pub(super) fn got(
+        &self,
+        book: BookId,
+        queue: &Arc<Queue>,
+        (entry, remaining): (Entry, usize),
+        no_ack: bool,
+        turn: &mut Turn,
+    ) {
+        let (message, redelivered) = (Arc::clone(&entry.message), entry.redelivered);
+        let mut inner = self.inner.lock();
+        let Some((channel, tag)) = inner.books.got(book, queue, entry, no_ack) else { return };
+        let remaining = u32::try_from(remaining).unwrap_or(u32::MAX);
+        let got = Got { channel, message, tag, redelivered, remaining };
+        inner.mail.push(Outgoing::Got(Box::new(got)), turn);
+    }
+
+    /// Settles deliveries: what is to be told to which queue. `scratch` is empty and comes back empty.
+    pub(super) fn settle(
+        &self,
+        book: BookId,
+        tag: u64,
+        multiple: bool,
+        scratch: &mut Taken,
+    ) -> Result<Groups, UnknownTag> {
+        let mut inner = self.inner.lock();
+        inner.books.take(book, tag, multiple, scratch)?;
+        Ok(inner.books.release(book, scratch))
+    }
+
+    /// Takes tags out for a transaction; they still count until it commits.
+    pub(super) fn take(
+        &self,
+        book: BookId,
+        tag: u64,
+        multiple: bool,
+        into: &mut Taken,
+    ) -> Result<(), UnknownTag> {
+        self.inner.lock().books.take(book, tag, multiple, into)
+    }
+
+    /// The transaction committed: what it took is settled.
+    pub(super) fn release(&self, book: BookId, taken: &mut Taken) -> Groups {
+        self.inner.lock().books.release(book, taken)
+    }
+
+    /// The transaction rolled back: what it took is outstanding again.
+    pub(super) fn put_back(&self, book: BookId, taken: Taken) {
+        self.inner.lock().books.put_back(book, taken);
+    }
+}
+
+impl Mail {
+    fn push(&mut self, item: Outgoing, turn: &mut Turn) {
+        if self.closed {
+            return;
+        }
+        self.bytes += item.size();
+        self.items.push(item);
+        if let Some(writer) = self.writer.take() {
+            turn.wake(writer);
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.bytes >= limits::OUTBOX_BYTES || self.items.len() >= limits::OUTBOX_ITEMS
+    }
+
+    fn is_holding(&self, book: BookId) -> bool {
+        self.held.iter().any(|held| held.book == book)
+    }
+}
+
+impl DeliverySink for Outbox {
+    fn deliver(
+        &self,
+        slot: ConsumerSlot,
+        offers: &mut dyn Iterator<Item = Entry>,
+        turn: &mut Turn,
+    ) -> Result<(), Refusal> {
+        let mut guard = self.inner.lock();
+        let Inner { mail, books } = &mut *guard;
+        if mail.closed {
+            return Err(Refusal::Closed);
+        }
+        loop {
+            if mail.is_full() {
+                books.park_full(slot);
+                return Err(Refusal::Full);
+            }
+            let Some(tagged) = books.offer(slot, offers)? else { return Ok(()) };
+            let super::books::Tagged { tag, message, redelivered } = tagged;
+            mail.push(Outgoing::Deliver { message, tag, slot, redelivered }, turn);
+        }
+    }
+
+    fn cancelled(&self, slot: ConsumerSlot, turn: &mut Turn) {
+        let mut inner = self.inner.lock();
+        let Some((channel, tag)) = inner.books.lose(slot) else { return };
+        if self.notify_cancel.load(std::sync::atomic::Ordering::Relaxed) {
+            let cancel = basic::Cancel { consumer_tag: tag.into(), nowait: true };
+            let method = AMQPClass::Basic(basic::AMQPMethod::Cancel(cancel));
+            inner.mail.push(Outgoing::Method(channel, Box::new(method)), turn);
+        }
+    }
+}
+
+impl Awaiting for Outbox {
+    fn committed(&self, sequence: u64, wakers: &mut Vec<Waker>) {
+        let mail = &mut self.inner.lock().mail;
+        mail.committed = mail.committed.max(sequence);
+        while mail.held.front().is_some_and(|held| held.sequence <= sequence) {
+            let Some(held) = mail.held.pop_front() else { break };
+            mail.bytes += held.item.size();
+            mail.items.push(held.item);
+        }
+        if !mail.items.is_empty() {
+            wakers.extend(mail.writer.take());
+        }
+        wakers.extend(mail.reader.take());
+    }
+}

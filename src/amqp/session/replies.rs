@@ -1,0 +1,106 @@
+//! What the broker refuses, in RabbitMQ's words. Clients match on these texts.
+
+use crate::amqp::protocol::command::Outcome;
+use crate::amqp::protocol::error::{AmqpError, ReplyCode};
+use crate::amqp::wire::frame::ChannelId;
+use crate::broker::error::BrokerError;
+use crate::limits;
+
+/// Class and method a client used.
+pub(super) type Cause = (u16, u16);
+
+/// A refusal on a channel.
+pub(super) struct Refusals<'a> {
+    pub(super) channel: ChannelId,
+    pub(super) vhost: &'a str,
+    pub(super) cause: Cause,
+}
+
+impl Refusals<'_> {
+    /// Any code and text, as a reply to this method.
+    pub(super) fn with(&self, code: ReplyCode, text: impl std::fmt::Display) -> AmqpError {
+        AmqpError::channel(self.channel, code, text).caused_by(self.cause.0, self.cause.1)
+    }
+
+    pub(super) fn no_exchange(&self, name: &str) -> AmqpError {
+        self.with(
+            ReplyCode::NotFound,
+            format_args!("no exchange '{name}' in vhost '{}'", self.vhost),
+        )
+    }
+
+    pub(super) fn no_queue(&self, name: &str) -> AmqpError {
+        self.with(ReplyCode::NotFound, format_args!("no queue '{name}' in vhost '{}'", self.vhost))
+    }
+
+    pub(super) fn no_previous_queue(&self) -> AmqpError {
+        self.with(ReplyCode::NotFound, "no previously declared queue")
+    }
+
+    pub(super) fn default_exchange(&self) -> AmqpError {
+        self.with(ReplyCode::AccessRefused, "operation not permitted on the default exchange")
+    }
+
+    pub(super) fn reserved(&self, what: &str, name: &str) -> AmqpError {
+        self.with(
+            ReplyCode::AccessRefused,
+            format_args!("{what} name '{name}' contains reserved prefix 'amq.*'"),
+        )
+    }
+
+    pub(super) fn locked(&self, name: &str) -> AmqpError {
+        self.with(
+            ReplyCode::ResourceLocked,
+            format_args!(
+                "cannot obtain exclusive access to locked queue '{name}' in vhost '{}'. It could be \
+                 originally declared on another connection or the exclusive property value does not \
+                 match that of the original declaration.",
+                self.vhost
+            ),
+        )
+    }
+
+    /// What the broker refused.
+    pub(super) fn broker(&self, error: &BrokerError) -> AmqpError {
+        let vhost = self.vhost;
+        match error {
+            BrokerError::NoExchange(name) => self.no_exchange(name),
+            BrokerError::NoQueue(name) => self.no_queue(name),
+            BrokerError::Locked(name) => self.locked(name),
+            BrokerError::InExclusiveUse(name) => self.with(
+                ReplyCode::AccessRefused,
+                format_args!("queue '{name}' in vhost '{vhost}' in exclusive use"),
+            ),
+            BrokerError::QueueInUse(name) => self.with(
+                ReplyCode::PreconditionFailed,
+                format_args!("queue '{name}' in vhost '{vhost}' in use"),
+            ),
+            BrokerError::QueueNotEmpty(name) => self.with(
+                ReplyCode::PreconditionFailed,
+                format_args!("queue '{name}' in vhost '{vhost}' not empty"),
+            ),
+            BrokerError::ExchangeInUse(name) => self.with(
+                ReplyCode::PreconditionFailed,
+                format_args!("exchange '{name}' in vhost '{vhost}' in use"),
+            ),
+        }
+    }
+}
+
+/// An acknowledgement of something that is not outstanding.
+pub(super) fn unknown_delivery_tag(channel: ChannelId, tag: u64, outcome: Outcome) -> AmqpError {
+    let method = match outcome {
+        Outcome::Ack => 80,
+        Outcome::Nack { .. } => 120,
+        Outcome::Reject { .. } => 90,
+    };
+    let text = format_args!("unknown delivery tag {tag}");
+    AmqpError::channel(channel, ReplyCode::PreconditionFailed, text).caused_by(60, method)
+}
+
+/// A transaction that would not end. RabbitMQ has no such bound and runs out of memory instead.
+pub(super) fn transaction_too_large(channel: ChannelId) -> AmqpError {
+    let (bytes, items) = (limits::TRANSACTION_BYTES, limits::TRANSACTION_ITEMS);
+    let text = format_args!("transaction holds more than {bytes} bytes or {items} operations");
+    AmqpError::channel(channel, ReplyCode::PreconditionFailed, text)
+}

@@ -1,0 +1,82 @@
+//! Where a channel's publishes went lately, so that the exchange graph is walked once for many.
+//!
+//! **Invariant:** a remembered route is used only while the virtual host's generation is the one it was
+//! found under, and never if headers had a say in it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::amqp::protocol::content::Publish;
+use crate::broker::route::Queues;
+use crate::limits;
+
+/// The queues of one exchange and routing key, after all checks that depend on these two alone.
+pub(super) struct Target {
+    pub(super) queues: Queues,
+    /// One of the queues survives a restart.
+    pub(super) keeps: bool,
+}
+
+impl Target {
+    pub(super) fn new(queues: Queues) -> Arc<Self> {
+        let keeps = queues.iter().any(|queue| queue.options.durable);
+        Arc::new(Self { queues, keeps })
+    }
+}
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct RouteCache {
+    generation: u64,
+    last: Option<(Key, Arc<Target>)>,
+    targets: HashMap<Key, Arc<Target>>,
+}
+
+/// Exchange and routing key in one piece; the first octet is the exchange's length.
+type Key = Box<[u8]>;
+
+impl RouteCache {
+    /// The remembered target of a publish, if it is still good.
+    pub(super) fn find(&mut self, publish: &Publish, generation: u64) -> Option<Arc<Target>> {
+        if self.generation != generation {
+            self.last = None;
+            self.targets.clear();
+            self.generation = generation;
+            return None;
+        }
+        let names = publish.names();
+        if let Some((key, target)) = &self.last {
+            if key.first() == Some(&publish.exchange_len) && key.get(1..) == Some(names) {
+                return Some(Arc::clone(target));
+            }
+        }
+        if self.targets.is_empty() {
+            return None;
+        }
+        let key = key_of(publish);
+        let target = Arc::clone(self.targets.get(&key)?);
+        self.last = Some((key, Arc::clone(&target)));
+        Some(target)
+    }
+
+    /// Remembers a target that was found under `generation`.
+    pub(super) fn remember(&mut self, publish: &Publish, target: &Arc<Target>, generation: u64) {
+        if self.generation != generation {
+            return;
+        }
+        if self.targets.len() >= limits::ROUTE_CACHE {
+            self.targets.clear();
+        }
+        let key = key_of(publish);
+        self.targets.insert(key.clone(), Arc::clone(target));
+        self.last = Some((key, Arc::clone(target)));
+    }
+}
+
+fn key_of(publish: &Publish) -> Key {
+    let names = publish.names();
+    let mut key = Vec::with_capacity(names.len() + 1);
+    key.push(publish.exchange_len);
+    key.extend_from_slice(names);
+    key.into_boxed_slice()
+}

@@ -1,0 +1,74 @@
+//! basic.ack, basic.nack, basic.reject, basic.recover.
+
+use amq_protocol::protocol::{AMQPClass, basic};
+
+use super::Session;
+use super::books::{Groups, Taken};
+use super::channel::Mode;
+use super::replies;
+use crate::amqp::protocol::command::{self, Settle};
+use crate::amqp::protocol::error::AmqpError;
+use crate::amqp::wire::frame::ChannelId;
+use crate::broker::queue::Outcome;
+use crate::broker::turn::Turn;
+
+impl Session {
+    pub(super) fn settle(
+        &mut self,
+        id: ChannelId,
+        settle: Settle,
+        turn: &mut Turn,
+    ) -> Result<(), AmqpError> {
+        let Some(channel) = self.channels.get_mut(id) else { return Ok(()) };
+        let Settle { tag, multiple, outcome } = settle;
+        let effect = effect_of(outcome);
+        if let Mode::Transaction(transaction) = &mut channel.mode {
+            let mut taken = Taken::new();
+            let known = self.outbox.take(channel.book, tag, multiple, &mut taken);
+            known.map_err(|_| replies::unknown_delivery_tag(id, tag, outcome))?;
+            transaction.settle(taken, effect);
+            let too_large = transaction.is_too_large();
+            return if too_large { Err(replies::transaction_too_large(id)) } else { Ok(()) };
+        }
+        let settled = self.outbox.settle(channel.book, tag, multiple, &mut self.scratch);
+        let groups = settled.map_err(|_| replies::unknown_delivery_tag(id, tag, outcome))?;
+        settle_groups(groups, effect, turn);
+        Ok(())
+    }
+
+    pub(super) fn recover(
+        &mut self,
+        id: ChannelId,
+        reply: bool,
+        turn: &mut Turn,
+    ) -> Result<(), AmqpError> {
+        let Some(channel) = self.channels.get_mut(id) else { return Ok(()) };
+        let book = channel.book;
+        // Tag 0 with multiple: everything outstanding, which is never an error.
+        let everything = self.outbox.settle(book, 0, true, &mut self.scratch);
+        if reply {
+            let done = basic::AMQPMethod::RecoverOk(basic::RecoverOk {});
+            self.reply(id, AMQPClass::Basic(done), turn);
+        }
+        settle_groups(everything.unwrap_or_default(), Outcome::Requeued, turn);
+        Ok(())
+    }
+}
+
+/// Tells every queue what became of its deliveries.
+pub(super) fn settle_groups(groups: Groups, outcome: Outcome, turn: &mut Turn) {
+    for group in groups {
+        group.queue.settle(group.entries, outcome, &group.resumed, turn);
+    }
+}
+
+fn effect_of(outcome: command::Outcome) -> Outcome {
+    match outcome {
+        command::Outcome::Nack { requeue: true } | command::Outcome::Reject { requeue: true } => {
+            Outcome::Requeued
+        }
+        command::Outcome::Ack
+        | command::Outcome::Nack { requeue: false }
+        | command::Outcome::Reject { requeue: false } => Outcome::Settled,
+    }
+}
