@@ -85,3 +85,9 @@ pub const CHECKPOINT_BYTES: u64 = 64 * 1024 * 1024;
 pub const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(5);
 /// Index entries in one checkpoint chunk: positions that share all but their low ten bits.
 pub const INDEX_CHUNK: u64 = 1024;
+
+// ---- Users ---------------------------------------------------------------------------------------
+
+/// Memory one compiled permission pattern may take. RabbitMQ's own defaults take under 1 KiB; a
+/// pattern that needs more than this is a mistake or an attack.
+pub const PERMISSION_PATTERN_BYTES: usize = 1024 * 1024;

@@ -1,0 +1,108 @@
+//! From `[[users]]` as written to users as meant.
+
+use super::file::{PermissionTable, UserTable};
+use super::resolve::check_name;
+use super::source::{ConfigError, Source};
+use crate::auth::{Credential, Password, PasswordHash, Pattern, Permission, UserDefinition};
+
+/// The users of a layer. Each permission must be for one of `vhosts`.
+pub(super) fn resolve(
+    users: Vec<UserTable>,
+    source: Source<'_>,
+    vhosts: &[String],
+) -> Result<Vec<UserDefinition>, ConfigError> {
+    let mut definitions: Vec<UserDefinition> = Vec::new();
+    for (position, table) in users.into_iter().enumerate() {
+        let place = Place { source, path: format!("users.{position}") };
+        let user = user(&place, table, vhosts)?;
+        if definitions.iter().any(|other| other.name == user.name) {
+            let problem = format!("'{}' is there twice", user.name);
+            return Err(place.refuse_key("name", problem));
+        }
+        definitions.push(user);
+    }
+    Ok(definitions)
+}
+
+/// The table that is being read.
+struct Place<'a> {
+    source: Source<'a>,
+    path: String,
+}
+
+impl Place<'_> {
+    fn refuse(&self, problem: impl Into<String>) -> ConfigError {
+        self.source.refuse(&self.path, problem)
+    }
+
+    fn refuse_key(&self, key: &str, problem: impl Into<String>) -> ConfigError {
+        self.source.refuse(&format!("{}.{key}", self.path), problem)
+    }
+}
+
+fn user(
+    place: &Place<'_>,
+    table: UserTable,
+    vhosts: &[String],
+) -> Result<UserDefinition, ConfigError> {
+    let UserTable { name, password, password_hash, tags, permissions } = table;
+    let name = name.ok_or_else(|| place.refuse("a user needs a name"))?;
+    check_name(place.source, &format!("{}.name", place.path), &name)?;
+    let credential = match (password, password_hash) {
+        (Some(password), None) if password.is_empty() => {
+            return Err(place.refuse_key("password", "must not be empty"));
+        }
+        (Some(password), None) => Credential::Password(Password::new(password)),
+        (None, Some(hash)) => PasswordHash::parse(&hash)
+            .map(Credential::Hash)
+            .map_err(|error| place.refuse_key("password_hash", error.to_string()))?,
+        (Some(_), Some(_)) | (None, None) => {
+            let problem = format!("user '{name}' needs either password or password_hash");
+            return Err(place.refuse(problem));
+        }
+    };
+    let permissions = rights(place, permissions.unwrap_or_default(), vhosts)?;
+    Ok(UserDefinition { name, credential, tags: tags.unwrap_or_default(), permissions })
+}
+
+fn rights(
+    user: &Place<'_>,
+    tables: Vec<PermissionTable>,
+    vhosts: &[String],
+) -> Result<Vec<Permission>, ConfigError> {
+    let mut permissions: Vec<Permission> = Vec::new();
+    for (position, table) in tables.into_iter().enumerate() {
+        let path = format!("{}.permissions.{position}", user.path);
+        let place = Place { source: user.source, path };
+        let permission = permission(&place, table, vhosts)?;
+        if permissions.iter().any(|other| other.vhost == permission.vhost) {
+            let problem = format!("'{}' is there twice", permission.vhost);
+            return Err(place.refuse_key("vhost", problem));
+        }
+        permissions.push(permission);
+    }
+    Ok(permissions)
+}
+
+fn permission(
+    place: &Place<'_>,
+    table: PermissionTable,
+    vhosts: &[String],
+) -> Result<Permission, ConfigError> {
+    let PermissionTable { vhost, configure, write, read } = table;
+    let vhost = vhost.ok_or_else(|| place.refuse("a permission needs a vhost"))?;
+    if !vhosts.contains(&vhost) {
+        let problem = format!("'{vhost}' is not one of vhosts ({})", vhosts.join(", "));
+        return Err(place.refuse_key("vhost", problem));
+    }
+    let pattern = |key: &str, text: Option<String>| {
+        Pattern::parse(&text.unwrap_or_default())
+            .map_err(|error| place.refuse_key(key, error.to_string()))
+    };
+    Ok(Permission {
+        vhost,
+        configure: pattern("configure", configure)?,
+        write: pattern("write", write)?,
+        read: pattern("read", read)?,
+    })
+}
