@@ -43,6 +43,11 @@ pub const BODY_RESERVE: usize = 256 * 1024;
 
 // ---- One connection, towards the socket ----------------------------------------------------------
 
+/// Largest chunk of memory the messages of one read batch share: a whole read buffer of them.
+pub const ARENA_CHUNK: usize = READ_BUFFER;
+/// Messages above this size get memory of their own, so that a chunk is not held by a few large ones.
+pub const ARENA_MESSAGE: usize = ARENA_CHUNK / 4;
+
 /// Bytes in an outbox above which consumers are parked.
 pub const OUTBOX_BYTES: usize = 1024 * 1024;
 /// Items in an outbox above which consumers are parked.
@@ -91,3 +96,30 @@ pub const INDEX_CHUNK: u64 = 1024;
 /// Memory one compiled permission pattern may take. RabbitMQ's own defaults take under 1 KiB; a
 /// pattern that needs more than this is a mistake or an attack.
 pub const PERMISSION_PATTERN_BYTES: usize = 1024 * 1024;
+/// Segments whose files are kept open for reading. A backlog of any length is read with this many.
+pub const SEGMENTS_OPEN: usize = 16;
+
+// ---- The checkpoint's database -------------------------------------------------------------------
+
+/// Changes the database holds in memory before it writes them into a table.
+pub const CHECKPOINT_MEMTABLE: u64 = 8 * 1024 * 1024;
+/// Its journals together; the least it accepts. Only a checkpoint writes there, so this is some ten
+/// checkpoints of the largest kind.
+pub const CHECKPOINT_JOURNAL: u64 = 64 * 1024 * 1024;
+/// Blocks of its tables kept in memory.
+pub const CHECKPOINT_CACHE: u64 = 4 * 1024 * 1024;
+/// Its table files kept open.
+pub const CHECKPOINT_FILES: usize = 64;
+
+// ---- Durability ----------------------------------------------------------------------------------
+
+/// How long what was written may stay unsynced when nobody waits for it.
+pub const SYNC_INTERVAL: Duration = Duration::from_millis(200);
+/// How often an idle committer looks for housekeeping.
+pub const COMMIT_PATIENCE: Duration = Duration::from_secs(1);
+/// How often a write that found the disk full is tried again.
+pub const DISK_FULL_RETRY: Duration = Duration::from_millis(500);
+/// One read of recovery: messages that lie together are read together.
+pub const RECOVERY_READ: u32 = 1024 * 1024;
+/// Bytes between two messages that are rather read than skipped.
+pub const RECOVERY_GAP: u32 = 64 * 1024;

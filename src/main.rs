@@ -1,3 +1,28 @@
-//! The `leveret` binary.
+//! The `leveret` binary: parse arguments, load settings, start tracing, run until a signal.
 
-fn main() {}
+mod run;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use leveret::cli::Arguments;
+
+/// Messages are allocated on one thread and freed on another; see `docs/decisions`.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    match run::run(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(&*error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// One clear sentence on stderr, whether or not logging has started.
+#[expect(clippy::print_stderr, reason = "the operator must see why it did not start")]
+fn report(error: &dyn std::error::Error) {
+    eprintln!("leveret: {error}");
+}

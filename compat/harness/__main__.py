@@ -60,7 +60,12 @@ def arguments():
                         help="the documents; without that folder the copies in the recordings are used")
     parser.add_argument("--recordings", metavar="FOLDER", type=Path, default=COMPAT / "recordings",
                         help="recordings to compare with, or to write")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.record and (options.only or options.match):
+        parser.error("--record plays all documents; it goes with neither --only nor --match")
+    if options.jobs < 1:
+        parser.error("--jobs needs a number above 0")
+    return options
 
 
 def find_blocks(options):
@@ -96,16 +101,26 @@ def find_source(options, cleanup):
     return FreshBrokers(lambda: Leveret(options.broker_binary, options.broker_arg)), options.jobs
 
 
+def check_match(options, blocks):
+    """A search that finds nothing must not look like success."""
+    found = comparison.jobs_for(blocks, options.match) if blocks else []
+    if options.only != "documents":
+        found += [title for title in scenarios.titles() if options.match in title]
+    if not found:
+        sys.exit(f"compat: nothing has {options.match!r} in its title")
+
+
 def run(options):
     """Everything that was asked for; returns how many things are not as they should be."""
     wrong = 0
+    blocks = [] if options.only == "scenarios" else find_blocks(options)
+    check_match(options, blocks)
     with ExitStack() as cleanup:
         source, side_by_side = find_source(options, cleanup)
         if options.record:
-            return comparison.record(find_blocks(options), source, options.recordings)
-        if options.only != "scenarios":
-            wrong += comparison.compare(find_blocks(options), source, options.recordings,
-                                        side_by_side, options.match)
+            return comparison.record(blocks, source, options.recordings)
+        if blocks:
+            wrong += comparison.compare(blocks, source, options.recordings, side_by_side, options.match)
         if options.only != "documents":
             wrong += scenarios.run_all(source, side_by_side, options.match)
     return wrong

@@ -6,6 +6,7 @@ A scenario is a function that gets a `Scene`; the first line of its docstring is
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 
+from harness.broker import BrokerFailed
 from harness.deadlines import within
 from scenarios import confirms, durability, hello, refusals, steps, threads, transactions, work_queue
 from scenarios.scene import Scene
@@ -41,6 +42,10 @@ def title(scenario):
     return scenario.__doc__.splitlines()[0].rstrip(".")
 
 
+def titles():
+    return [title(scenario) for scenario in SCENARIOS]
+
+
 def play(scenario, source):
     """How one scenario goes: `passed`, `skipped` or `FAILED`, and why."""
     with source.broker() as broker:
@@ -55,9 +60,11 @@ def play(scenario, source):
 
 
 def attempt(scenario, source):
-    """Like `play`; a broker that breaks down before or after the scenario is a failure of it too."""
+    """Like `play`; a broker that breaks down after the scenario is a failure of it too."""
     try:
         return play(scenario, source)
+    except BrokerFailed:
+        raise  # no broker, no verdict
     except Exception:
         return "FAILED", traceback.format_exc()
 

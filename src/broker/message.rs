@@ -52,18 +52,13 @@ impl Message {
         &self.blob[end - self.layout.header as usize..end]
     }
 
-    /// The body; shares the message's buffer.
-    pub fn body(&self) -> Bytes {
-        self.blob.slice(self.layout.body_start()..)
-    }
-
-    /// The body, borrowed.
-    pub fn body_bytes(&self) -> &[u8] {
+    /// The body.
+    pub fn body(&self) -> &[u8] {
         &self.blob[self.layout.body_start()..]
     }
 
-    /// Everything, as the log keeps it.
-    pub fn blob(&self) -> &[u8] {
+    /// Everything in one buffer, as the log keeps it.
+    pub fn blob(&self) -> &Bytes {
         &self.blob
     }
 
@@ -101,7 +96,7 @@ mod tests {
         assert_eq!(message.exchange(), b"ex");
         assert_eq!(message.routing_key(), b"key");
         assert_eq!(message.header(), b"\0\0");
-        assert_eq!(&message.body()[..], b"body");
+        assert_eq!(message.body(), b"body");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::exchange::{Destination, Exchange, ExchangeKind, MessageHeaders};
+use super::exchange::{Destination, Exchange, ExchangeKind, HeadersSource};
 use super::queue::Queue;
 use super::vhost::VHost;
 
@@ -28,7 +28,7 @@ pub(super) fn route(
     vhost: &VHost,
     start: &Arc<Exchange>,
     keys: &[&str],
-    headers: &dyn MessageHeaders,
+    headers: HeadersSource<'_>,
 ) -> Route {
     let mut route = Route::default();
     let mut met: SmallVec<[Arc<Exchange>; 4]> = SmallVec::new();
@@ -58,7 +58,7 @@ fn leaving(
     vhost: &VHost,
     exchange: &Exchange,
     keys: &[&str],
-    headers: &dyn MessageHeaders,
+    headers: HeadersSource<'_>,
     into: &mut Vec<Destination>,
 ) {
     for key in keys {

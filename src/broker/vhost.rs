@@ -16,7 +16,7 @@ use super::change::{BindingDefinition, Definition, QueueDefinition};
 use super::commit_inbox::CommitInbox;
 use super::delivery::{ConnectionId, QueueId};
 use super::error::BrokerError;
-use super::exchange::{Destination, Exchange, ExchangeKind, MessageHeaders};
+use super::exchange::{Destination, Exchange, ExchangeKind, HeadersSource};
 use super::options::{ExchangeOptions, QueueOptions};
 use super::queue::{DeleteIf, Queue, QueueContent, QueueIdentity};
 use super::registry::Registry;
@@ -88,7 +88,7 @@ impl VHost {
             let options = ExchangeOptions {
                 durable: true,
                 internal: *internal,
-                ..ExchangeOptions::new(*kind)
+                ..ExchangeOptions::durable(*kind)
             };
             let name: Arc<str> = Arc::from(*name);
             host.exchanges.insert(Arc::clone(&name), Arc::new(Exchange::new(name, options)));
@@ -126,7 +126,7 @@ impl VHost {
         &self,
         exchange: &Arc<Exchange>,
         keys: &[&str],
-        headers: &dyn MessageHeaders,
+        headers: HeadersSource<'_>,
     ) -> Route {
         route::route(self, exchange, keys, headers)
     }

@@ -1,1 +1,151 @@
-//! To be written.
+//! Turns the broker's changes into frames of the log, and back.
+//!
+//! # The promise
+//!
+//! A released mark means: every change that its turn made before it left the mark is on disk, and the disk
+//! said so (`fdatasync` returned). That is what a publisher's confirm, a declare-ok of something durable and
+//! a commit-ok wait for. This layer is the only one that says "durable".
+//!
+//! * What was confirmed and not settled is there after a kill, a crash or a power cut. What was settled
+//!   may come back, marked as redelivered, if the cut came before the next sync.
+//! * What one hold of the broker's collection gate changed, in however many queues, is there whole or not
+//!   at all.
+//! * A message settled before it was collected is never written.
+//! * A full disk stops confirms and publishers until there is space, and loses nothing. Any other error of a
+//!   write or sync ends the process: nobody knows what the disk holds then, so nobody is told anything.
+//! * Damage is found by checksum, reported with file and offset, never delivered and never cut away.
+//!
+//! # Who runs where
+//!
+//! ```text
+//! tokio tasks ── change queues, leave marks ──► CommitInbox
+//!                                                   │ work
+//! thread `commit`       committer.rs    collection.rs, record.rs ──► Log: one write, one sync
+//!        │ state, synced position (tail.rs)                    └───► marks released
+//!        ▼                                          ▲ segments to reuse
+//! thread `checkpoint`   checkpointer.rs state.rs ───┴──────────────► Checkpoint
+//!
+//! at start              recovery.rs     checkpoint + tail of the log ──► Broker
+//! ```
+//!
+//! The log belongs to the commit thread and the checkpoint to the checkpoint thread; both block, and
+//! neither ever runs on a tokio worker.
+
+mod checkpointer;
+mod codec;
+mod collection;
+mod committer;
+mod definition;
+mod index;
+mod messages;
+mod options;
+pub mod record;
+mod recovery;
+mod state;
+mod table;
+mod tail;
+#[cfg(test)]
+mod tests;
+mod topology;
+mod transient;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+pub use self::committer::OnFatal;
+pub use self::index::Location;
+pub use self::recovery::{Recovered, RecoveryError, RecoveryReport, apply_frame, load, recover};
+pub use self::state::{LogState, StateLoader, StoredQueue};
+
+use self::checkpointer::Checkpointer;
+use self::committer::Committer;
+use self::tail::Shared;
+use crate::broker::Broker;
+use crate::broker::commit_inbox::CommitInbox;
+use crate::store::{Checkpoint, Log, LogPosition};
+
+/// The exit code of a process whose store can no longer be trusted (`EX_SOFTWARE` of sysexits.h).
+pub const EXIT_STORE: i32 = 70;
+
+/// The threads that make the broker's changes durable. Stop it, or nothing is sure of the last changes.
+#[must_use = "the threads must be stopped and joined"]
+pub struct Durability {
+    inbox: Arc<CommitInbox>,
+    shared: Arc<Shared>,
+    commit: JoinHandle<()>,
+    checkpoint: Option<JoinHandle<()>>,
+}
+
+/// The store, as recovery left it.
+pub struct Store {
+    /// The log to continue.
+    pub log: Box<dyn Log>,
+    /// The checkpoint to keep up.
+    pub checkpoint: Box<dyn Checkpoint>,
+    /// What the log stands for.
+    pub state: LogState,
+}
+
+impl Durability {
+    /// Starts making the changes of `broker` durable. `on_fatal` is called once, on a thread of ours, if
+    /// the store can no longer be trusted; nothing is confirmed after that. See [`exit_process`].
+    pub fn start(broker: &Broker, store: Store, on_fatal: OnFatal) -> std::io::Result<Self> {
+        let Store { log, checkpoint, state } = store;
+        let inbox = Arc::clone(broker.inbox());
+        // Nothing is known to be synced until the commit thread has done so.
+        let nowhere = LogPosition { generation: 0, offset: 0 };
+        let shared = Arc::new(Shared::new(state, nowhere));
+
+        let clock = Arc::clone(broker.clock());
+        let committer = Committer::new(Arc::clone(&inbox), clock, log, Arc::clone(&shared));
+        let commit = {
+            let on_fatal = Arc::clone(&on_fatal);
+            spawn("commit", Arc::clone(&on_fatal), move || committer.run(&*on_fatal))?
+        };
+        let checkpointer = Checkpointer::new(Arc::clone(&shared), checkpoint);
+        let checkpoint = spawn("checkpoint", on_fatal, move || checkpointer.run())?;
+        Ok(Self { inbox, shared, commit, checkpoint: Some(checkpoint) })
+    }
+
+    /// Keeps nothing: changes are dropped as they come, and those who wait are told at once.
+    pub fn transient(broker: &Broker) -> std::io::Result<Self> {
+        let inbox = Arc::clone(broker.inbox());
+        let nowhere = LogPosition { generation: 0, offset: 0 };
+        let shared = Arc::new(Shared::new(LogState::default(), nowhere));
+        let work_from = Arc::clone(&inbox);
+        let commit = spawn("commit", exit_process(), move || transient::run(&work_from))?;
+        Ok(Self { inbox, shared, commit, checkpoint: None })
+    }
+
+    /// Writes and syncs what there is, takes a last checkpoint, and joins the threads. Whoever changes the
+    /// broker must have stopped. False if a thread ended before its time; the log says why.
+    pub fn stop(self) -> bool {
+        self.shared.stop();
+        self.inbox.stop();
+        // It may be waiting for space on a full disk.
+        self.commit.thread().unpark();
+        let threads = std::iter::once(self.commit).chain(self.checkpoint);
+        threads.map(|thread| thread.join().is_ok()).fold(true, |all, one| all && one)
+    }
+}
+
+/// Stops the process with [`EXIT_STORE`]: what to do when the store can no longer be trusted.
+pub fn exit_process() -> OnFatal {
+    Arc::new(|| std::process::exit(EXIT_STORE))
+}
+
+/// A thread whose panic counts as fatal: without it nothing would ever be confirmed again.
+fn spawn(
+    name: &str,
+    on_fatal: OnFatal,
+    run: impl FnOnce() + Send + 'static,
+) -> std::io::Result<JoinHandle<()>> {
+    let supervised = move || {
+        if catch_unwind(AssertUnwindSafe(run)).is_err() {
+            tracing::error!("a panic on a thread of the store; stopping to restart from disk");
+            on_fatal();
+        }
+    };
+    thread::Builder::new().name(name.to_owned()).spawn(supervised)
+}

@@ -49,7 +49,9 @@ impl Login {
         // The permission's name is in front since RabbitMQ 4.
         Err(refusals.with(
             ReplyCode::AccessRefused,
-            format_args!("{verb} access to {kind} '{name}' in vhost '{vhost}' refused for user '{user}'"),
+            format_args!(
+                "{verb} access to {kind} '{name}' in vhost '{vhost}' refused for user '{user}'"
+            ),
         ))
     }
 

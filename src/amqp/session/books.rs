@@ -64,7 +64,11 @@ struct Source {
 }
 
 enum Role {
-    Consumer { tag: String, no_ack: bool, prefetch: u16 },
+    Consumer {
+        tag: String,
+        no_ack: bool,
+        prefetch: u16,
+    },
     /// basic.get.
     Poll,
     /// A consumer that was cancelled; kept for its unsettled deliveries.

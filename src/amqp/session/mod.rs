@@ -1,1 +1,384 @@
-//! To be written.
+//! The only place that knows both the protocol and the broker.
+//!
+//! A [`Session`] takes frames, asks the [`Peer`] what they mean and executes that on the broker, to
+//! completion: when a turn ends, everything that was read has happened. Answers go to the [`Outbox`].
+//!
+//! Invariants:
+//! * Publishes of a turn are gathered by target ([`batch`]) and are enqueued before anything else the
+//!   connection asks for.
+//! * A reply that must wait for the disk holds back the channel's later replies; commands that send
+//!   something else than a reply wait for it (the session *stalls*).
+
+mod access;
+mod arguments;
+mod batch;
+mod books;
+mod channel;
+mod confirms;
+mod connection;
+mod consume;
+pub mod encode;
+mod ledger;
+mod names;
+pub mod outbox;
+pub mod outgoing;
+mod publish;
+mod replies;
+mod routes;
+mod settle;
+mod topology;
+mod transaction;
+
+use std::sync::Arc;
+
+use amq_protocol::protocol::AMQPClass;
+
+use self::batch::Batch;
+use self::books::{BookId, Leftovers, Taken};
+use self::channel::{Channel, Channels, Mode};
+use self::outbox::Outbox;
+use self::outgoing::Outgoing;
+use self::replies::{Cause, Refusals};
+use super::protocol::arena::Arena;
+use super::protocol::command::Command;
+use super::protocol::error::{AmqpError, Ending, Scope};
+use super::protocol::handshake::Offer;
+use super::protocol::peer::Peer;
+use super::wire::frame::{ChannelId, Frame};
+use super::wire::frame_error::FrameError;
+use crate::auth::{User, Users};
+use crate::broker::Broker;
+use crate::broker::commit_inbox::{Awaiting, Mark};
+use crate::broker::queue::{DeleteIf, Outcome, Queue};
+use crate::broker::turn::Turn;
+use crate::broker::vhost::VHost;
+
+/// What all connections of a broker share.
+pub struct Shared {
+    /// The broker.
+    pub broker: Arc<Broker>,
+    /// Who may log in.
+    pub users: Users,
+    /// What connection.start and connection.tune propose.
+    pub offer: Arc<Offer>,
+}
+
+/// How far a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Read on.
+    Running,
+    /// Await [`Outbox::poll_committed`], then call [`Session::resume`], then read on.
+    Stalled,
+    /// connection.close was sent (or nothing, for [`Ending::HangUp`]); see [`Ending`].
+    Closing(Ending),
+    /// Everything was said: write what is left and hang up.
+    Done,
+}
+
+/// A client that has logged in and entered a virtual host.
+struct Login {
+    user: User,
+    vhost: Arc<VHost>,
+}
+
+/// See the module.
+pub struct Session {
+    shared: Arc<Shared>,
+    broker: Arc<Broker>,
+    outbox: Arc<Outbox>,
+    peer: Peer,
+    arena: Arena,
+    from_loopback: bool,
+    /// Known after connection.start-ok; `login` after connection.open.
+    user: Option<User>,
+    login: Option<Arc<Login>>,
+    channels: Channels,
+    batch: Batch,
+    /// Channels that owe confirms at the end of the turn.
+    confirming: Vec<ChannelId>,
+    /// Something was held in this turn.
+    held: bool,
+    scratch: Taken,
+    exclusive: Vec<Arc<Queue>>,
+    stalled: Option<(ChannelId, Command)>,
+    status: Status,
+}
+
+impl Session {
+    /// A connection that has sent the protocol header. `from_loopback` says where it comes from.
+    pub fn new(shared: Arc<Shared>, outbox: Arc<Outbox>, from_loopback: bool) -> Self {
+        let peer = Peer::new(Arc::clone(&shared.offer));
+        Self {
+            broker: Arc::clone(&shared.broker),
+            shared,
+            outbox,
+            peer,
+            arena: Arena::new(),
+            from_loopback,
+            user: None,
+            login: None,
+            channels: Channels::default(),
+            batch: Batch::default(),
+            confirming: Vec::new(),
+            held: false,
+            scratch: Taken::new(),
+            exclusive: Vec::new(),
+            stalled: None,
+            status: Status::Running,
+        }
+    }
+
+    /// The limits and capabilities the client has agreed to.
+    pub fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// How far the connection is.
+    pub fn status(&self) -> Status {
+        self.status
+    }
+
+    /// The user's name and the virtual host's, once both are known.
+    pub fn identity(&self) -> Option<(&str, &str)> {
+        self.login.as_ref().map(|login| (login.user.name(), &*login.vhost.name))
+    }
+
+    /// The broker it works on.
+    pub fn broker(&self) -> &Arc<Broker> {
+        &self.broker
+    }
+
+    /// Begins a turn in which `bytes` are waiting in the read buffer.
+    pub fn begin_turn(&mut self, bytes: usize) {
+        self.arena.begin(bytes);
+    }
+
+    /// Takes one frame.
+    pub fn receive(&mut self, frame: Frame<'_>, turn: &mut Turn) -> Status {
+        match self.peer.receive(frame, &mut self.arena) {
+            Ok(None) => {}
+            Ok(Some((channel, command))) => self.perform(channel, command, turn),
+            Err(error) => self.fail(error, turn),
+        }
+        self.status
+    }
+
+    /// The stream holds something that is no frame.
+    pub fn reject(&mut self, fault: FrameError, turn: &mut Turn) {
+        self.peer.connection_closing();
+        self.fail(AmqpError::from(fault), turn);
+    }
+
+    /// What it was stalled on is durable now.
+    pub fn resume(&mut self, turn: &mut Turn) {
+        if self.status == Status::Stalled {
+            self.status = Status::Running;
+        }
+        if let Some((channel, command)) = self.stalled.take() {
+            self.perform(channel, command, turn);
+        }
+    }
+
+    /// Ends the turn: enqueues what was gathered, confirms what was published.
+    pub fn end_turn(&mut self, turn: &mut Turn) {
+        self.batch.enqueue(&self.broker, turn);
+        for id in std::mem::take(&mut self.confirming) {
+            self.confirm(id, turn);
+        }
+        if std::mem::take(&mut self.held) {
+            let sequence = self.outbox.next_sequence();
+            let who: Arc<dyn Awaiting> = Arc::clone(&self.outbox) as Arc<dyn Awaiting>;
+            turn.leave_mark(Mark { who, sequence });
+        }
+    }
+
+    fn confirm(&mut self, id: ChannelId, turn: &mut Turn) {
+        let Some(channel) = self.channels.get_mut(id) else { return };
+        let book = channel.book;
+        let Mode::Confirm(confirms) = &mut channel.mode else { return };
+        let Some((item, saving)) = confirms.answer(id) else { return };
+        if saving {
+            self.hold(book, item);
+        } else {
+            self.outbox.reply(book, item, turn);
+        }
+    }
+
+    /// The broker stops, or an operator closes the connection: 320 CONNECTION_FORCED with this text.
+    pub fn force_close(&mut self, text: &str, turn: &mut Turn) {
+        if matches!(self.status, Status::Closing(_) | Status::Done) {
+            return;
+        }
+        self.peer.connection_closing();
+        let code = super::protocol::error::ReplyCode::ConnectionForced;
+        self.fail(AmqpError::connection(code, text), turn);
+    }
+
+    /// Gives back everything the connection has at the broker. Must be called once it is over, however
+    /// it ended; calling it twice does no harm.
+    pub fn end(&mut self, turn: &mut Turn) {
+        self.batch.enqueue(&self.broker, turn);
+        self.give_everything_back(turn);
+        self.outbox.close();
+    }
+
+    /// Requeues deliveries, cancels consumers, deletes exclusive queues.
+    fn give_everything_back(&mut self, turn: &mut Turn) {
+        for id in self.channels.ids() {
+            self.close_channel(id, turn);
+        }
+        self.confirming.clear();
+        let Some(login) = self.login.take() else { return };
+        for queue in std::mem::take(&mut self.exclusive) {
+            // Without conditions it cannot be refused.
+            let deleted = login.vhost.delete_queue(&queue, DeleteIf::default(), turn);
+            debug_assert!(deleted.is_ok(), "an unconditional delete succeeds");
+        }
+    }
+
+    /// Executes a command, or stalls on it.
+    fn perform(&mut self, id: ChannelId, command: Command, turn: &mut Turn) {
+        let result = match command {
+            Command::Publish(publish) => self.publish(id, publish, turn),
+            other => {
+                self.batch.enqueue(&self.broker, turn);
+                if self.must_wait(id, &other) {
+                    self.stalled = Some((id, other));
+                    self.status = Status::Stalled;
+                    return;
+                }
+                self.execute(id, other, turn)
+            }
+        };
+        if let Err(error) = result {
+            self.note_closing(&error);
+            self.fail(error, turn);
+        }
+    }
+
+    /// Something of the channel waits for the disk, and the command would overtake it.
+    fn must_wait(&mut self, id: ChannelId, command: &Command) -> bool {
+        let sends_more_than_a_reply = matches!(
+            command,
+            Command::Consume(_)
+                | Command::Get(_)
+                | Command::Recover { .. }
+                | Command::TxCommit
+                | Command::CloseChannel(_)
+        );
+        let Some(channel) = self.channels.get_mut(id) else { return false };
+        let book = channel.book;
+        sends_more_than_a_reply && self.outbox.is_holding(book)
+    }
+
+    fn execute(
+        &mut self,
+        id: ChannelId,
+        command: Command,
+        turn: &mut Turn,
+    ) -> Result<(), AmqpError> {
+        match command {
+            Command::Publish(publish) => self.publish(id, publish, turn),
+            Command::Settle(settle) => self.settle(id, settle, turn),
+            Command::Authenticate(_)
+            | Command::Tuned(_)
+            | Command::OpenVhost(_)
+            | Command::UpdateSecret(_)
+            | Command::CloseConnection(_)
+            | Command::CloseConnectionOk
+            | Command::Heartbeat
+            | Command::OpenChannel
+            | Command::CloseChannel(_)
+            | Command::CloseChannelOk
+            | Command::CrossingClose
+            | Command::Flow
+            | Command::AccessRequest => self.on_connection(id, command, turn),
+            Command::DeclareExchange(declare) => self.declare_exchange(id, &declare, turn),
+            Command::DeleteExchange(delete) => self.delete_exchange(id, &delete, turn),
+            Command::BindExchange(bind) => self.bind_exchange(id, &bind, turn),
+            Command::UnbindExchange(unbind) => self.unbind_exchange(id, &unbind, turn),
+            Command::DeclareQueue(declare) => self.declare_queue(id, &declare, turn),
+            Command::BindQueue(bind) => self.bind_queue(id, &bind, turn),
+            Command::UnbindQueue(unbind) => self.unbind_queue(id, &unbind, turn),
+            Command::PurgeQueue(purge) => self.purge_queue(id, &purge, turn),
+            Command::DeleteQueue(delete) => self.delete_queue(id, &delete, turn),
+            Command::Qos(qos) => self.qos(id, &qos, turn),
+            Command::Consume(consume) => self.consume(id, *consume, turn),
+            Command::Cancel(cancel) => self.cancel(id, cancel, turn),
+            Command::CancelOk(_) => Ok(()),
+            Command::Get(get) => self.get(id, &get, turn),
+            Command::Recover { reply } => self.recover(id, reply, turn),
+            Command::ConfirmSelect { nowait } => self.confirm_select(id, nowait, turn),
+            Command::TxSelect => self.tx_select(id, turn),
+            Command::TxCommit => self.tx_commit(id, turn),
+            Command::TxRollback => self.tx_rollback(id, turn),
+        }
+    }
+
+    /// The peer must ignore what is in flight on what an executed command closes.
+    fn note_closing(&mut self, error: &AmqpError) {
+        match error.scope {
+            Scope::Channel(id) => self.peer.channel_failed(id),
+            Scope::Connection => self.peer.connection_closing(),
+        }
+    }
+
+    /// Gives back what a channel has, if it is open here.
+    fn close_channel(&mut self, id: ChannelId, turn: &mut Turn) {
+        let Some(channel) = self.channels.remove(id) else { return };
+        let taken = match channel.mode {
+            Mode::Transaction(transaction) => transaction.into_taken(),
+            Mode::Plain | Mode::Confirm(_) => Taken::new(),
+        };
+        give_back(self.outbox.close_book(channel.book, taken), turn);
+    }
+
+    fn open_channel(&mut self, id: ChannelId) {
+        let book = self.outbox.open_book(id);
+        self.channels.insert(Channel::new(id, book));
+    }
+
+    /// Sends a reply, in the order of the channel's replies.
+    fn reply(&mut self, id: ChannelId, method: AMQPClass, turn: &mut Turn) {
+        let item = Outgoing::Method(id, Box::new(method));
+        match self.channels.get_mut(id).map(|channel| channel.book) {
+            Some(book) => self.outbox.reply(book, item, turn),
+            None => self.outbox.push(item, turn),
+        }
+    }
+
+    /// Sends a reply once what this turn changed is durable.
+    fn hold(&mut self, book: BookId, item: Outgoing) {
+        self.outbox.hold(book, item);
+        self.held = true;
+    }
+
+    /// Replies to a change of definitions: at once, or when it is durable.
+    fn reply_when(&mut self, durable: bool, id: ChannelId, method: AMQPClass, turn: &mut Turn) {
+        match self.channels.get_mut(id).map(|channel| channel.book) {
+            Some(book) if durable => self.hold(book, Outgoing::Method(id, Box::new(method))),
+            _ => self.reply(id, method, turn),
+        }
+    }
+
+    /// The login of an open connection. The peer lets nothing through before that.
+    fn login(&self) -> Result<Arc<Login>, AmqpError> {
+        self.login.clone().ok_or_else(AmqpError::internal)
+    }
+}
+
+impl Login {
+    /// Refusals of a method on a channel, in this login's virtual host.
+    fn refusals(&self, channel: ChannelId, cause: Cause) -> Refusals<'_> {
+        Refusals { channel, vhost: &self.vhost.name, cause }
+    }
+}
+
+/// Cancels consumers first, so that nothing comes back to them.
+fn give_back(leftovers: Leftovers, turn: &mut Turn) {
+    for (queue, consumer) in leftovers.consumers {
+        queue.cancel(consumer, turn);
+    }
+    settle::settle_groups(leftovers.groups, Outcome::Requeued, turn);
+}

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use amq_protocol::protocol::AMQPClass;
 
+use crate::amqp::protocol::handshake::Tuning;
 use crate::amqp::wire::frame::ChannelId;
 use crate::broker::delivery::ConsumerSlot;
 use crate::broker::message::Message;
@@ -26,8 +27,8 @@ pub enum Outgoing {
     Consumer(Box<ConsumerName>),
     /// basic.get-ok.
     Got(Box<Got>),
-    /// basic.return.
-    Returned(Box<Returned>),
+    /// basic.return of what a channel published. Always 312 NO_ROUTE: RabbitMQ sends no other.
+    Returned(ChannelId, Arc<Message>),
     /// basic.ack of publishes.
     Confirm {
         /// Whose.
@@ -37,6 +38,8 @@ pub enum Outgoing {
         /// All before it too.
         multiple: bool,
     },
+    /// What was negotiated holds from here on. Sends nothing.
+    Tuned(Tuning),
     /// Any other method.
     Method(ChannelId, Box<AMQPClass>),
 }
@@ -67,17 +70,6 @@ pub struct Got {
     pub remaining: u32,
 }
 
-/// See [`Outgoing::Returned`]. Always 312 NO_ROUTE: RabbitMQ sends no other.
-#[derive(Debug)]
-pub struct Returned {
-    /// The channel that published.
-    pub channel: ChannelId,
-    /// What.
-    pub message: Arc<Message>,
-    /// Property flags and values to send instead of the message's own, without BCC.
-    pub header: Option<Vec<u8>>,
-}
-
 impl Outgoing {
     /// Bytes it stands for, for the outbox's bound.
     pub(super) fn size(&self) -> usize {
@@ -85,8 +77,10 @@ impl Outgoing {
         match self {
             Self::Deliver { message, .. } => OVERHEAD + message.size(),
             Self::Got(got) => OVERHEAD + got.message.size(),
-            Self::Returned(returned) => OVERHEAD + returned.message.size(),
-            Self::Consumer(_) | Self::Confirm { .. } | Self::Method(..) => OVERHEAD,
+            Self::Returned(_, message) => OVERHEAD + message.size(),
+            Self::Consumer(_) | Self::Confirm { .. } | Self::Tuned(_) | Self::Method(..) => {
+                OVERHEAD
+            }
         }
     }
 }

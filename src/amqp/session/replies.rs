@@ -1,5 +1,6 @@
 //! What the broker refuses, in RabbitMQ's words. Clients match on these texts.
 
+use super::arguments::Refused;
 use crate::amqp::protocol::command::Outcome;
 use crate::amqp::protocol::error::{AmqpError, ReplyCode};
 use crate::amqp::wire::frame::ChannelId;
@@ -20,6 +21,11 @@ impl Refusals<'_> {
     /// Any code and text, as a reply to this method.
     pub(super) fn with(&self, code: ReplyCode, text: impl std::fmt::Display) -> AmqpError {
         AmqpError::channel(self.channel, code, text).caused_by(self.cause.0, self.cause.1)
+    }
+
+    /// What the arguments of a method were refused for.
+    pub(super) fn refused(&self, refused: Refused) -> AmqpError {
+        self.with(refused.code, refused.text)
     }
 
     pub(super) fn no_exchange(&self, name: &str) -> AmqpError {

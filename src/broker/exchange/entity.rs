@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use amq_protocol::types::FieldTable;
 
-use super::{Bindings, MessageHeaders};
+use super::{Bindings, HeadersSource};
 use crate::broker::change::{DestinationName, ExchangeDefinition};
 use crate::broker::options::ExchangeOptions;
 use crate::broker::queue::Queue;
@@ -89,8 +89,8 @@ impl Exchange {
     }
 
     /// Collects the destinations of a message with this key and these headers; may repeat some.
-    pub fn route(&self, key: &str, headers: &dyn MessageHeaders, into: &mut Vec<Destination>) {
-        self.bindings.lock().route(key, headers, &mut |destination| into.push(destination.clone()));
+    pub fn route(&self, key: &str, headers: HeadersSource<'_>, into: &mut Vec<Destination>) {
+        self.bindings.lock().route(key, headers, |destination| into.push(destination.clone()));
     }
 
     /// Adds a binding. False if there is one like it.

@@ -1,0 +1,354 @@
+//! Assembles basic.publish, its content header and its body frames into one message.
+//!
+//! Invariants:
+//! * What is kept lies in one buffer: exchange, routing key, properties as received, body.
+//! * A message in one body frame is copied once into the read batch's arena; what precedes the body waits in a
+//!   small buffer the channel keeps. A message in several frames grows in that buffer instead.
+//! * Memory follows what arrived; a header alone reserves nothing, the first piece of a body at most
+//!   [`limits::BODY_RESERVE`].
+//! * Content of a channel that is closing is followed frame by frame and dropped.
+//!
+//! Nothing here knows whether the channel is open; errors that end only the channel are still errors to the caller,
+//! which closes it.
+
+use bytes::Bytes;
+
+use super::arena::Arena;
+use super::error::{AmqpError, ReplyCode};
+use crate::amqp::wire::frame::{CLASS_BASIC, ChannelId, ContentHeader, Frame};
+use crate::amqp::wire::method::PublishMethod;
+use crate::amqp::wire::properties::PropertiesView;
+use crate::limits;
+
+/// Method number of basic.publish.
+const PUBLISH: u16 = 40;
+/// Size above which a channel does not keep its buffer from one message to the next.
+const HEAD_KEPT: usize = 4096;
+
+/// A complete basic.publish.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Publish {
+    /// Exchange, routing key, properties and body, one behind the other.
+    pub blob: Bytes,
+    /// Octets of the properties: flags and values as received.
+    pub header_len: u32,
+    /// Octets of the exchange's name.
+    pub exchange_len: u8,
+    /// Octets of the routing key.
+    pub key_len: u8,
+    /// Return the message if it meets no queue.
+    pub mandatory: bool,
+}
+
+impl Publish {
+    /// The exchange's name.
+    #[must_use]
+    pub fn exchange(&self) -> &str {
+        text(self.part(0, self.exchange_len.into()))
+    }
+
+    /// The routing key.
+    #[must_use]
+    pub fn routing_key(&self) -> &str {
+        text(self.part(self.exchange_len.into(), self.names_len()))
+    }
+
+    /// Exchange and routing key in one piece, to compare a route by; their lengths tell them apart.
+    #[must_use]
+    pub fn names(&self) -> &[u8] {
+        self.part(0, self.names_len())
+    }
+
+    /// Property flags and values as received.
+    #[must_use]
+    pub fn header(&self) -> &[u8] {
+        self.part(self.names_len(), self.body_at())
+    }
+
+    /// The body.
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        self.part(self.body_at(), self.blob.len())
+    }
+
+    /// Octets of the body.
+    #[must_use]
+    pub fn body_len(&self) -> usize {
+        self.blob.len().saturating_sub(self.body_at())
+    }
+
+    fn names_len(&self) -> usize {
+        usize::from(self.exchange_len) + usize::from(self.key_len)
+    }
+
+    fn body_at(&self) -> usize {
+        self.names_len() + self.header_len as usize
+    }
+
+    fn part(&self, from: usize, to: usize) -> &[u8] {
+        self.blob.get(from..to).unwrap_or_default()
+    }
+}
+
+/// The names were checked when the method was decoded.
+fn text(octets: &[u8]) -> &str {
+    std::str::from_utf8(octets).unwrap_or_default()
+}
+
+/// What a channel is in the middle of receiving.
+#[derive(Debug, Default)]
+pub(super) struct Content {
+    /// Exchange, routing key and properties; then the body too, if it comes in pieces.
+    head: Vec<u8>,
+    /// Octets of the body still to come.
+    remaining: u64,
+    header_len: u32,
+    exchange_len: u8,
+    key_len: u8,
+    mandatory: bool,
+    immediate: bool,
+    /// Follow the frames but keep nothing.
+    discard: bool,
+    due: Due,
+}
+
+/// The frame a channel must send next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Due {
+    #[default]
+    Method,
+    Header,
+    Body,
+}
+
+impl Content {
+    /// Whether a method may come now.
+    #[inline]
+    pub(super) fn is_idle(&self) -> bool {
+        self.due == Due::Method
+    }
+
+    /// basic.publish has come: its content header is due.
+    #[inline]
+    pub(super) fn begin(&mut self, publish: &PublishMethod<'_>) {
+        self.due = Due::Header;
+        self.mandatory = publish.mandatory;
+        self.immediate = publish.immediate;
+        if self.discard {
+            return;
+        }
+        self.head.clear();
+        self.exchange_len = self.add_name(publish.exchange);
+        self.key_len = self.add_name(publish.routing_key);
+    }
+
+    #[inline]
+    fn add_name(&mut self, name: &str) -> u8 {
+        self.head.extend_from_slice(name.as_bytes());
+        // A short string never is longer; the decoder read its length from one octet.
+        u8::try_from(name.len()).unwrap_or(u8::MAX)
+    }
+
+    /// Octets of memory held for the message.
+    #[cfg(test)]
+    pub(super) fn reserved(&self) -> usize {
+        self.head.capacity()
+    }
+
+    /// From now on nothing is kept: the channel is closing.
+    pub(super) fn discard(&mut self) {
+        self.discard = true;
+        self.head = Vec::new();
+    }
+
+    /// A content header has come. Returns the message if it has no body.
+    #[inline]
+    pub(super) fn header(
+        &mut self,
+        frame: Frame<'_>,
+        size_limit: u64,
+        arena: &mut Arena,
+    ) -> Result<Option<Publish>, AmqpError> {
+        if self.due != Due::Header {
+            return Err(self.interrupted());
+        }
+        let Some(header) = ContentHeader::parse(frame.payload) else {
+            return Err(AmqpError::unknown_frame(frame));
+        };
+        if header.class != CLASS_BASIC || header.weight != 0 {
+            return Err(wrong_header(&header));
+        }
+        self.remaining = header.body_size;
+        self.due = Due::Body;
+        if header.body_size > size_limit {
+            self.refuse_size(frame.channel, header.body_size, size_limit)?;
+        }
+        if !self.discard {
+            self.add_properties(header.properties)?;
+        }
+        if header.body_size == 0 { self.finish(&[], arena) } else { Ok(None) }
+    }
+
+    #[inline]
+    fn add_properties(&mut self, properties: &[u8]) -> Result<(), AmqpError> {
+        if let Err(fault) = PropertiesView::check(properties) {
+            return Err(AmqpError::connection(ReplyCode::SyntaxError, fault)
+                .caused_by(CLASS_BASIC, PUBLISH));
+        }
+        self.head.extend_from_slice(properties);
+        // No larger than the frame it came in.
+        self.header_len = u32::try_from(properties.len()).unwrap_or(u32::MAX);
+        Ok(())
+    }
+
+    /// A body too large to take. Its frames still come, and are dropped.
+    #[cold]
+    fn refuse_size(&mut self, channel: ChannelId, size: u64, limit: u64) -> Result<(), AmqpError> {
+        if size > limits::MESSAGE_SIZE_CEILING {
+            let ceiling = limits::MESSAGE_SIZE_CEILING;
+            return Err(AmqpError::connection(
+                ReplyCode::FrameError,
+                format_args!("content body size {size} exceeds maximum allowed size {ceiling}"),
+            )
+            .caused_by(CLASS_BASIC, PUBLISH));
+        }
+        if self.discard {
+            return Ok(());
+        }
+        self.discard();
+        if self.immediate {
+            return Err(immediate());
+        }
+        Err(AmqpError::channel(
+            channel,
+            ReplyCode::PreconditionFailed,
+            format_args!("message size {size} is larger than configured max size {limit}"),
+        )
+        .caused_by(CLASS_BASIC, PUBLISH))
+    }
+
+    /// A body frame has come. Returns the message if it was the last.
+    #[inline]
+    pub(super) fn body(
+        &mut self,
+        payload: &[u8],
+        arena: &mut Arena,
+    ) -> Result<Option<Publish>, AmqpError> {
+        if self.due != Due::Body {
+            return Err(self.interrupted());
+        }
+        if payload.len() as u64 == self.remaining {
+            return self.finish(payload, arena);
+        }
+        self.piece(payload)
+    }
+
+    /// One of several body frames, not the last.
+    fn piece(&mut self, payload: &[u8]) -> Result<Option<Publish>, AmqpError> {
+        let Some(remaining) = self.remaining.checked_sub(payload.len() as u64) else {
+            return Err(AmqpError::connection(
+                ReplyCode::FrameError,
+                "content body frame exceeds remaining content size",
+            )
+            .caused_by(CLASS_BASIC, PUBLISH));
+        };
+        // AMQP 0-9-1 forbids empty body frames; RabbitMQ ignores them, and this does.
+        if !self.discard && !payload.is_empty() {
+            self.make_room(payload.len());
+            self.head.extend_from_slice(payload);
+        }
+        self.remaining = remaining;
+        Ok(None)
+    }
+
+    /// Doubles like a `Vec`, but never reserves beyond the end of the message: a complete one has no slack.
+    fn make_room(&mut self, incoming: usize) {
+        let needed = self.head.len() + incoming;
+        if needed <= self.head.capacity() {
+            return;
+        }
+        let rest = usize::try_from(self.remaining).unwrap_or(usize::MAX);
+        let whole = self.head.len().saturating_add(rest);
+        let next = self.head.capacity().saturating_mul(2).max(limits::BODY_RESERVE);
+        self.head.reserve_exact(next.min(whole).max(needed) - self.head.len());
+    }
+
+    /// The last octets have come: the message is complete.
+    #[inline]
+    fn finish(&mut self, last: &[u8], arena: &mut Arena) -> Result<Option<Publish>, AmqpError> {
+        self.due = Due::Method;
+        if self.discard {
+            return Ok(None);
+        }
+        if self.immediate {
+            return Err(immediate());
+        }
+        Ok(Some(Publish {
+            blob: self.blob(last, arena),
+            header_len: self.header_len,
+            exchange_len: self.exchange_len,
+            key_len: self.key_len,
+            mandatory: self.mandatory,
+        }))
+    }
+
+    #[inline]
+    fn blob(&mut self, last: &[u8], arena: &mut Arena) -> Bytes {
+        if self.head.len() + last.len() > limits::ARENA_MESSAGE {
+            self.head.reserve_exact(last.len());
+            self.head.extend_from_slice(last);
+            return Bytes::from(std::mem::take(&mut self.head));
+        }
+        let blob = arena.join(&self.head, last);
+        if self.head.capacity() > HEAD_KEPT {
+            self.head = Vec::new();
+        }
+        blob
+    }
+
+    /// The error for a frame when one of another kind was due. RabbitMQ's words.
+    #[cold]
+    pub(super) fn interrupted(&self) -> AmqpError {
+        match self.due {
+            Due::Method => AmqpError::connection(
+                ReplyCode::UnexpectedFrame,
+                "expected method frame, got non method frame instead",
+            ),
+            Due::Header => no_header(),
+            Due::Body => AmqpError::connection(
+                ReplyCode::UnexpectedFrame,
+                "expected content body, got non content body frame instead",
+            )
+            .caused_by(CLASS_BASIC, PUBLISH),
+        }
+    }
+}
+
+#[cold]
+fn wrong_header(header: &ContentHeader<'_>) -> AmqpError {
+    // RabbitMQ takes a weight that is not 0 for no content header at all.
+    if header.weight != 0 {
+        return no_header();
+    }
+    let class = header.class;
+    AmqpError::connection(
+        ReplyCode::UnexpectedFrame,
+        format_args!("expected content header for class 60, got one for class {class} instead"),
+    )
+    .caused_by(CLASS_BASIC, PUBLISH)
+}
+
+#[cold]
+fn no_header() -> AmqpError {
+    AmqpError::connection(
+        ReplyCode::UnexpectedFrame,
+        "expected content header for class 60, got non content header frame instead",
+    )
+    .caused_by(CLASS_BASIC, PUBLISH)
+}
+
+#[cold]
+fn immediate() -> AmqpError {
+    AmqpError::connection(ReplyCode::NotImplemented, "immediate=true")
+        .caused_by(CLASS_BASIC, PUBLISH)
+}

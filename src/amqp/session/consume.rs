@@ -1,0 +1,151 @@
+//! basic.consume, basic.cancel, basic.get, basic.qos.
+
+use std::sync::Arc;
+
+use amq_protocol::protocol::{AMQPClass, basic};
+
+use super::books::{BookId, Subscription};
+use super::outgoing::Outgoing;
+use super::settle::settle_groups;
+use super::{Session, arguments, names};
+use crate::amqp::protocol::error::{AmqpError, ReplyCode};
+use crate::amqp::wire::frame::ChannelId;
+use crate::auth::Access;
+use crate::broker::delivery::{ConnectionId, DeliverySink};
+use crate::broker::queue::{Consumer, ConsumerId, Outcome, Queue};
+use crate::broker::turn::Turn;
+
+impl Session {
+    pub(super) fn connection(&self) -> ConnectionId {
+        self.outbox.connection()
+    }
+
+    pub(super) fn qos(
+        &mut self,
+        id: ChannelId,
+        qos: &basic::Qos,
+        turn: &mut Turn,
+    ) -> Result<(), AmqpError> {
+        let Some(channel) = self.channels.get_mut(id) else { return Ok(()) };
+        let book = channel.book;
+        // RabbitMQ: global=false is for consumers that start later, global=true for the whole channel at once.
+        if !qos.global {
+            channel.prefetch = qos.prefetch_count;
+        }
+        self.reply(id, AMQPClass::Basic(basic::AMQPMethod::QosOk(basic::QosOk {})), turn);
+        if qos.global {
+            let resumed = self.outbox.limit(book, qos.prefetch_count);
+            settle_groups(resumed, Outcome::Settled, turn);
+        }
+        Ok(())
+    }
+
+    pub(super) fn consume(
+        &mut self,
+        id: ChannelId,
+        consume: basic::Consume,
+        turn: &mut Turn,
+    ) -> Result<(), AmqpError> {
+        let login = self.login()?;
+        let refusals = login.refusals(id, (60, 20));
+        let name = self.named_queue(id, consume.queue.as_str(), &refusals)?;
+        let Some(channel) = self.channels.get_mut(id) else { return Ok(()) };
+        let (book, prefetch) = (channel.book, channel.prefetch);
+        let tag = match consume.consumer_tag.as_str() {
+            "" => names::generate("amq.ctag-"),
+            given => given.to_owned(),
+        };
+        if self.outbox.has_consumer(book, &tag) {
+            let text = format_args!("attempt to reuse consumer tag '{tag}'");
+            return Err(refusals.with(ReplyCode::NotAllowed, text));
+        }
+        login.queue(Access::Read, &name, &refusals)?;
+        let queue = login.usable_queue(&name, self.connection(), &refusals)?;
+        let checked = arguments::consumer_arguments(
+            &name,
+            &login.vhost.name,
+            &queue.options,
+            &consume.arguments,
+        );
+        checked.map_err(|refused| refusals.refused(refused))?;
+        let no_ack = consume.no_ack;
+        let subscription =
+            Subscription { tag: tag.clone(), queue: Arc::clone(&queue), no_ack, prefetch };
+        let started = self.start_consumer(id, book, subscription, &consume, turn);
+        started.map_err(|error| {
+            self.outbox.unsubscribe(book, &tag);
+            refusals.broker(&error)
+        })
+    }
+
+    fn start_consumer(
+        &mut self,
+        id: ChannelId,
+        book: BookId,
+        subscription: Subscription,
+        consume: &basic::Consume,
+        turn: &mut Turn,
+    ) -> Result<(), crate::broker::error::BrokerError> {
+        let (tag, queue) = (subscription.tag.clone(), Arc::clone(&subscription.queue));
+        let no_ack = subscription.no_ack;
+        let slot = self.outbox.subscribe(id, book, subscription);
+        let consumer = Consumer {
+            id: ConsumerId { connection: self.connection(), slot },
+            sink: Arc::clone(&self.outbox) as Arc<dyn DeliverySink>,
+            no_ack,
+            exclusive: consume.exclusive,
+        };
+        let outbox = Arc::clone(&self.outbox);
+        let reply = !consume.nowait;
+        queue.consume(consumer, turn, move |turn| {
+            if reply {
+                let done =
+                    basic::AMQPMethod::ConsumeOk(basic::ConsumeOk { consumer_tag: tag.into() });
+                outbox.push(Outgoing::Method(id, Box::new(AMQPClass::Basic(done))), turn);
+            }
+        })
+    }
+
+    pub(super) fn cancel(
+        &mut self,
+        id: ChannelId,
+        cancel: basic::Cancel,
+        turn: &mut Turn,
+    ) -> Result<(), AmqpError> {
+        let Some(channel) = self.channels.get_mut(id) else { return Ok(()) };
+        // RabbitMQ answers cancel-ok also for a tag it does not know.
+        if let Some((queue, consumer)) =
+            self.outbox.unsubscribe(channel.book, cancel.consumer_tag.as_str())
+        {
+            queue.cancel(consumer, turn);
+        }
+        if !cancel.nowait {
+            let done = basic::CancelOk { consumer_tag: cancel.consumer_tag };
+            self.reply(id, AMQPClass::Basic(basic::AMQPMethod::CancelOk(done)), turn);
+        }
+        Ok(())
+    }
+
+    pub(super) fn get(
+        &mut self,
+        id: ChannelId,
+        get: &basic::Get,
+        turn: &mut Turn,
+    ) -> Result<(), AmqpError> {
+        let login = self.login()?;
+        let refusals = login.refusals(id, (60, 70));
+        let name = self.named_queue(id, get.queue.as_str(), &refusals)?;
+        login.queue(Access::Read, &name, &refusals)?;
+        let queue: Arc<Queue> = login.usable_queue(&name, self.connection(), &refusals)?;
+        let Some(channel) = self.channels.get_mut(id) else { return Ok(()) };
+        let book = channel.book;
+        match queue.get(get.no_ack, turn) {
+            Some(taken) => self.outbox.got(book, &queue, taken, get.no_ack, turn),
+            None => {
+                let empty = basic::AMQPMethod::GetEmpty(basic::GetEmpty {});
+                self.reply(id, AMQPClass::Basic(empty), turn);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,71 @@
+//! Outgoing items to bytes. The writer calls this, outside of every lock.
+
+use super::outgoing::Outgoing;
+use crate::amqp::wire::encoder::{Content, Deliver, GetOk, Return};
+use crate::amqp::wire::frame::ChannelId;
+use crate::amqp::wire::write_buffer::WriteBuffer;
+use crate::broker::message::Message;
+
+/// RabbitMQ sends the bare name, unlike in every other reply text.
+const NO_ROUTE: (u16, &[u8]) = (312, b"NO_ROUTE");
+
+/// The writer's knowledge of consumers: channel and tag by slot.
+#[derive(Default)]
+pub struct ConsumerNames {
+    by_slot: Vec<(ChannelId, Vec<u8>)>,
+}
+
+impl ConsumerNames {
+    fn set(&mut self, slot: usize, channel: ChannelId, tag: String) {
+        if self.by_slot.len() <= slot {
+            self.by_slot.resize_with(slot + 1, Default::default);
+        }
+        if let Some(name) = self.by_slot.get_mut(slot) {
+            *name = (channel, tag.into_bytes());
+        }
+    }
+}
+
+/// Writes one item. Frames of one message lie together.
+pub fn encode(item: Outgoing, names: &mut ConsumerNames, into: &mut WriteBuffer) {
+    match item {
+        Outgoing::Deliver { message, tag, slot, redelivered } => {
+            let Some((channel, consumer_tag)) = names.by_slot.get(slot.0 as usize) else { return };
+            let deliver = Deliver {
+                consumer_tag,
+                delivery_tag: tag,
+                redelivered,
+                exchange: message.exchange(),
+                routing_key: message.routing_key(),
+            };
+            into.deliver(*channel, &deliver, &content(&message));
+        }
+        Outgoing::Consumer(name) => names.set(name.slot.0 as usize, name.channel, name.tag),
+        Outgoing::Got(got) => {
+            let method = GetOk {
+                delivery_tag: got.tag,
+                redelivered: got.redelivered,
+                exchange: got.message.exchange(),
+                routing_key: got.message.routing_key(),
+                message_count: got.remaining,
+            };
+            into.get_ok(got.channel, &method, &content(&got.message));
+        }
+        Outgoing::Returned(channel, message) => {
+            let method = Return {
+                reply_code: NO_ROUTE.0,
+                reply_text: NO_ROUTE.1,
+                exchange: message.exchange(),
+                routing_key: message.routing_key(),
+            };
+            into.return_(channel, &method, &content(&message));
+        }
+        Outgoing::Confirm { channel, sequence, multiple } => into.ack(channel, sequence, multiple),
+        Outgoing::Tuned(tuning) => into.set_frame_max(tuning.frame_max),
+        Outgoing::Method(channel, method) => into.method(channel, &method),
+    }
+}
+
+fn content(message: &Message) -> Content<'_> {
+    Content { header: message.header(), body: message.body(), blob: message.blob() }
+}

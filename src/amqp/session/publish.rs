@@ -1,0 +1,255 @@
+//! basic.publish: checks, route, hand-over, mandatory return, confirm numbering.
+
+use std::sync::Arc;
+
+use amq_protocol::protocol::{AMQPClass, confirm};
+use amq_protocol::types::{AMQPValue, FieldTable};
+use bytes::Bytes;
+
+use super::channel::Mode;
+use super::confirms::Confirms;
+use super::outgoing::Outgoing;
+use super::replies::{self, Cause, Refusals};
+use super::routes::Target;
+use super::{Login, Session};
+use crate::amqp::protocol::content::Publish;
+use crate::amqp::protocol::error::{AmqpError, ReplyCode};
+use crate::amqp::wire::frame::ChannelId;
+use crate::amqp::wire::properties::{PropertiesView, without_header};
+use crate::auth::Access;
+use crate::broker::message::{Layout, Message};
+use crate::broker::turn::Turn;
+
+const PUBLISH: Cause = (60, 40);
+/// Longest `expiration`, ms: RabbitMQ's ten years.
+const EXPIRATION_MAX: u64 = 315_360_000_000;
+
+impl Session {
+    pub(super) fn publish(
+        &mut self,
+        id: ChannelId,
+        publish: Publish,
+        turn: &mut Turn,
+    ) -> Result<(), AmqpError> {
+        let Some(login) = &self.login else { return Err(AmqpError::internal()) };
+        let Some(channel) = self.channels.get_mut(id) else { return Ok(()) };
+        let properties = PropertiesView::assume_checked(publish.header());
+        let generation = login.vhost.generation();
+        let plain = is_plain(&properties);
+        let cached = if plain { channel.routes.find(&publish, generation) } else { None };
+        let target = match cached {
+            Some(target) => target,
+            None => {
+                let (target, cacheable) = login.target(id, &publish, &properties)?;
+                if plain && cacheable {
+                    channel.routes.remember(&publish, &target, generation);
+                }
+                target
+            }
+        };
+        let persistent = properties.is_persistent();
+        let mandatory = publish.mandatory;
+        let secret = !plain && properties.header("BCC").is_some();
+        let publish = if secret { without_bcc(&publish) } else { publish };
+        let message = message_of(publish, persistent, target.queues.len() > 1)?;
+        if let Mode::Transaction(transaction) = &mut channel.mode {
+            transaction.publish(target, message, mandatory);
+            let too_large = transaction.is_too_large();
+            return if too_large { Err(replies::transaction_too_large(id)) } else { Ok(()) };
+        }
+        if let Mode::Confirm(confirms) = &mut channel.mode {
+            if confirms.published(persistent && target.keeps) {
+                self.confirming.push(id);
+            }
+        }
+        if target.queues.is_empty() {
+            if mandatory {
+                self.return_message(id, &message, turn);
+            }
+            return Ok(());
+        }
+        self.batch.add(&target, message, &self.broker, turn);
+        Ok(())
+    }
+
+    /// basic.return of a mandatory message that met no queue. Comes before its confirm.
+    pub(super) fn return_message(&self, id: ChannelId, message: &Arc<Message>, turn: &mut Turn) {
+        self.outbox.push(Outgoing::Returned(id, Arc::clone(message)), turn);
+    }
+
+    pub(super) fn confirm_select(
+        &mut self,
+        id: ChannelId,
+        nowait: bool,
+        turn: &mut Turn,
+    ) -> Result<(), AmqpError> {
+        let Some(channel) = self.channels.get_mut(id) else { return Ok(()) };
+        match channel.mode {
+            Mode::Transaction(_) => {
+                let text = "cannot switch from tx to confirm mode";
+                let refused = AmqpError::channel(id, ReplyCode::PreconditionFailed, text);
+                return Err(refused.caused_by(85, 10));
+            }
+            Mode::Plain => channel.mode = Mode::Confirm(Confirms::default()),
+            Mode::Confirm(_) => {}
+        }
+        if !nowait {
+            let done = confirm::AMQPMethod::SelectOk(confirm::SelectOk {});
+            self.reply(id, AMQPClass::Confirm(done), turn);
+        }
+        Ok(())
+    }
+}
+
+impl Login {
+    /// Where a publish goes, after every check that RabbitMQ makes; and whether the same names go there
+    /// again.
+    fn target(
+        &self,
+        id: ChannelId,
+        publish: &Publish,
+        properties: &PropertiesView<'_>,
+    ) -> Result<(Arc<Target>, bool), AmqpError> {
+        let refusals = self.refusals(id, PUBLISH);
+        let name = publish.exchange();
+        self.exchange(Access::Write, name, &refusals)?;
+        let exchange = self.vhost.exchange(name).ok_or_else(|| refusals.no_exchange(name))?;
+        if exchange.options.internal {
+            let vhost = &self.vhost.name;
+            let text =
+                format_args!("cannot publish to internal exchange '{name}' in vhost '{vhost}'");
+            return Err(refusals.with(ReplyCode::AccessRefused, text));
+        }
+        self.check_user(properties, &refusals)?;
+        check_expiration(properties, &refusals)?;
+        let headers = properties.headers().and_then(|table| table.to_table().ok());
+        let mut keys = vec![publish.routing_key()];
+        for name in ["CC", "BCC"] {
+            extra_keys(headers.as_ref(), name, &mut keys, &refusals)?;
+        }
+        let route = self.vhost.route(&exchange, &keys, &|| headers.clone());
+        Ok((Target::new(route.queues), !route.by_headers))
+    }
+
+    /// RabbitMQ: user_id must be the connection's user, unless that one may impersonate others.
+    fn check_user(
+        &self,
+        properties: &PropertiesView<'_>,
+        refusals: &Refusals<'_>,
+    ) -> Result<(), AmqpError> {
+        let Some(claimed) = properties.user_id() else { return Ok(()) };
+        let actual = self.user.name();
+        if claimed == actual.as_bytes() || self.user.has_tag("impersonator") {
+            return Ok(());
+        }
+        let claimed = String::from_utf8_lossy(claimed);
+        let text = format_args!(
+            "user_id property set to '{claimed}' but authenticated user was '{actual}'"
+        );
+        Err(refusals.with(ReplyCode::PreconditionFailed, text))
+    }
+}
+
+/// Nothing in the properties has a say in checks or routing.
+fn is_plain(properties: &PropertiesView<'_>) -> bool {
+    properties.headers().is_none()
+        && properties.expiration().is_none()
+        && properties.user_id().is_none()
+}
+
+/// BCC keys are nobody's business but the broker's: gone before anybody sees the message.
+fn without_bcc(publish: &Publish) -> Publish {
+    let header = without_header(publish.header(), "BCC");
+    let mut blob = Vec::with_capacity(publish.blob.len());
+    blob.extend_from_slice(publish.names());
+    blob.extend_from_slice(&header);
+    blob.extend_from_slice(publish.body());
+    let header_len = u32::try_from(header.len()).unwrap_or(publish.header_len);
+    Publish { blob: Bytes::from(blob), header_len, ..*publish }
+}
+
+fn message_of(publish: Publish, persistent: bool, shared: bool) -> Result<Arc<Message>, AmqpError> {
+    let layout = Layout {
+        exchange: publish.exchange_len,
+        routing_key: publish.key_len,
+        header: publish.header_len,
+    };
+    let message = Message::new(publish.blob, layout, persistent, shared);
+    message.map(Arc::new).ok_or_else(AmqpError::internal)
+}
+
+/// The routing keys in a CC or BCC header: an array, of which only strings count.
+fn extra_keys<'a>(
+    headers: Option<&'a FieldTable>,
+    name: &str,
+    keys: &mut Vec<&'a str>,
+    refusals: &Refusals<'_>,
+) -> Result<(), AmqpError> {
+    match headers.and_then(|headers| headers.inner().get(name)) {
+        None => Ok(()),
+        Some(AMQPValue::FieldArray(array)) => {
+            keys.extend(array.as_slice().iter().filter_map(|value| match value {
+                AMQPValue::LongString(key) => std::str::from_utf8(key.as_bytes()).ok(),
+                _ => None,
+            }));
+            Ok(())
+        }
+        Some(other) => {
+            let found = crate::amqp::wire::table::type_name(other);
+            let text =
+                format_args!("invalid message: {{unacceptable_type_in_header,\"{name}\",{found}}}");
+            Err(refusals.with(ReplyCode::PreconditionFailed, text))
+        }
+    }
+}
+
+/// RabbitMQ: `expiration` is a whole number of milliseconds in digits.
+fn check_expiration(
+    properties: &PropertiesView<'_>,
+    refusals: &Refusals<'_>,
+) -> Result<(), AmqpError> {
+    let Some(expiration) = properties.expiration() else { return Ok(()) };
+    let given = String::from_utf8_lossy(expiration);
+    let Some(problem) = expiration_problem(&given) else { return Ok(()) };
+    let text = format_args!("invalid expiration '{given}': {problem}");
+    Err(refusals.with(ReplyCode::PreconditionFailed, text))
+}
+
+/// What is wrong with an expiration, in RabbitMQ's words (Erlang's `string:to_integer` shows through).
+fn expiration_problem(given: &str) -> Option<String> {
+    let unsigned = given.strip_prefix(['-', '+']).unwrap_or(given);
+    let digits = unsigned.bytes().take_while(u8::is_ascii_digit).count();
+    if digits == 0 {
+        return Some("no_integer".to_owned());
+    }
+    let (number, rest) = unsigned.split_at(digits);
+    if !rest.is_empty() {
+        return Some(format!("{{leftover_string,\"{rest}\"}}"));
+    }
+    let shown = number.trim_start_matches('0');
+    if given.starts_with('-') && !shown.is_empty() {
+        return Some(format!("{{value_negative,-{shown}}}"));
+    }
+    match number.parse::<u64>() {
+        Ok(value) if value <= EXPIRATION_MAX => None,
+        Ok(_) | Err(_) => Some(format!("{{value_too_large,{shown}}}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn expirations_are_judged_as_rabbitmq_does() {
+        let problem = |given| expiration_problem(given).unwrap_or_default();
+        assert_eq!(problem("0"), "");
+        assert_eq!(problem("007"), "");
+        assert_eq!(problem("abc"), "no_integer");
+        assert_eq!(problem(""), "no_integer");
+        assert_eq!(problem(" 5"), "no_integer");
+        assert_eq!(problem("1.5"), "{leftover_string,\".5\"}");
+        assert_eq!(problem("-1"), "{value_negative,-1}");
+        assert_eq!(problem("315360000001"), "{value_too_large,315360000001}");
+    }
+}

@@ -1,0 +1,165 @@
+//! What one commit cycle takes out of the broker, and its way into a batch of the log.
+//!
+//! Invariants:
+//! * Queues are collected before definitions, and definitions are encoded before queues. So a queue that
+//!   is declared and filled while a cycle collects is declared in the log before its messages.
+//! * A message that several collected queues share is encoded once, with all its places.
+//! * Everything a cycle collects goes into one batch, so a transaction is whole or absent.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::index::Location;
+use super::record::{
+    begin_payload, put_definition_record, put_delivered, put_gone, put_message, runs,
+};
+use super::state::LogState;
+use crate::broker::change::{Definition, QueueChanges};
+use crate::broker::commit_inbox::{CommitInbox, Work};
+use crate::broker::delivery::{Position, QueueId};
+use crate::broker::message::Message;
+use crate::limits;
+use crate::store::{Appended, FrameBuffer};
+
+/// Changes taken out of queues and virtual hosts.
+#[derive(Debug, Default)]
+pub(super) struct Collection {
+    queues: Vec<QueueChanges>,
+    definitions: Vec<Definition>,
+    /// Bytes of the messages among them.
+    pub(super) bytes: usize,
+}
+
+impl Collection {
+    /// Takes everything the queues and virtual hosts of `work` have, as of one instant.
+    pub(super) fn take(inbox: &CommitInbox, work: &Work) -> Self {
+        // No transaction is half applied while we look.
+        let _whole = inbox.gate().close();
+        let queues: Vec<_> = work.queues.iter().map(|queue| queue.collect()).collect();
+        let definitions = work.vhosts.iter().flat_map(|vhost| vhost.collect()).collect();
+        let puts = queues.iter().flat_map(|changes| &changes.puts);
+        let bytes = puts.map(|(_, message)| message.size()).sum();
+        Self { queues, definitions, bytes }
+    }
+}
+
+/// A batch under construction, and what it will change in the state once it is written.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    pub(super) frames: FrameBuffer,
+    definitions: Vec<Definition>,
+    puts: Vec<EncodedPut>,
+    gone: Vec<(QueueId, Vec<Position>)>,
+    delivered: Vec<(QueueId, Position)>,
+    is_frame_open: bool,
+}
+
+/// One place of an encoded message.
+#[derive(Clone, Copy, Debug)]
+struct EncodedPut {
+    queue: QueueId,
+    position: Position,
+    /// Where in the batch its record begins.
+    here: usize,
+    length: u32,
+}
+
+type Places = Vec<(QueueId, Position)>;
+
+impl Batch {
+    /// Encodes a collection.
+    pub(super) fn encode(&mut self, collection: Collection) {
+        for definition in collection.definitions {
+            self.record(|into| put_definition_record(into, &definition));
+            self.definitions.push(definition);
+        }
+        let mut shared = shared_places(&collection.queues);
+        for changes in collection.queues {
+            self.encode_queue(changes, &mut shared);
+        }
+        self.end_frame();
+    }
+
+    fn encode_queue(&mut self, mut changes: QueueChanges, shared: &mut HashMap<usize, Places>) {
+        let queue = changes.queue;
+        for (position, message) in changes.puts {
+            if !message.is_shared() {
+                self.put(&message, &[(queue, position)]);
+            } else if let Some(places) = shared.remove(&address(&message)) {
+                self.put(&message, &places);
+            }
+        }
+        if !changes.gone.is_empty() {
+            changes.gone.sort_unstable();
+            self.record(|into| put_gone(into, queue, &changes.gone));
+            self.gone.push((queue, changes.gone));
+        }
+        if let Some(up_to) = changes.delivered {
+            self.record(|into| put_delivered(into, queue, up_to));
+            self.delivered.push((queue, up_to));
+        }
+    }
+
+    fn put(&mut self, message: &Message, places: &[(QueueId, Position)]) {
+        let (here, length) = self.record(|into| put_message(into, message, places));
+        // A record beyond 4 GiB makes a batch that no log takes.
+        let length = u32::try_from(length).unwrap_or(u32::MAX);
+        let encoded = |&(queue, position)| EncodedPut { queue, position, here, length };
+        self.puts.extend(places.iter().map(encoded));
+    }
+
+    /// Appends a record to the frame; returns where it is and how long.
+    fn record(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> (usize, usize) {
+        if !self.is_frame_open {
+            self.frames.begin_frame();
+            begin_payload(self.frames.buffer());
+            self.is_frame_open = true;
+        }
+        let here = self.frames.here();
+        write(self.frames.buffer());
+        let length = self.frames.here() - here;
+        if self.frames.payload_len() >= limits::FRAME_TARGET {
+            self.end_frame();
+        }
+        (here, length)
+    }
+
+    fn end_frame(&mut self) {
+        if std::mem::take(&mut self.is_frame_open) {
+            self.frames.end_frame();
+        }
+    }
+
+    /// Brings `state` up to date with the batch, which was appended at `appended`, and empties the batch.
+    pub(super) fn apply(&mut self, appended: Appended, state: &mut LogState) {
+        for definition in self.definitions.drain(..) {
+            state.define(definition);
+        }
+        for EncodedPut { queue, position, here, length } in self.puts.drain(..) {
+            state.put(queue, position, Location { at: appended.position(here), length });
+        }
+        for (queue, positions) in self.gone.drain(..) {
+            state.gone(queue, runs(&positions));
+        }
+        for (queue, up_to) in self.delivered.drain(..) {
+            state.delivered(queue, up_to);
+        }
+        state.advance(appended.end);
+        self.frames.clear();
+    }
+}
+
+/// The places of every shared message, by its address; nobody lets go of a message meanwhile.
+fn shared_places(queues: &[QueueChanges]) -> HashMap<usize, Places> {
+    let mut shared: HashMap<usize, Places> = HashMap::new();
+    for changes in queues {
+        for (position, message) in changes.puts.iter().filter(|(_, message)| message.is_shared()) {
+            shared.entry(address(message)).or_default().push((changes.queue, *position));
+        }
+    }
+    shared
+}
+
+fn address(message: &Arc<Message>) -> usize {
+    Arc::as_ptr(message).addr()
+}

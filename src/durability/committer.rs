@@ -1,0 +1,219 @@
+//! The commit thread: collect, encode, append, sync, release.
+//!
+//! Invariants:
+//! * A mark is released only after a sync that covers everything collected up to the cycle that took it.
+//!   Marks are taken before queues are collected, so what they wait for is in this cycle's batch or in an
+//!   earlier one; `Flush::Synced` covers both.
+//! * What was collected is written or the process ends. A full disk is waited out, with the batch and its
+//!   marks in hand and its bytes counted as unsaved, so that publishers are held back.
+//! * After any other error nothing more is confirmed.
+//! * Nobody waits for the state to be brought up to date: marks are released before.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::collection::{Batch, Collection};
+use super::tail::{Shared, Tail};
+use crate::broker::commit_inbox::{CommitInbox, Mark, Work};
+use crate::clock::Clock;
+use crate::limits;
+use crate::store::{Appended, Flush, Log, StoreError};
+
+/// What to do when the store can no longer be trusted; see [`exit_process`](super::exit_process).
+pub type OnFatal = Arc<dyn Fn() + Send + Sync>;
+
+/// See the module.
+pub(super) struct Committer {
+    inbox: Arc<CommitInbox>,
+    clock: Arc<Clock>,
+    log: Box<dyn Log>,
+    shared: Arc<Shared>,
+    batch: Batch,
+    /// When the oldest bytes that are not synced were appended.
+    unsynced_since: Option<Instant>,
+}
+
+/// Why the committer ends before its last cycle.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// The disk is full and the broker stops. What is in hand was promised to nobody.
+    Full,
+    /// Nobody knows what the disk holds.
+    Fatal(StoreError),
+}
+
+/// Whether there is another cycle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// There is.
+    Cycle,
+    /// That was the last.
+    End,
+}
+
+impl Committer {
+    pub(super) fn new(
+        inbox: Arc<CommitInbox>,
+        clock: Arc<Clock>,
+        log: Box<dyn Log>,
+        shared: Arc<Shared>,
+    ) -> Self {
+        Self { inbox, clock, log, shared, batch: Batch::default(), unsynced_since: None }
+    }
+
+    /// The thread's whole life.
+    pub(super) fn run(mut self, on_fatal: &(dyn Fn() + Send + Sync)) {
+        let end = self.run_to_end();
+        {
+            let mut tail = self.shared.tail.lock();
+            tail.is_final = true;
+            self.shared.news.notify_all();
+        }
+        match end {
+            Ok(()) => tracing::debug!("the last commit is on disk"),
+            Err(Stop::Full) => tracing::error!(
+                "the disk is still full; stopping without the changes that nobody was told are safe"
+            ),
+            Err(Stop::Fatal(error)) => {
+                tracing::error!(%error, "stopping; nothing that was confirmed is lost");
+                on_fatal();
+            }
+        }
+    }
+
+    fn run_to_end(&mut self) -> Result<(), Stop> {
+        // What the process before this one left was not necessarily synced.
+        self.sync()?;
+        loop {
+            let patience = match self.unsynced_since {
+                Some(_) => limits::SYNC_INTERVAL,
+                None => limits::COMMIT_PATIENCE,
+            };
+            let work = self.inbox.wait(limits::LINGER, patience);
+            if self.commit(work)? == Next::End {
+                return Ok(());
+            }
+        }
+    }
+
+    /// One cycle.
+    pub(super) fn commit(&mut self, work: Work) -> Result<Next, Stop> {
+        let is_idle = work.queues.is_empty() && work.vhosts.is_empty();
+        let collection = Collection::take(&self.inbox, &work);
+        let bytes = collection.bytes;
+        // Until they are written, collected bytes count as unsaved still.
+        self.inbox.add_unsaved(bytes);
+        self.batch.encode(collection);
+
+        let flush = if work.marks.is_empty() { Flush::Buffered } else { Flush::Synced };
+        let appended = self.append(flush)?;
+        release(work.marks);
+        self.inbox.subtract_unsaved(bytes);
+        self.inbox.let_in();
+
+        self.bring_up_to_date(appended, flush);
+        let is_due = self.unsynced_since.is_some_and(|since| {
+            self.clock.now().saturating_duration_since(since) >= limits::SYNC_INTERVAL
+        });
+        if is_due || is_idle || work.last {
+            self.sync()?;
+        }
+        self.release_segments()?;
+        Ok(if work.last { Next::End } else { Next::Cycle })
+    }
+
+    /// Appends the batch, however long the disk is full.
+    fn append(&mut self, flush: Flush) -> Result<Appended, Stop> {
+        let mut is_told = false;
+        loop {
+            match self.log.append(&mut self.batch.frames, flush) {
+                Ok(appended) => {
+                    if is_told {
+                        tracing::info!("the disk has space again; publishing goes on");
+                    }
+                    return Ok(appended);
+                }
+                Err(error @ StoreError::Full { .. }) => {
+                    if !std::mem::replace(&mut is_told, true) {
+                        tracing::error!(%error, "confirms and publishers wait until there is space");
+                    }
+                    self.wait_for_space()?;
+                }
+                Err(error) => return Err(Stop::Fatal(error)),
+            }
+        }
+    }
+
+    fn wait_for_space(&mut self) -> Result<(), Stop> {
+        // A checkpoint may be waiting for this, and segments it then gives up are space.
+        self.sync()?;
+        self.release_segments()?;
+        if self.shared.is_stopping() {
+            return Err(Stop::Full);
+        }
+        std::thread::park_timeout(limits::DISK_FULL_RETRY);
+        Ok(())
+    }
+
+    /// Tells the checkpoint thread what was appended.
+    fn bring_up_to_date(&mut self, appended: Appended, flush: Flush) {
+        let bytes = self.batch.frames.len() as u64;
+        if flush == Flush::Synced {
+            self.unsynced_since = None;
+        } else if bytes > 0 {
+            self.unsynced_since.get_or_insert(self.clock.now());
+        }
+        let mut tail = self.shared.tail.lock();
+        self.batch.apply(appended, &mut tail.state);
+        let before = tail.bytes_since_checkpoint;
+        tail.bytes_since_checkpoint += bytes;
+        let is_due = before < limits::CHECKPOINT_BYTES
+            && tail.bytes_since_checkpoint >= limits::CHECKPOINT_BYTES;
+        if is_due {
+            self.shared.news.notify_all();
+        }
+        if flush == Flush::Synced {
+            self.note_sync(&mut tail);
+        }
+    }
+
+    fn sync(&mut self) -> Result<(), Stop> {
+        self.log.sync().map_err(Stop::Fatal)?;
+        self.unsynced_since = None;
+        let mut tail = self.shared.tail.lock();
+        self.note_sync(&mut tail);
+        Ok(())
+    }
+
+    fn note_sync(&self, tail: &mut Tail) {
+        tail.synced = self.log.end();
+        if std::mem::take(&mut tail.is_sync_awaited) {
+            self.shared.news.notify_all();
+        }
+    }
+
+    fn release_segments(&mut self) -> Result<(), Stop> {
+        let release = self.shared.tail.lock().release.take();
+        let Some(release) = release else { return Ok(()) };
+        match self.log.release(release.before, &|generation| release.live.contains(&generation)) {
+            Ok(released) => {
+                tracing::debug!(segments = released.len(), "segments can be reused");
+                Ok(())
+            }
+            // Recycling needs no space to speak of; the next checkpoint asks again.
+            Err(StoreError::Full { .. }) => Ok(()),
+            Err(error) => Err(Stop::Fatal(error)),
+        }
+    }
+}
+
+/// Tells those who wait that what they wait for is on disk.
+pub(super) fn release(marks: Vec<Mark>) {
+    let mut wakers = Vec::new();
+    for mark in marks {
+        mark.who.committed(mark.sequence, &mut wakers);
+    }
+    for waker in wakers {
+        waker.wake();
+    }
+}

@@ -1,0 +1,139 @@
+//! Messages out of the log: many at once, in the order of the disk.
+//!
+//! Invariants:
+//! * A message is handed out only if its checksum fits and it names the place it is wanted for. All else
+//!   is damage, reported with file and offset.
+//! * A record is read once, and its message is one `Arc`, however many queues share it.
+//! * At most one read of [`limits::RECOVERY_READ`], or one message, is in memory besides the messages.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::index::Location;
+use super::record::{Put, read_message};
+use crate::broker::delivery::{Position, QueueId};
+use crate::broker::message::Message;
+use crate::limits;
+use crate::store::{Damage, LogReader, StoreError};
+
+/// An entry whose message is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Wanted {
+    // First, because the order of the disk is the order of reading.
+    pub(super) location: Location,
+    pub(super) queue: QueueId,
+    pub(super) position: Position,
+}
+
+/// Takes the messages as they are found.
+type Found<'a> = dyn FnMut(QueueId, Position, Arc<Message>) + 'a;
+
+/// Reads the messages of `wanted`, which is sorted. Returns what was damaged.
+pub(super) fn read_messages(
+    reader: &dyn LogReader,
+    wanted: &[Wanted],
+    found: &mut Found<'_>,
+) -> Vec<Damage> {
+    let mut reading = Reading { reader, found, damages: Vec::new() };
+    let mut rest = wanted;
+    while let Some(first) = rest.first() {
+        let length = first.location.stretch(rest);
+        let (together, behind) = rest.split_at(length);
+        reading.read_stretch(together);
+        rest = behind;
+    }
+    reading.damages
+}
+
+impl Location {
+    fn end(self) -> u64 {
+        u64::from(self.at.offset) + u64::from(self.length)
+    }
+
+    /// How many of the first `wanted`, of which this is the first, are worth one read.
+    fn stretch(self, wanted: &[Wanted]) -> usize {
+        let mut end = self.end();
+        let near = wanted.iter().take_while(|next| {
+            let next = next.location;
+            let start = u64::from(next.at.offset);
+            let is_near = next.at.generation == self.at.generation
+                && start <= end + u64::from(limits::RECOVERY_GAP)
+                && next.end() - u64::from(self.at.offset) <= u64::from(limits::RECOVERY_READ);
+            end = end.max(next.end());
+            is_near || next == self
+        });
+        near.count()
+    }
+}
+
+struct Reading<'a> {
+    reader: &'a dyn LogReader,
+    found: &'a mut Found<'a>,
+    damages: Vec<Damage>,
+}
+
+impl Reading<'_> {
+    /// Reads all of `together` at once; if that fails, each message by itself.
+    fn read_stretch(&mut self, together: &[Wanted]) {
+        let (Some(first), Some(last)) = (together.first(), together.last()) else { return };
+        let start = first.location.at;
+        let length = u32::try_from(last.location.end() - u64::from(start.offset));
+        let bytes = length.ok().and_then(|length| self.reader.read(start, length).ok());
+        for shared in together.chunk_by(|one, next| one.location == next.location) {
+            let Some(Wanted { location, .. }) = shared.first().copied() else { continue };
+            let from = (location.at.offset - start.offset) as usize;
+            let record = bytes.as_ref().map_or_else(
+                || self.reader.read(location.at, location.length),
+                |bytes| Ok(bytes.slice(from..from + location.length as usize)),
+            );
+            match record {
+                Ok(record) => self.hand_out(&record, shared),
+                Err(error) => self.damages.push(damage(location, error)),
+            }
+        }
+    }
+
+    fn hand_out(&mut self, record: &[u8], wanted: &[Wanted]) {
+        let message = read_message(record).ok().and_then(|put| {
+            let is_for = |one: &Wanted| put.places.contains(&(one.queue, one.position));
+            if wanted.iter().all(is_for) { to_message(&put) } else { None }
+        });
+        match message {
+            Some(message) => {
+                for one in wanted {
+                    (self.found)(one.queue, one.position, Arc::clone(&message));
+                }
+            }
+            None => self.damages.extend(wanted.first().map(|one| unreadable(one.location))),
+        }
+    }
+}
+
+fn to_message(put: &Put<'_>) -> Option<Arc<Message>> {
+    // A copy: a slice would keep all of what was read in memory.
+    let blob = Bytes::copy_from_slice(put.blob);
+    Message::new(blob, put.layout, true, put.places.len() > 1).map(Arc::new)
+}
+
+fn damage(location: Location, error: StoreError) -> Damage {
+    match error {
+        StoreError::Damaged { file, offset, what } => {
+            Damage { file, offset, bytes: u64::from(location.length), what }
+        }
+        error => {
+            tracing::error!(%error, at = %location.at, "a message cannot be read");
+            unreadable(location)
+        }
+    }
+}
+
+fn unreadable(location: Location) -> Damage {
+    Damage {
+        file: PathBuf::from(format!("{:016x}.seg", location.at.generation)),
+        offset: u64::from(location.at.offset),
+        bytes: u64::from(location.length),
+        what: "it does not hold the message that was written there",
+    }
+}

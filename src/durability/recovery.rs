@@ -1,0 +1,274 @@
+//! From checkpoint and log to a broker.
+//!
+//! The checkpoint's state is brought up to date with the frames behind it; then the messages of all live
+//! entries are read, and queues, exchanges and bindings are put back. What cannot be read is reported and
+//! left where it is: it is never delivered, and its segment is kept.
+
+use std::collections::{BTreeSet, HashMap};
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::messages::{Wanted, read_messages};
+use super::options::{exchange_options, queue_options};
+use super::record::{RecordError, records};
+use super::state::{LogState, StateLoader};
+use crate::broker::Broker;
+use crate::broker::change::{BindingDefinition, DestinationName};
+use crate::broker::delivery::{Position, QueueId};
+use crate::broker::exchange::Destination;
+use crate::broker::message::Message;
+use crate::broker::queue::{QueueContent, QueueIdentity};
+use crate::broker::vhost::{BindingRequest, VHost};
+use crate::clock::Clock;
+use crate::store::{
+    Checkpoint, Damage, Log, LogPosition, LogReader, ScannedFrame, StoreError, StoredLog, TornTail,
+};
+
+/// What a restart found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RecoveryReport {
+    /// Durable queues.
+    pub queues: usize,
+    /// Durable exchanges, the pre-declared ones not counted.
+    pub exchanges: usize,
+    /// Bindings between durable ends.
+    pub bindings: usize,
+    /// Messages, counted in each queue they are in.
+    pub messages: usize,
+    /// What is lost. Someone may have been told that it is safe.
+    pub damages: Vec<Damage>,
+    /// A write that the stop cut short. Nobody was told that it is safe.
+    pub torn_tail: Option<TornTail>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// A broker as it was, with what [`Durability`](super::Durability) needs to go on.
+pub struct Recovered {
+    /// The broker.
+    pub broker: Broker,
+    /// The log, ready to be continued.
+    pub log: Box<dyn Log>,
+    /// What the log stands for.
+    pub state: LogState,
+    /// For the operator.
+    pub report: RecoveryReport,
+}
+
+/// Why there is no broker.
+#[derive(Debug)]
+pub enum RecoveryError {
+    /// The store cannot be read.
+    Store(StoreError),
+    /// A frame is intact, but this program does not understand it.
+    Frame {
+        /// Where its payload begins.
+        at: LogPosition,
+        /// Why.
+        error: RecordError,
+    },
+    /// The same of a pair of the checkpoint.
+    Checkpoint {
+        /// Why.
+        error: RecordError,
+    },
+}
+
+impl fmt::Display for RecoveryError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store(error) => error.fmt(formatter),
+            Self::Frame { at, error } => {
+                write!(
+                    formatter,
+                    "log segment {:016x}.seg at {}: {error}",
+                    at.generation, at.offset
+                )
+            }
+            Self::Checkpoint { error } => write!(formatter, "checkpoint: {error}"),
+        }
+    }
+}
+
+impl Error for RecoveryError {}
+
+impl From<StoreError> for RecoveryError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// Puts back the broker that `checkpoint` and `log` stand for. It has the virtual hosts `vhosts` and those
+/// in which something durable was found.
+pub fn recover(
+    log: Box<dyn StoredLog>,
+    checkpoint: &dyn Checkpoint,
+    vhosts: &[String],
+    clock: Arc<Clock>,
+) -> Result<Recovered, RecoveryError> {
+    let start = clock.now();
+    let mut state = load(checkpoint)?;
+    let mut report = RecoveryReport::default();
+    let log = replay(log, checkpoint.position(), &mut state, &mut report)?;
+    let broker = rebuild(&state, &*log.reader(), vhosts, Arc::clone(&clock), &mut report);
+    for damage in &report.damages {
+        tracing::error!(%damage, "damage in the store; what it held is not delivered");
+    }
+    report.took = clock.now().saturating_duration_since(start);
+    Ok(Recovered { broker, log, state, report })
+}
+
+/// The state of a checkpoint.
+pub fn load(checkpoint: &dyn Checkpoint) -> Result<LogState, RecoveryError> {
+    let unreadable = |error| RecoveryError::Checkpoint { error };
+    let mut loader = StateLoader::default();
+    let mut failed = Ok(());
+    checkpoint.load(&mut |key, value| {
+        // The rest is of no use, but the loading itself did not fail.
+        if failed.is_ok() {
+            failed = loader.add(key, value);
+        }
+        Ok(())
+    })?;
+    failed.map_err(unreadable)?;
+    loader.finish(checkpoint.position()).map_err(unreadable)
+}
+
+fn replay(
+    log: Box<dyn StoredLog>,
+    from: Option<LogPosition>,
+    state: &mut LogState,
+    report: &mut RecoveryReport,
+) -> Result<Box<dyn Log>, RecoveryError> {
+    let mut failed = Ok(());
+    let (log, scanned) = log.open(from, &mut |frame| {
+        if failed.is_ok() {
+            let at = frame.position;
+            failed = apply_frame(state, frame).map_err(|error| RecoveryError::Frame { at, error });
+        }
+        Ok(())
+    })?;
+    failed?;
+    report.torn_tail = scanned.torn_tail;
+    report.damages = scanned.damages;
+    Ok(log)
+}
+
+/// Replays the records of a frame.
+pub fn apply_frame(state: &mut LogState, frame: ScannedFrame<'_>) -> Result<(), RecordError> {
+    for placed in records(frame.payload)? {
+        state.apply(placed?, frame.position);
+    }
+    let length = u32::try_from(frame.payload.len()).unwrap_or(u32::MAX);
+    let offset = frame.position.offset.saturating_add(length);
+    state.advance(LogPosition { offset, ..frame.position });
+    Ok(())
+}
+
+fn rebuild(
+    state: &LogState,
+    reader: &dyn LogReader,
+    vhosts: &[String],
+    clock: Arc<Clock>,
+    report: &mut RecoveryReport,
+) -> Broker {
+    let mut names: BTreeSet<&str> = vhosts.iter().map(String::as_str).collect();
+    names.extend(state.queues().map(|queue| &*queue.definition().vhost));
+    names.extend(state.exchanges().map(|exchange| &*exchange.vhost));
+    names.extend(state.bindings().map(|binding| &*binding.vhost));
+    let broker = Broker::new(names, state.next_queue_id(), clock);
+    restore_exchanges(&broker, state, report);
+    restore_queues(&broker, state, reader, report);
+    restore_bindings(&broker, state, report);
+    broker
+}
+
+fn restore_exchanges(broker: &Broker, state: &LogState, report: &mut RecoveryReport) {
+    for exchange in state.exchanges() {
+        let Some(vhost) = broker.vhost(&exchange.vhost) else { continue };
+        let Some(options) = exchange_options(exchange) else {
+            let (name, kind) = (&exchange.name, &exchange.kind);
+            tracing::error!(exchange = %name, %kind, "an exchange of unknown type is left out");
+            continue;
+        };
+        vhost.restore_exchange(Arc::clone(&exchange.name), options);
+        report.exchanges += 1;
+    }
+}
+
+type Contents = HashMap<QueueId, Vec<(Position, Arc<Message>)>>;
+
+fn restore_queues(
+    broker: &Broker,
+    state: &LogState,
+    reader: &dyn LogReader,
+    report: &mut RecoveryReport,
+) {
+    let mut contents = read_contents(state, reader, report);
+    for queue in state.queues() {
+        let definition = queue.definition();
+        let Some(vhost) = broker.vhost(&definition.vhost) else { continue };
+        let mut entries = contents.remove(&definition.id).unwrap_or_default();
+        entries.sort_unstable_by_key(|(position, _)| *position);
+        report.queues += 1;
+        report.messages += entries.len();
+        let identity = QueueIdentity {
+            id: definition.id,
+            name: Arc::clone(&definition.name),
+            vhost: Arc::clone(&definition.vhost),
+            options: queue_options(definition),
+            owner: None,
+        };
+        let (next_position, delivered) = (queue.next_position(), queue.delivered());
+        vhost.restore_queue(identity, QueueContent { entries, next_position, delivered });
+    }
+}
+
+fn read_contents(
+    state: &LogState,
+    reader: &dyn LogReader,
+    report: &mut RecoveryReport,
+) -> Contents {
+    let mut wanted: Vec<Wanted> = Vec::new();
+    for stored in state.queues() {
+        let queue = stored.definition().id;
+        let entries = stored.entries();
+        wanted.extend(entries.map(|(position, location)| Wanted { location, queue, position }));
+    }
+    wanted.sort_unstable();
+    let mut contents = Contents::new();
+    let damages = read_messages(reader, &wanted, &mut |queue, position, message| {
+        contents.entry(queue).or_default().push((position, message));
+    });
+    report.damages.extend(damages);
+    contents
+}
+
+fn restore_bindings(broker: &Broker, state: &LogState, report: &mut RecoveryReport) {
+    for binding in state.bindings() {
+        let Some(vhost) = broker.vhost(&binding.vhost) else { continue };
+        if restore_binding(vhost, binding) {
+            report.bindings += 1;
+        } else {
+            let source = &binding.source;
+            tracing::warn!(exchange = %source, "a binding is left out, one of its ends is missing");
+        }
+    }
+}
+
+fn restore_binding(vhost: &VHost, binding: &BindingDefinition) -> bool {
+    let destination = match &binding.destination {
+        DestinationName::Queue(name) => vhost.queue(name).map(Destination::Queue),
+        DestinationName::Exchange(name) => vhost.exchange(name).map(Destination::Exchange),
+    };
+    destination.is_some_and(|destination| {
+        vhost.restore_binding(BindingRequest {
+            source: &binding.source,
+            destination,
+            key: &binding.routing_key,
+            arguments: &binding.arguments,
+        })
+    })
+}

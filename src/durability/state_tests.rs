@@ -1,0 +1,204 @@
+//! A state is the same however it came about: by full replay, or by a checkpoint and the rest.
+
+use std::sync::Arc;
+
+use amq_protocol::types::FieldTable;
+use bytes::Bytes;
+use proptest::prelude::*;
+
+use super::*;
+use crate::broker::message::{Layout, Message};
+use crate::durability::definition::tests::any_definition;
+use crate::durability::record::{
+    begin_payload, put_definition_record, put_delivered, put_gone, put_message,
+};
+use crate::durability::recovery::{apply_frame, load};
+use crate::store::{MemoryStore, ScannedFrame};
+
+/// Everything a state says, in a form that can be compared and printed.
+fn content(state: &LogState) -> impl PartialEq + std::fmt::Debug + use<> {
+    let queues: Vec<_> = state
+        .queues()
+        .map(|queue| {
+            let entries: Vec<_> = queue.entries().collect();
+            (queue.definition().clone(), queue.next_position(), queue.delivered(), entries)
+        })
+        .collect();
+    // Numbers of bindings are not part of what a state means.
+    let mut bindings: Vec<_> = state.bindings().map(|binding| format!("{binding:?}")).collect();
+    bindings.sort_unstable();
+    let exchanges: Vec<_> = state.exchanges().cloned().collect();
+    (queues, bindings, exchanges, state.segments.live.clone(), state.position, state.next_queue_id)
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Put(Vec<(u64, u64)>),
+    Gone(u64, Vec<u64>),
+    Delivered(u64, u64),
+    Define(Definition),
+    Checkpoint,
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    let place = (0_u64..6, 0_u64..3000);
+    prop_oneof![
+        6 => prop::collection::vec(place, 1..4).prop_map(Step::Put),
+        3 => (0_u64..6, prop::collection::btree_set(0_u64..3000, 1..900))
+            .prop_map(|(queue, gone)| Step::Gone(queue, gone.into_iter().collect())),
+        1 => (0_u64..6, 0_u64..3000).prop_map(|(queue, up_to)| Step::Delivered(queue, up_to)),
+        4 => any_definition(Just(FieldTable::default()).boxed()).prop_map(Step::Define),
+        2 => Just(Step::Checkpoint),
+    ]
+}
+
+fn frame(step: &Step) -> Vec<u8> {
+    let mut payload = Vec::new();
+    begin_payload(&mut payload);
+    match step {
+        Step::Put(places) => {
+            let layout = Layout { exchange: 0, routing_key: 0, header: 0 };
+            let message = Message::new(Bytes::from_static(b"body"), layout, true, false).unwrap();
+            let places: Vec<_> =
+                places.iter().map(|&(queue, at)| (QueueId(queue), Position(at))).collect();
+            put_message(&mut payload, &message, &places);
+        }
+        Step::Gone(queue, gone) => {
+            let gone: Vec<_> = gone.iter().copied().map(Position).collect();
+            put_gone(&mut payload, QueueId(*queue), &gone);
+        }
+        Step::Delivered(queue, up_to) => {
+            put_delivered(&mut payload, QueueId(*queue), Position(*up_to));
+        }
+        Step::Define(definition) => put_definition_record(&mut payload, definition),
+        Step::Checkpoint => {}
+    }
+    payload
+}
+
+/// The frames of a log, eight to a segment.
+fn place(number: usize) -> LogPosition {
+    let offset = u32::try_from(number % 8).unwrap() * 0x1_0000;
+    LogPosition { generation: 1 + number as u64 / 8, offset }
+}
+
+fn replay(state: &mut LogState, frames: &[(LogPosition, Vec<u8>)]) {
+    for (lsn, (position, payload)) in frames.iter().enumerate() {
+        let frame = ScannedFrame { position: *position, lsn: lsn as u64, payload };
+        apply_frame(state, frame).unwrap();
+    }
+}
+
+fn declared(id: u64) -> Definition {
+    Definition::QueueDeclared(QueueDefinition {
+        id: QueueId(id),
+        vhost: Arc::from("/"),
+        name: Arc::from("q"),
+        auto_delete: false,
+        arguments: FieldTable::default(),
+    })
+}
+
+fn location(generation: u64) -> Location {
+    Location { at: LogPosition { generation, offset: 64 }, length: 9 }
+}
+
+#[test]
+fn a_deleted_queue_takes_its_entries_and_its_keys_along() {
+    let store = MemoryStore::new();
+    let mut state = LogState::default();
+    state.define(declared(1));
+    state.put(QueueId(1), Position(0), location(3));
+    store.checkpoint().apply(state.checkpoint_batch()).unwrap();
+
+    state.define(Definition::QueueDeleted { id: QueueId(1) });
+    state.put(QueueId(1), Position(1), location(3));
+    store.checkpoint().apply(state.checkpoint_batch()).unwrap();
+
+    assert!(state.live_segments().is_empty());
+    let mut keys = Vec::new();
+    let mut note = |key: &[u8], _: &[u8]| {
+        keys.push(key.to_vec());
+        Ok(())
+    };
+    store.checkpoint().load(&mut note).unwrap();
+    assert_eq!(keys, [COUNTERS_KEY]);
+}
+
+#[test]
+fn a_queue_whose_consumers_keep_up_costs_the_checkpoint_no_index() {
+    let mut state = LogState::default();
+    state.define(declared(1));
+    state.checkpoint_batch();
+    for position in 0..5000 {
+        state.put(QueueId(1), Position(position), location(3));
+        state.gone(QueueId(1), [Run { first: Position(position), last: Position(position) }]);
+    }
+
+    // The counters, and how far the queue has come.
+    assert_eq!(state.checkpoint_batch().len(), 2);
+}
+
+#[test]
+fn a_message_of_several_queues_keeps_its_segment_until_the_last_is_done_with_it() {
+    let mut state = LogState::default();
+    for id in [1, 2] {
+        state.define(declared(id));
+        state.put(QueueId(id), Position(0), location(3));
+    }
+    let first = Run { first: Position(0), last: Position(0) };
+
+    state.gone(QueueId(1), [first]);
+    assert!(state.live_segments().contains(&3));
+
+    state.gone(QueueId(2), [first]);
+    assert!(state.live_segments().is_empty());
+}
+
+#[test]
+fn a_value_of_an_unknown_version_is_named() {
+    let error = StateLoader::default().add(b"q\0\0\0\0\0\0\0\x01", &[7, 0, 0]).unwrap_err();
+    assert!(error.to_string().starts_with("checkpoint value of version 7 is unknown"), "{error}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    /// Wherever the checkpoints were, and however much the replay repeats of what the last one knows.
+    #[test]
+    fn checkpoint_and_the_rest_are_the_same_as_everything(
+        steps in prop::collection::vec(any_step(), 1..80),
+        from: prop::sample::Index,
+    ) {
+        let store = MemoryStore::new();
+        let mut checkpoint = store.checkpoint();
+        let (mut state, mut frames, mut checkpointed) = (LogState::default(), Vec::new(), 0);
+        for step in &steps {
+            if let Step::Checkpoint = step {
+                checkpoint.apply(state.checkpoint_batch()).unwrap();
+                checkpointed = frames.len();
+                continue;
+            }
+            frames.push((place(frames.len()), frame(step)));
+            replay(&mut state, &frames[frames.len() - 1..]);
+        }
+
+        let mut restarted = load(&*checkpoint).unwrap();
+        let from = from.index(checkpointed + 1);
+        replay(&mut restarted, &frames[from..]);
+
+        prop_assert_eq!(content(&restarted), content(&state));
+        // What is checkpointed next is right too.
+        checkpoint.apply(restarted.checkpoint_batch()).unwrap();
+        prop_assert_eq!(content(&load(&*checkpoint).unwrap()), content(&state));
+    }
+
+    #[test]
+    fn damaged_pairs_are_an_error_and_no_panic(key: Vec<u8>, value: Vec<u8>, kind in 0_u8..6) {
+        let prefix: &[u8] = [&b"i"[..], b"q", b"c/", b"t/x", b"t/b", b"t/q"][usize::from(kind)];
+        let mut loader = StateLoader::default();
+        let value = [&[VALUE_VERSION], value.as_slice()].concat();
+        loader.add(&[prefix, key.as_slice()].concat(), &value).err();
+        loader.finish(None).err();
+    }
+}

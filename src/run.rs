@@ -1,0 +1,158 @@
+//! A broker's life: recover, serve, stop in order.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use amq_protocol::types::{AMQPValue, FieldTable};
+use leveret::amqp::protocol::handshake::{Mechanism, Offer};
+use leveret::amqp::session::Shared;
+use leveret::auth::Users;
+use leveret::broker::Broker;
+use leveret::cli::Arguments;
+use leveret::clock::Clock;
+use leveret::config::{self, Settings};
+use leveret::durability::{self, Durability, RecoveryReport, Store};
+use leveret::server::{Server, ServerOptions};
+use leveret::store::DataDirectory;
+use leveret::telemetry;
+use tokio::signal::unix::{SignalKind, signal};
+
+type Failure = Box<dyn Error>;
+
+/// Runs a broker until SIGTERM or SIGINT.
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let settings = config::load(arguments, std::env::vars_os())?;
+    telemetry::init(&settings.log)?;
+    let users = Users::new(settings.users.clone(), settings.loopback_users.clone())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(settings.worker_threads)
+        .thread_name("worker")
+        .enable_all()
+        .build()?;
+
+    // Held to the end: it keeps other processes out.
+    let directory = match settings.transient {
+        true => None,
+        false => Some(DataDirectory::open(&settings.data_dir)?),
+    };
+    let (broker, durability, report) = start_broker(&settings, directory.as_ref())?;
+    let shared = Shared { broker: Arc::clone(&broker), users, offer: Arc::new(offer(&settings)) };
+    let served = runtime.block_on(serve(&settings, Arc::new(shared), report.as_ref()));
+    // Tasks are gone before the last commit, so nothing changes any more.
+    drop(runtime);
+    if !durability.stop() {
+        return Err("a storage thread ended before its time; see the log".into());
+    }
+    served?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+type Started = (Arc<Broker>, Durability, Option<RecoveryReport>);
+
+fn start_broker(
+    settings: &Settings,
+    directory: Option<&DataDirectory>,
+) -> Result<Started, Failure> {
+    let clock = Arc::new(Clock::real());
+    let Some(directory) = directory else {
+        let broker = Broker::new(settings.vhosts.iter().map(String::as_str), 1, clock);
+        let durability = Durability::transient(&broker)?;
+        return Ok((Arc::new(broker), durability, None));
+    };
+    let checkpoint = directory.checkpoint()?;
+    let recovered = durability::recover(directory.log(), &*checkpoint, &settings.vhosts, clock)?;
+    let store = Store { log: recovered.log, checkpoint, state: recovered.state };
+    let durability = Durability::start(&recovered.broker, store, durability::exit_process())?;
+    Ok((Arc::new(recovered.broker), durability, Some(recovered.report)))
+}
+
+async fn serve(
+    settings: &Settings,
+    shared: Arc<Shared>,
+    report: Option<&RecoveryReport>,
+) -> Result<(), Failure> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let options = ServerOptions {
+        listen: settings.listen.clone(),
+        max_connections: settings.max_connections,
+        handshake_timeout: settings.handshake_timeout,
+        unsaved_bytes: settings.unsaved_bytes,
+    };
+    let server = Server::start(shared, options).await?;
+    announce(settings, &server, report);
+    let signal = tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    };
+    tracing::info!(signal, "stopping");
+    server.stop().await;
+    Ok(())
+}
+
+/// The line an operator looks for: version, listeners, data directory, what was recovered.
+fn announce(settings: &Settings, server: &Server, report: Option<&RecoveryReport>) {
+    let version = env!("CARGO_PKG_VERSION");
+    let addresses: Vec<String> = server.addresses().iter().map(ToString::to_string).collect();
+    let listening = addresses.join(", ");
+    let Some(report) = report else {
+        tracing::info!("leveret {version} listening on {listening}; transient, nothing is kept");
+        return;
+    };
+    tracing::info!(
+        "leveret {version} listening on {listening}; data in {}; recovered {} queues, {} exchanges, \
+         {} bindings, {} messages in {} ms",
+        settings.data_dir.display(),
+        report.queues,
+        report.exchanges,
+        report.bindings,
+        report.messages,
+        report.took.as_millis(),
+    );
+}
+
+/// What connection.start and connection.tune say.
+fn offer(settings: &Settings) -> Offer {
+    Offer {
+        server_properties: server_properties(settings),
+        mechanisms: vec![Mechanism::AmqPlain, Mechanism::Plain],
+        channel_max: settings.channel_max,
+        frame_max: settings.frame_max,
+        heartbeat: settings.heartbeat,
+        max_message_size: settings.max_message_size,
+    }
+}
+
+/// The capabilities RabbitMQ announces; clients switch features on by them.
+const CAPABILITIES: [&str; 9] = [
+    "publisher_confirms",
+    "exchange_exchange_bindings",
+    "basic.nack",
+    "consumer_cancel_notify",
+    "connection.blocked",
+    "consumer_priorities",
+    "authentication_failure_close",
+    "per_consumer_qos",
+    "direct_reply_to",
+];
+
+fn server_properties(settings: &Settings) -> FieldTable {
+    let mut capabilities = FieldTable::default();
+    for capability in CAPABILITIES {
+        capabilities.insert(capability.into(), AMQPValue::Boolean(true));
+    }
+    let mut properties = FieldTable::default();
+    properties.insert("capabilities".into(), AMQPValue::FieldTable(capabilities));
+    let texts = [
+        ("cluster_name", &settings.cluster_name),
+        ("information", &settings.information),
+        ("platform", &settings.platform),
+        ("product", &settings.product),
+        ("version", &settings.version),
+    ];
+    for (key, text) in texts {
+        properties.insert(key.into(), AMQPValue::LongString(text.as_str().into()));
+    }
+    properties
+}

@@ -1,0 +1,247 @@
+//! The read loop: one read is one turn.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt;
+use tokio::net::tcp::OwnedReadHalf;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::Context;
+use crate::amqp::protocol::error::Ending;
+use crate::amqp::session::outbox::Outbox;
+use crate::amqp::session::{Session, Status};
+use crate::amqp::wire::decoder::Decoder;
+use crate::broker::Broker;
+use crate::limits;
+
+/// RabbitMQ's words when a node stops.
+const SHUTDOWN: &str = "broker forced connection closure with reason 'shutdown'";
+
+/// Why a connection ended.
+#[derive(Debug)]
+pub(super) enum End {
+    /// Both sides said so.
+    Closed,
+    /// The peer's socket closed without connection.close.
+    Vanished,
+    /// The socket failed.
+    Io(io::Error),
+    /// Nothing arrived for two heartbeats.
+    HeartbeatMissed,
+    /// Login and connection.open took too long.
+    HandshakeTimeout,
+    /// The broker closed it, and this is how it ended.
+    Refused,
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed => f.write_str("closed"),
+            Self::Vanished => f.write_str("client unexpectedly closed TCP connection"),
+            Self::Io(error) => write!(f, "{error}"),
+            Self::HeartbeatMissed => f.write_str("missed heartbeats from client"),
+            Self::HandshakeTimeout => f.write_str("handshake timeout"),
+            Self::Refused => f.write_str("closed by the broker"),
+        }
+    }
+}
+
+/// The reading half of a connection with its session.
+pub(super) struct Reader {
+    input: OwnedReadHalf,
+    decoder: Decoder,
+    session: Session,
+    broker: Arc<Broker>,
+    context: Arc<Context>,
+    handshake_deadline: Instant,
+    last_read: Instant,
+    /// Octets of the last read.
+    batch: usize,
+}
+
+impl Reader {
+    pub(super) fn new(
+        input: OwnedReadHalf,
+        decoder: Decoder,
+        session: Session,
+        context: Arc<Context>,
+        handshake_deadline: Instant,
+    ) -> Self {
+        let broker = Arc::clone(session.broker());
+        let last_read = Instant::now();
+        Self { input, decoder, session, broker, context, handshake_deadline, last_read, batch: 0 }
+    }
+
+    /// Runs the connection to its end and gives back what it had.
+    pub(super) async fn run(mut self, outbox: Arc<Outbox>) -> End {
+        let mut turn = self.broker.begin_turn();
+        self.session.start(&mut turn);
+        turn.finish(&self.broker);
+        let end = self.converse(&outbox).await;
+        let mut turn = self.broker.begin_turn();
+        self.session.end(&mut turn);
+        turn.finish(&self.broker);
+        end
+    }
+
+    async fn converse(&mut self, outbox: &Outbox) -> End {
+        let mut stopping = self.context.stopping.clone();
+        loop {
+            match self.take_turn() {
+                Status::Running => {}
+                Status::Stalled => {
+                    poll_fn(|context| outbox.poll_committed(context)).await;
+                    self.resume();
+                    continue;
+                }
+                Status::Closing(ending) => return self.close(ending, outbox).await,
+                Status::Done => return End::Closed,
+            }
+            // Publishers wait while the committer is behind; nobody else is slowed down by it.
+            let bound = self.context.unsaved_bytes;
+            poll_fn(|context| self.broker.inbox().poll_room(context, bound)).await;
+            let deadline = self.deadline();
+            tokio::select! {
+                read = self.input.read(self.decoder.space()) => match read {
+                    Ok(0) => return End::Vanished,
+                    Ok(count) => self.note_read(count),
+                    Err(error) => return End::Io(error),
+                },
+                () = until(deadline) => {
+                    if let Some(end) = self.overdue() {
+                        return end;
+                    }
+                }
+                () = stopped(&mut stopping) => {
+                    self.force_close();
+                    return self.close(Ending::AwaitCloseOk, outbox).await;
+                }
+            }
+        }
+    }
+
+    fn note_read(&mut self, count: usize) {
+        self.decoder.filled(count);
+        self.batch = count;
+        self.last_read = Instant::now();
+    }
+
+    /// Everything that is in the read buffer, to completion.
+    fn take_turn(&mut self) -> Status {
+        let mut turn = self.broker.begin_turn();
+        self.session.begin_turn(self.batch);
+        let tuning = self.session.identity().is_none();
+        loop {
+            match self.decoder.next_frame() {
+                Ok(Some(frame)) => {
+                    if self.session.receive(frame, &mut turn) != Status::Running {
+                        break;
+                    }
+                }
+                Ok(None) => break,
+                Err(fault) => {
+                    self.session.reject(fault, &mut turn);
+                    break;
+                }
+            }
+            if tuning {
+                self.decoder.set_frame_max(self.session.peer().frame_max());
+            }
+        }
+        self.session.end_turn(&mut turn);
+        turn.finish(&self.broker);
+        self.session.status()
+    }
+
+    fn resume(&mut self) {
+        let mut turn = self.broker.begin_turn();
+        self.session.resume(&mut turn);
+        self.session.end_turn(&mut turn);
+        turn.finish(&self.broker);
+    }
+
+    fn force_close(&mut self) {
+        let mut turn = self.broker.begin_turn();
+        self.session.force_close(SHUTDOWN, &mut turn);
+        self.session.end_turn(&mut turn);
+        turn.finish(&self.broker);
+    }
+
+    /// When to look whether the peer is late.
+    fn deadline(&self) -> Option<Instant> {
+        if self.session.identity().is_none() {
+            return Some(self.handshake_deadline);
+        }
+        Some(self.last_read + self.silence_allowed()?)
+    }
+
+    fn silence_allowed(&self) -> Option<Duration> {
+        self.session.peer().tuning().heartbeat.map(|heartbeat| heartbeat.give_up_after())
+    }
+
+    /// What the peer has missed, if it has.
+    fn overdue(&self) -> Option<End> {
+        let now = Instant::now();
+        if self.session.identity().is_none() {
+            return (now >= self.handshake_deadline).then_some(End::HandshakeTimeout);
+        }
+        let allowed = self.silence_allowed()?;
+        (now >= self.last_read + allowed).then_some(End::HeartbeatMissed)
+    }
+
+    /// connection.close was sent, or the peer is hung up on.
+    async fn close(&mut self, ending: Ending, outbox: &Outbox) -> End {
+        let patience = match ending {
+            Ending::AwaitCloseOk => limits::CLOSE_OK_TIMEOUT,
+            Ending::LingerThenHangUp | Ending::HangUp => limits::SILENT_CLOSE,
+        };
+        let listen = ending == Ending::AwaitCloseOk;
+        // Whether the peer answered or not, the connection is over.
+        let _ = timeout(patience, self.hear_out(listen)).await;
+        outbox.finish();
+        End::Refused
+    }
+
+    /// Reads until close-ok or the end of the stream. Without `listen` what arrives is not looked at.
+    async fn hear_out(&mut self, listen: bool) {
+        loop {
+            if listen && self.drain_closing() {
+                return;
+            }
+            match self.input.read(self.decoder.space()).await {
+                Ok(0) | Err(_) => return,
+                Ok(count) if listen => self.decoder.filled(count),
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// Frames after our connection.close; true when close-ok was among them.
+    fn drain_closing(&mut self) -> bool {
+        let mut turn = self.broker.begin_turn();
+        let mut done = false;
+        while let Ok(Some(frame)) = self.decoder.next_frame() {
+            done |= self.session.receive(frame, &mut turn) == Status::Done;
+        }
+        turn.finish(&self.broker);
+        done
+    }
+}
+
+async fn stopped(stopping: &mut watch::Receiver<bool>) {
+    // An error means that the server is gone, which is as good a reason.
+    let _ = stopping.wait_for(|stop| *stop).await;
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
