@@ -51,7 +51,7 @@ pub struct RankedGuard<'a, const RANK: u8, T> {
     guard: parking_lot::MutexGuard<'a, T>,
 }
 
-impl<'a, const RANK: u8, T> RankedGuard<'a, RANK, T> {
+impl<const RANK: u8, T> RankedGuard<'_, RANK, T> {
     /// Waits on `condvar`; the lock is free meanwhile.
     pub fn wait(&mut self, condvar: &parking_lot::Condvar) {
         condvar.wait(&mut self.guard);

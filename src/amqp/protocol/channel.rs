@@ -33,9 +33,9 @@ impl Channel {
 /// The channels of a connection, found by number.
 #[derive(Debug, Default)]
 pub(super) struct Channels {
-    /// Sorted; as long as `channels`, whose order is the same.
+    /// Sorted; as long as `states`, whose order is the same.
     ids: Vec<ChannelId>,
-    channels: Vec<Channel>,
+    states: Vec<Channel>,
     /// Where the last one was found: frames come in runs of one channel.
     last: usize,
 }
@@ -52,14 +52,14 @@ impl Channels {
         if self.ids.get(self.last) != Some(&id) {
             self.last = self.ids.binary_search(&id).ok()?;
         }
-        self.channels.get_mut(self.last)
+        self.states.get_mut(self.last)
     }
 
     /// Adds a channel that is not there yet.
     pub(super) fn open(&mut self, id: ChannelId) {
         let Err(place) = self.ids.binary_search(&id) else { return };
         self.ids.insert(place, id);
-        self.channels.insert(place, Channel::default());
+        self.states.insert(place, Channel::default());
         self.last = place;
     }
 
@@ -67,7 +67,7 @@ impl Channels {
     pub(super) fn remove(&mut self, id: ChannelId) {
         let Ok(place) = self.ids.binary_search(&id) else { return };
         self.ids.remove(place);
-        self.channels.remove(place);
+        self.states.remove(place);
     }
 
     /// Forgets all.

@@ -63,7 +63,7 @@ pub enum Command {
     /// queue.delete.
     DeleteQueue(Box<queue::Delete>),
 
-    /// basic.qos without prefetch_size. A count of 0 means no limit.
+    /// basic.qos without `prefetch_size`. A count of 0 means no limit.
     Qos(basic::Qos),
     /// basic.consume.
     Consume(Box<basic::Consume>),

@@ -11,6 +11,8 @@
 //! Nothing here knows whether the channel is open; errors that end only the channel are still errors to the caller,
 //! which closes it.
 
+use std::fmt::Display;
+
 use bytes::Bytes;
 
 use super::arena::Arena;
@@ -24,6 +26,9 @@ use crate::limits;
 const PUBLISH: u16 = 40;
 /// Size above which a channel does not keep its buffer from one message to the next.
 const HEAD_KEPT: usize = 4096;
+
+/// An error in one word, so that "nothing yet" costs nothing to return.
+type Fault = Box<AmqpError>;
 
 /// A complete basic.publish.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -161,19 +166,14 @@ impl Content {
         self.head = Vec::new();
     }
 
-    /// A content header has come. Returns the message if it has no body.
+    /// A content header has come. Returns whether the message is complete, because it has no body.
     #[inline]
-    pub(super) fn header(
-        &mut self,
-        frame: Frame<'_>,
-        size_limit: u64,
-        arena: &mut Arena,
-    ) -> Result<Option<Publish>, AmqpError> {
+    pub(super) fn header(&mut self, frame: Frame<'_>, size_limit: u64) -> Result<bool, Fault> {
         if self.due != Due::Header {
             return Err(self.interrupted());
         }
         let Some(header) = ContentHeader::parse(frame.payload) else {
-            return Err(AmqpError::unknown_frame(frame));
+            return Err(Box::new(AmqpError::unknown_frame(frame)));
         };
         if header.class != CLASS_BASIC || header.weight != 0 {
             return Err(wrong_header(&header));
@@ -186,14 +186,13 @@ impl Content {
         if !self.discard {
             self.add_properties(header.properties)?;
         }
-        if header.body_size == 0 { self.finish(&[], arena) } else { Ok(None) }
+        if header.body_size == 0 { self.complete() } else { Ok(false) }
     }
 
     #[inline]
-    fn add_properties(&mut self, properties: &[u8]) -> Result<(), AmqpError> {
+    fn add_properties(&mut self, properties: &[u8]) -> Result<(), Fault> {
         if let Err(fault) = PropertiesView::check(properties) {
-            return Err(AmqpError::connection(ReplyCode::SyntaxError, fault)
-                .caused_by(CLASS_BASIC, PUBLISH));
+            return Err(publish_error(ReplyCode::SyntaxError, fault));
         }
         self.head.extend_from_slice(properties);
         // No larger than the frame it came in.
@@ -203,14 +202,13 @@ impl Content {
 
     /// A body too large to take. Its frames still come, and are dropped.
     #[cold]
-    fn refuse_size(&mut self, channel: ChannelId, size: u64, limit: u64) -> Result<(), AmqpError> {
+    fn refuse_size(&mut self, channel: ChannelId, size: u64, limit: u64) -> Result<(), Fault> {
         if size > limits::MESSAGE_SIZE_CEILING {
             let ceiling = limits::MESSAGE_SIZE_CEILING;
-            return Err(AmqpError::connection(
+            return Err(publish_error(
                 ReplyCode::FrameError,
                 format_args!("content body size {size} exceeds maximum allowed size {ceiling}"),
-            )
-            .caused_by(CLASS_BASIC, PUBLISH));
+            ));
         }
         if self.discard {
             return Ok(());
@@ -219,38 +217,30 @@ impl Content {
         if self.immediate {
             return Err(immediate());
         }
-        Err(AmqpError::channel(
-            channel,
-            ReplyCode::PreconditionFailed,
-            format_args!("message size {size} is larger than configured max size {limit}"),
-        )
-        .caused_by(CLASS_BASIC, PUBLISH))
+        let text = format_args!("message size {size} is larger than configured max size {limit}");
+        let error = AmqpError::channel(channel, ReplyCode::PreconditionFailed, text);
+        Err(Box::new(error.caused_by(CLASS_BASIC, PUBLISH)))
     }
 
-    /// A body frame has come. Returns the message if it was the last.
+    /// A body frame has come. Returns whether it was the last; it is then still to be handed to
+    /// [`Content::message`].
     #[inline]
-    pub(super) fn body(
-        &mut self,
-        payload: &[u8],
-        arena: &mut Arena,
-    ) -> Result<Option<Publish>, AmqpError> {
+    pub(super) fn body(&mut self, payload: &[u8]) -> Result<bool, Fault> {
         if self.due != Due::Body {
             return Err(self.interrupted());
         }
         if payload.len() as u64 == self.remaining {
-            return self.finish(payload, arena);
+            return self.complete();
         }
-        self.piece(payload)
+        self.piece(payload)?;
+        Ok(false)
     }
 
     /// One of several body frames, not the last.
-    fn piece(&mut self, payload: &[u8]) -> Result<Option<Publish>, AmqpError> {
+    fn piece(&mut self, payload: &[u8]) -> Result<(), Fault> {
         let Some(remaining) = self.remaining.checked_sub(payload.len() as u64) else {
-            return Err(AmqpError::connection(
-                ReplyCode::FrameError,
-                "content body frame exceeds remaining content size",
-            )
-            .caused_by(CLASS_BASIC, PUBLISH));
+            let text = "content body frame exceeds remaining content size";
+            return Err(publish_error(ReplyCode::FrameError, text));
         };
         // AMQP 0-9-1 forbids empty body frames; RabbitMQ ignores them, and this does.
         if !self.discard && !payload.is_empty() {
@@ -258,7 +248,7 @@ impl Content {
             self.head.extend_from_slice(payload);
         }
         self.remaining = remaining;
-        Ok(None)
+        Ok(())
     }
 
     /// Doubles like a `Vec`, but never reserves beyond the end of the message: a complete one has no slack.
@@ -273,31 +263,35 @@ impl Content {
         self.head.reserve_exact(next.min(whole).max(needed) - self.head.len());
     }
 
-    /// The last octets have come: the message is complete.
+    /// The last frame has come. Returns whether there is a message to take.
     #[inline]
-    fn finish(&mut self, last: &[u8], arena: &mut Arena) -> Result<Option<Publish>, AmqpError> {
+    fn complete(&mut self) -> Result<bool, Fault> {
         self.due = Due::Method;
         if self.discard {
-            return Ok(None);
+            return Ok(false);
         }
         if self.immediate {
             return Err(immediate());
         }
-        Ok(Some(Publish {
+        Ok(true)
+    }
+
+    /// The complete message, of which `last` is what has not been read yet.
+    #[inline]
+    pub(super) fn message(&mut self, last: &[u8], arena: &mut Arena) -> Publish {
+        Publish {
             blob: self.blob(last, arena),
             header_len: self.header_len,
             exchange_len: self.exchange_len,
             key_len: self.key_len,
             mandatory: self.mandatory,
-        }))
+        }
     }
 
     #[inline]
     fn blob(&mut self, last: &[u8], arena: &mut Arena) -> Bytes {
         if self.head.len() + last.len() > limits::ARENA_MESSAGE {
-            self.head.reserve_exact(last.len());
-            self.head.extend_from_slice(last);
-            return Bytes::from(std::mem::take(&mut self.head));
+            return self.own_blob(last);
         }
         let blob = arena.join(&self.head, last);
         if self.head.capacity() > HEAD_KEPT {
@@ -306,49 +300,57 @@ impl Content {
         blob
     }
 
+    #[cold]
+    fn own_blob(&mut self, last: &[u8]) -> Bytes {
+        self.head.reserve_exact(last.len());
+        self.head.extend_from_slice(last);
+        Bytes::from(std::mem::take(&mut self.head))
+    }
+
     /// The error for a frame when one of another kind was due. RabbitMQ's words.
     #[cold]
-    pub(super) fn interrupted(&self) -> AmqpError {
+    pub(super) fn interrupted(&self) -> Fault {
         match self.due {
-            Due::Method => AmqpError::connection(
+            Due::Method => Box::new(AmqpError::connection(
                 ReplyCode::UnexpectedFrame,
                 "expected method frame, got non method frame instead",
-            ),
+            )),
             Due::Header => no_header(),
-            Due::Body => AmqpError::connection(
+            Due::Body => publish_error(
                 ReplyCode::UnexpectedFrame,
                 "expected content body, got non content body frame instead",
-            )
-            .caused_by(CLASS_BASIC, PUBLISH),
+            ),
         }
     }
 }
 
 #[cold]
-fn wrong_header(header: &ContentHeader<'_>) -> AmqpError {
+fn wrong_header(header: &ContentHeader<'_>) -> Fault {
     // RabbitMQ takes a weight that is not 0 for no content header at all.
     if header.weight != 0 {
         return no_header();
     }
     let class = header.class;
-    AmqpError::connection(
+    publish_error(
         ReplyCode::UnexpectedFrame,
         format_args!("expected content header for class 60, got one for class {class} instead"),
     )
-    .caused_by(CLASS_BASIC, PUBLISH)
 }
 
 #[cold]
-fn no_header() -> AmqpError {
-    AmqpError::connection(
+fn no_header() -> Fault {
+    publish_error(
         ReplyCode::UnexpectedFrame,
         "expected content header for class 60, got non content header frame instead",
     )
-    .caused_by(CLASS_BASIC, PUBLISH)
 }
 
 #[cold]
-fn immediate() -> AmqpError {
-    AmqpError::connection(ReplyCode::NotImplemented, "immediate=true")
-        .caused_by(CLASS_BASIC, PUBLISH)
+fn immediate() -> Fault {
+    publish_error(ReplyCode::NotImplemented, "immediate=true")
+}
+
+#[cold]
+fn publish_error(code: ReplyCode, explanation: impl Display) -> Fault {
+    Box::new(AmqpError::connection(code, explanation).caused_by(CLASS_BASIC, PUBLISH))
 }

@@ -367,14 +367,11 @@ mod tests {
 
     #[test]
     fn codes_have_their_number_name_and_scope() {
-        let table: String = ReplyCode::ALL
-            .iter()
-            .map(|code| {
-                let scope = if code.closes_connection() { "connection" } else { "channel" };
-                format!("{} {} {scope}\n", code.number(), code.name())
-            })
-            .collect();
-        assert_snapshot!(table, @r"
+        let lines = ReplyCode::ALL.map(|code| {
+            let scope = if code.closes_connection() { "connection" } else { "channel" };
+            format!("{} {} {scope}", code.number(), code.name())
+        });
+        assert_snapshot!(lines.join("\n"), @r"
         311 CONTENT_TOO_LARGE channel
         312 NO_ROUTE channel
         313 NO_CONSUMERS channel

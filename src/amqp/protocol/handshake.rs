@@ -129,6 +129,7 @@ impl Tuning {
 
 /// What a client says it can take. RabbitMQ looks at these; all others are ignored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "a table of independent capabilities")]
 pub struct ClientCapabilities {
     /// It wants basic.cancel when a queue it consumes from goes away.
     pub consumer_cancel_notify: bool,

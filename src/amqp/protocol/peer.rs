@@ -9,7 +9,9 @@
 
 use std::sync::Arc;
 
-use amq_protocol::protocol::{AMQPClass, channel, connection};
+use amq_protocol::protocol::AMQPClass;
+use amq_protocol::protocol::channel::AMQPMethod as ChannelMethod;
+use amq_protocol::protocol::connection::{self, AMQPMethod as ConnectionMethod};
 
 use super::arena::Arena;
 use super::channel::Channels;
@@ -89,15 +91,16 @@ impl Peer {
     /// What the peer did wrong, to be sent to it; see [`Scope`] and [`Ending`].
     #[inline]
     pub fn receive(&mut self, frame: Frame<'_>, arena: &mut Arena) -> Received {
-        let received = if self.stage == Stage::Running && frame.channel != 0 {
+        // One variable, so that the answer is built where the caller wants it and never copied.
+        let mut received = if self.stage == Stage::Running && frame.channel != 0 {
             self.on_channel(frame, arena)
         } else {
             self.on_connection(frame)
         };
-        match received {
-            Ok(command) => Ok(command),
-            Err(error) => Err(self.note(error)),
+        if let Err(error) = &mut received {
+            self.note(error);
         }
+        received
     }
 
     /// The login was right. The returned connection.tune is to be sent.
@@ -159,13 +162,17 @@ impl Peer {
     fn on_channel(&mut self, frame: Frame<'_>, arena: &mut Arena) -> Received {
         let id = frame.channel;
         let Some(channel) = self.channels.find(id) else { return self.on_unopened(frame) };
-        let message = match frame.kind {
-            FrameKind::Header => channel.content.header(frame, self.max_message_size, arena)?,
-            FrameKind::Body => channel.content.body(frame.payload, arena)?,
+        let (is_complete, last) = match frame.kind {
             FrameKind::Method => return self.on_method(frame),
+            FrameKind::Body => (channel.content.body(frame.payload), frame.payload),
+            FrameKind::Header => (channel.content.header(frame, self.max_message_size), &[][..]),
             FrameKind::Heartbeat => return Err(misplaced_heartbeat(frame)),
         };
-        Ok(message.map(|message| (id, Command::Publish(message))))
+        match is_complete {
+            Ok(true) => Ok(Some((id, Command::Publish(channel.content.message(last, arena))))),
+            Ok(false) => Ok(None),
+            Err(error) => Err(*error),
+        }
     }
 
     #[inline]
@@ -173,24 +180,23 @@ impl Peer {
         let id = frame.channel;
         let Some(channel) = self.channels.find(id) else { return Ok(None) };
         if !channel.content.is_idle() {
-            return Err(channel.content.interrupted());
+            return Err(*channel.content.interrupted());
         }
-        let decoded = method::decode(frame.payload);
-        if let Ok(Method::Publish(publish)) = &decoded {
-            channel.content.begin(publish);
-            return Ok(None);
-        }
-        if channel.is_closing() {
-            return self.while_channel_closes(frame, decoded);
-        }
-        let (tag, multiple, outcome) = match decoded {
-            Ok(Method::Ack { tag, multiple }) => (tag, multiple, Outcome::Ack),
-            Ok(Method::Nack { tag, multiple, requeue }) => {
+        let is_open = !channel.is_closing();
+        let (tag, multiple, outcome) = match method::decode(frame.payload) {
+            Ok(Method::Publish(publish)) => {
+                channel.content.begin(&publish);
+                return Ok(None);
+            }
+            Ok(Method::Ack { tag, multiple }) if is_open => (tag, multiple, Outcome::Ack),
+            Ok(Method::Nack { tag, multiple, requeue }) if is_open => {
                 (tag, multiple, Outcome::Nack { requeue })
             }
-            Ok(Method::Reject { tag, requeue }) => (tag, false, Outcome::Reject { requeue }),
-            Ok(other) => return self.on_request(frame, other),
-            Err(fault) => return Err(fault.into()),
+            Ok(Method::Reject { tag, requeue }) if is_open => {
+                (tag, false, Outcome::Reject { requeue })
+            }
+            other if is_open => return self.on_request(frame, other?),
+            other => return self.while_channel_closes(frame, other),
         };
         Ok(Some((id, Command::Settle(Settle { tag, multiple, outcome }))))
     }
@@ -215,15 +221,16 @@ impl Peer {
             Ok(_) | Err(MethodError::Unknown { .. }) => return Ok(None),
             Err(fault) => return Err(fault.into()),
         };
-        use channel::AMQPMethod as Channel;
         match method {
-            Channel::Close(_) => Ok(Some((frame.channel, Command::CrossingClose))),
-            Channel::CloseOk(_) => {
+            ChannelMethod::Close(_) => Ok(Some((frame.channel, Command::CrossingClose))),
+            ChannelMethod::CloseOk(_) => {
                 self.channels.remove(frame.channel);
                 Ok(Some((frame.channel, Command::CloseChannelOk)))
             }
-            Channel::Open(_) => Err(second_open()),
-            Channel::OpenOk(_) | Channel::Flow(_) | Channel::FlowOk(_) => Ok(None),
+            ChannelMethod::Open(_) => Err(second_open()),
+            ChannelMethod::OpenOk(_) | ChannelMethod::Flow(_) | ChannelMethod::FlowOk(_) => {
+                Ok(None)
+            }
         }
     }
 
@@ -242,7 +249,7 @@ impl Peer {
         }
         if !matches!(
             method::decode(frame.payload)?,
-            Method::Other(AMQPClass::Channel(channel::AMQPMethod::Open(_)))
+            Method::Other(AMQPClass::Channel(ChannelMethod::Open(_)))
         ) {
             return Err(channel_error(frame, "expected 'channel.open'"));
         }
@@ -296,28 +303,27 @@ impl Peer {
     fn on_connection_method(
         &mut self,
         frame: Frame<'_>,
-        method: connection::AMQPMethod,
+        method: ConnectionMethod,
     ) -> Result<Command, AmqpError> {
-        use connection::AMQPMethod as Method;
         match (self.stage, method) {
-            (Stage::Starting, Method::StartOk(answer)) => self.on_start_ok(answer),
-            (Stage::Tuning, Method::TuneOk(answer)) => {
+            (Stage::Starting, ConnectionMethod::StartOk(answer)) => self.on_start_ok(answer),
+            (Stage::Tuning, ConnectionMethod::TuneOk(answer)) => {
                 self.tuning = self.offer.agree(&answer)?;
                 self.stage = Stage::Opening;
                 Ok(Command::Tuned(self.tuning))
             }
-            (Stage::Opening, Method::Open(open)) => {
+            (Stage::Opening, ConnectionMethod::Open(open)) => {
                 self.stage = Stage::Admitting;
                 Ok(Command::OpenVhost(open.virtual_host))
             }
-            (Stage::Running, Method::UpdateSecret(update)) => {
+            (Stage::Running, ConnectionMethod::UpdateSecret(update)) => {
                 Ok(Command::UpdateSecret(Box::new(NewSecret {
                     secret: Secret::new(update.new_secret.as_bytes()),
                     reason: update.reason.into(),
                 })))
             }
             // RabbitMQ takes a close only from an open connection; here a client may give up at any time.
-            (_, Method::Close(close)) => {
+            (_, ConnectionMethod::Close(close)) => {
                 self.stage = Stage::Closed;
                 self.channels.clear();
                 Ok(Command::CloseConnection(Box::new(CloseReason {
@@ -340,15 +346,14 @@ impl Peer {
 
     /// Only close and close-ok are looked at; whatever else comes was sent before the peer knew.
     fn while_connection_closes(&mut self, frame: Frame<'_>) -> Option<(ChannelId, Command)> {
-        use connection::AMQPMethod as Connection;
         if frame.channel != 0 || frame.kind != FrameKind::Method {
             return None;
         }
         match method::decode(frame.payload) {
-            Ok(Method::Other(AMQPClass::Connection(Connection::Close(_)))) => {
+            Ok(Method::Other(AMQPClass::Connection(ConnectionMethod::Close(_)))) => {
                 Some((0, Command::CrossingClose))
             }
-            Ok(Method::Other(AMQPClass::Connection(Connection::CloseOk(_)))) => {
+            Ok(Method::Other(AMQPClass::Connection(ConnectionMethod::CloseOk(_)))) => {
                 self.stage = Stage::Closed;
                 Some((0, Command::CloseConnectionOk))
             }
@@ -364,7 +369,7 @@ impl Peer {
 
     /// Puts the culprit into its closing state.
     #[cold]
-    fn note(&mut self, mut error: AmqpError) -> AmqpError {
+    fn note(&mut self, error: &mut AmqpError) {
         match error.scope {
             Scope::Channel(channel) => self.channel_failed(channel),
             Scope::Connection => {
@@ -376,7 +381,6 @@ impl Peer {
                 self.connection_closing();
             }
         }
-        error
     }
 }
 

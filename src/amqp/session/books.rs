@@ -137,10 +137,6 @@ impl Books {
         leftovers
     }
 
-    pub(super) fn all(&self) -> Vec<BookId> {
-        self.books.iter().map(|(book, _)| BookId(book)).collect()
-    }
-
     /// The channel has a consumer of this tag.
     pub(super) fn has_consumer(&self, book: BookId, tag: &str) -> bool {
         self.books.get(book.0).is_some_and(|book| book.consumers.contains_key(tag))

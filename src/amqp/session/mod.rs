@@ -10,7 +10,7 @@
 //!   something else than a reply wait for it (the session *stalls*).
 
 mod access;
-mod arguments;
+pub mod arguments;
 mod batch;
 mod books;
 mod channel;

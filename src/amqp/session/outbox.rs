@@ -192,11 +192,6 @@ impl Outbox {
         inner.books.close(book, taken)
     }
 
-    /// Every open channel's book.
-    pub(super) fn books(&self) -> Vec<BookId> {
-        self.inner.lock().books.all()
-    }
-
     /// The channel has a consumer of this tag.
     pub(super) fn has_consumer(&self, book: BookId, tag: &str) -> bool {
         self.inner.lock().books.has_consumer(book, tag)

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use amq_protocol::protocol::{AMQPClass, exchange, queue};
 use amq_protocol::types::FieldTable;
 
-use super::arguments;
 use super::replies::Refusals;
-use super::{Login, Session};
+use super::{Login, Session, arguments, names};
 use crate::amqp::protocol::error::{AmqpError, ReplyCode};
 use crate::amqp::wire::frame::ChannelId;
 use crate::auth::Access;
-use crate::broker::exchange::Destination;
-use crate::broker::options::QueueOptions;
+use crate::broker::delivery::ConnectionId;
+use crate::broker::exchange::{Destination, ExchangeKind};
+use crate::broker::options::{ExchangeOptions, QueueOptions};
 use crate::broker::queue::{DeleteIf, Queue};
 use crate::broker::turn::Turn;
 use crate::broker::vhost::{BindingRequest, Declared};
@@ -44,16 +44,14 @@ impl Session {
         if name.is_empty() {
             return Err(refusals.default_exchange());
         }
-        let mut durable = false;
-        if let Some(kind) = kind {
+        let durable = if let Some(kind) = kind {
             login.exchange(Access::Configure, name, &refusals)?;
-            let options = arguments::exchange_options(name, &login.vhost.name, kind, declare);
-            let options = options.map_err(|refused| refusals.refused(refused))?;
-            durable = login.declare_exchange(name, options, &refusals)?;
+            login.declare_exchange(kind, declare, &refusals)?
         } else {
             login.any("exchange", name, &refusals)?;
             login.vhost.exchange(name).ok_or_else(|| refusals.no_exchange(name))?;
-        }
+            false
+        };
         if !declare.nowait {
             let done = exchange::AMQPMethod::DeclareOk(exchange::DeclareOk {});
             self.reply_when(durable, id, AMQPClass::Exchange(done), turn);
@@ -180,33 +178,52 @@ impl Session {
         refusals: &Refusals<'_>,
     ) -> Result<(Arc<Queue>, bool), AmqpError> {
         let given = declare.queue.as_str();
-        let generated = given.is_empty().then(|| super::names::generate("amq.gen-"));
-        let name = generated.as_deref().unwrap_or(given);
         if given.starts_with(RESERVED) {
             return Err(refusals.reserved("queue", given));
         }
-        login.queue(Access::Configure, name, refusals)?;
-        let options = arguments::queue_options(name, &login.vhost.name, declare);
+        let name = if given.is_empty() {
+            let prefix = arguments::generated_name_prefix(&declare.arguments);
+            names::generate(&prefix.map_err(|refused| refusals.refused(refused))?)
+        } else {
+            given.to_owned()
+        };
+        login.queue(Access::Configure, &name, refusals)?;
+        if let Some(existing) = login.vhost.queue(&name) {
+            self.compare_queue(login, &existing, declare, refusals)?;
+            return Ok((existing, false));
+        }
+        let options = arguments::queue_options(&name, &login.vhost.name, declare);
         let options = options.map_err(|refused| refusals.refused(refused))?;
-        login.dead_letter_access(name, &options, refusals)?;
+        login.dead_letter_access(&name, &options, refusals)?;
         let owner = options.exclusive.then(|| self.connection());
-        match login.vhost.declare_queue(name, options.clone(), owner) {
+        match login.vhost.declare_queue(&name, options, owner) {
             Declared::Created(queue) => {
-                if owner.is_some() {
-                    self.exclusive.push(Arc::clone(&queue));
-                }
+                self.exclusive.extend(owner.map(|_| Arc::clone(&queue)));
                 Ok((queue, true))
             }
-            Declared::Existing(queue) => {
-                if queue.owner != owner {
-                    return Err(refusals.locked(name));
-                }
-                let same =
-                    arguments::queue_equivalence(name, &login.vhost.name, &queue.options, &options);
-                same.map_err(|refused| refusals.refused(refused))?;
-                Ok((queue, false))
+            Declared::Existing(existing) => {
+                self.compare_queue(login, &existing, declare, refusals)?;
+                Ok((existing, false))
             }
         }
+    }
+
+    /// RabbitMQ: the owner is compared first, then what was declared; new arguments are not validated.
+    fn compare_queue(
+        &self,
+        login: &Login,
+        existing: &Queue,
+        declare: &queue::Declare,
+        refusals: &Refusals<'_>,
+    ) -> Result<(), AmqpError> {
+        let owner = declare.exclusive.then(|| self.connection());
+        if existing.owner != owner {
+            return Err(refusals.locked(&existing.name));
+        }
+        let received = arguments::declared_queue(declare);
+        let vhost = &login.vhost.name;
+        arguments::queue_equivalence(&existing.name, vhost, &existing.options, &received)
+            .map_err(|refused| refusals.refused(refused))
     }
 
     pub(super) fn bind_queue(
@@ -345,24 +362,27 @@ impl Login {
     /// Declares an exchange; true if it is new and must survive a restart.
     fn declare_exchange(
         &self,
-        name: &str,
-        options: crate::broker::options::ExchangeOptions,
+        kind: ExchangeKind,
+        declare: &exchange::Declare,
         refusals: &Refusals<'_>,
     ) -> Result<bool, AmqpError> {
+        let (name, vhost) = (declare.exchange.as_str(), &self.vhost.name);
         let existing = match self.vhost.exchange(name) {
             Some(existing) => existing,
             None if name.starts_with(RESERVED) => return Err(refusals.reserved("exchange", name)),
             None => {
+                let options = arguments::exchange_options(name, vhost, kind, declare);
+                let options = options.map_err(|refused| refusals.refused(refused))?;
                 self.alternate_access(name, &options, refusals)?;
-                match self.vhost.declare_exchange(name, options.clone()) {
+                match self.vhost.declare_exchange(name, options) {
                     Declared::Created(exchange) => return Ok(exchange.options.durable),
                     Declared::Existing(existing) => existing,
                 }
             }
         };
-        let same =
-            arguments::exchange_equivalence(name, &self.vhost.name, &existing.options, &options);
-        same.map_err(|refused| refusals.refused(refused))?;
+        let received = arguments::declared_exchange(kind, declare);
+        arguments::exchange_equivalence(name, vhost, &existing.options, &received)
+            .map_err(|refused| refusals.refused(refused))?;
         Ok(false)
     }
 
@@ -370,7 +390,7 @@ impl Login {
     fn alternate_access(
         &self,
         name: &str,
-        options: &crate::broker::options::ExchangeOptions,
+        options: &ExchangeOptions,
         refusals: &Refusals<'_>,
     ) -> Result<(), AmqpError> {
         let Some(alternate) = &options.alternate_exchange else { return Ok(()) };
@@ -394,7 +414,7 @@ impl Login {
     pub(super) fn usable_queue(
         &self,
         name: &str,
-        connection: crate::broker::delivery::ConnectionId,
+        connection: ConnectionId,
         refusals: &Refusals<'_>,
     ) -> Result<Arc<Queue>, AmqpError> {
         let queue = self.vhost.queue(name).ok_or_else(|| refusals.no_queue(name))?;
@@ -407,7 +427,7 @@ impl Login {
     fn passive_queue(
         &self,
         name: &str,
-        connection: crate::broker::delivery::ConnectionId,
+        connection: ConnectionId,
         refusals: &Refusals<'_>,
     ) -> Result<Arc<Queue>, AmqpError> {
         self.any("queue", name, refusals)?;

@@ -8,7 +8,7 @@ const NOT_OPEN: &str = "504 CHANNEL_ERROR - expected 'channel.open'";
 const SECOND_OPEN: &str = "504 CHANNEL_ERROR - second 'channel.open' seen";
 
 fn declare(channel: ChannelId) -> Sent {
-    method(channel, AMQPClass::Queue(queue::AMQPMethod::Declare(Declare::default())))
+    method(channel, &AMQPClass::Queue(queue::AMQPMethod::Declare(Declare::default())))
 }
 
 #[test]
@@ -18,7 +18,7 @@ fn a_method_on_a_channel_that_is_not_open_is_refused() {
         (publish(1, "", "q"), (60, 40)),
         (close_channel(1), (20, 40)),
         (close_channel_ok(1), (20, 41)),
-        (method(1, connection_close_class()), (10, 50)),
+        (method(1, &connection_close_class()), (10, 50)),
     ];
     for (sent, culprit) in cases {
         let _ = PeerUnderTest::running().sends(sent).closes_connection(NOT_OPEN, culprit);
@@ -81,7 +81,7 @@ fn after_our_close_everything_on_the_channel_is_dropped_until_close_ok() {
     peer.sends(raw_method(1, 60, 80, &[0; 9])).expects_nothing();
     peer.sends(raw_method(1, 99, 99, b"")).expects_nothing();
     peer.sends(raw_method(1, 50, 11, &[0; 9])).expects_nothing();
-    peer.sends(method(1, connection_close_class())).expects_nothing();
+    peer.sends(method(1, &connection_close_class())).expects_nothing();
     peer.sends(publish(1, "", "q")).expects_nothing();
     peer.sends(header(1, 3, &[0, 0])).expects_nothing();
     peer.sends(body(1, b"abc")).expects_nothing();
@@ -175,6 +175,6 @@ fn methods_of_channels_are_refused_on_channel_0() {
 #[test]
 fn methods_of_the_connection_are_refused_on_channels() {
     let _ = PeerUnderTest::with_channel()
-        .sends(method(1, connection_close_class()))
+        .sends(method(1, &connection_close_class()))
         .closes_connection("503 COMMAND_INVALID - unimplemented method", (10, 50));
 }

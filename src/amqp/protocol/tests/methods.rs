@@ -7,7 +7,7 @@ use crate::amqp::protocol::command::{Outcome, Settle};
 
 #[track_caller]
 fn becomes(class: AMQPClass, command: Command) {
-    PeerUnderTest::with_channel().sends(method(1, class)).expects(1, command);
+    PeerUnderTest::with_channel().sends(method(1, &class)).expects(1, command);
 }
 
 #[track_caller]

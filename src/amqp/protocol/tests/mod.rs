@@ -33,8 +33,8 @@ fn frame(kind: FrameKind, channel: ChannelId, payload: &[u8]) -> Sent {
     Sent { kind, channel, payload: payload.to_vec() }
 }
 
-fn method(channel: ChannelId, class: AMQPClass) -> Sent {
-    let payload = gen_class(&class)(WriteContext::from(Vec::new())).unwrap().write;
+fn method(channel: ChannelId, class: &AMQPClass) -> Sent {
+    let payload = gen_class(class)(WriteContext::from(Vec::new())).unwrap().write;
     Sent { kind: FrameKind::Method, channel, payload }
 }
 
@@ -85,29 +85,29 @@ fn publish_with(
         immediate: false,
     };
     change(&mut publish);
-    method(channel, AMQPClass::Basic(basic::AMQPMethod::Publish(publish)))
+    method(channel, &AMQPClass::Basic(basic::AMQPMethod::Publish(publish)))
 }
 
 fn open_channel(channel: ChannelId) -> Sent {
-    method(channel, AMQPClass::Channel(channel::AMQPMethod::Open(channel::Open {})))
+    method(channel, &AMQPClass::Channel(channel::AMQPMethod::Open(channel::Open {})))
 }
 
 fn close_channel(channel: ChannelId) -> Sent {
     let close =
         channel::Close { reply_code: 200, reply_text: "bye".into(), class_id: 0, method_id: 0 };
-    method(channel, AMQPClass::Channel(channel::AMQPMethod::Close(close)))
+    method(channel, &AMQPClass::Channel(channel::AMQPMethod::Close(close)))
 }
 
 fn close_channel_ok(channel: ChannelId) -> Sent {
-    method(channel, AMQPClass::Channel(channel::AMQPMethod::CloseOk(channel::CloseOk {})))
+    method(channel, &AMQPClass::Channel(channel::AMQPMethod::CloseOk(channel::CloseOk {})))
 }
 
 fn flow(channel: ChannelId, active: bool) -> Sent {
-    method(channel, AMQPClass::Channel(channel::AMQPMethod::Flow(channel::Flow { active })))
+    method(channel, &AMQPClass::Channel(channel::AMQPMethod::Flow(channel::Flow { active })))
 }
 
 fn on_connection(method_of_connection: connection::AMQPMethod) -> Sent {
-    method(0, AMQPClass::Connection(method_of_connection))
+    method(0, &AMQPClass::Connection(method_of_connection))
 }
 
 fn open_vhost(name: &str) -> Sent {
@@ -253,7 +253,7 @@ impl Answer {
         }
     }
 
-    /// An error of the connection: "501 FRAME_ERROR - ...", with the method it names.
+    /// An error of the connection: its number and text, and the method it names.
     #[track_caller]
     fn closes_connection(self, expected: &str, culprit: (u16, u16)) -> Ending {
         let error = self.0.expect_err("a connection error");

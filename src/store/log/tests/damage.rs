@@ -242,3 +242,20 @@ fn a_strangers_file_is_left_alone() {
 
     assert_eq!(disk.contents(&stranger).as_deref(), Some(b"mine".as_slice()));
 }
+
+#[test]
+fn a_sealed_segment_that_lost_its_end_without_a_trace_is_reported() {
+    let (disk, mut log) = new_log();
+    append(&mut log, ["a"]);
+    let last = append(&mut log, ["b"]);
+    let end = log.end();
+    log.append(&mut batch([[b'd'; 1000]]), Flush::Buffered).unwrap();
+    edit(&disk, 1, |contents| contents[last.offset as usize..].fill(0));
+
+    let (_, payloads, report) = open(&disk);
+
+    assert_eq!(payloads.len(), 2);
+    let damage = &report.damages[0];
+    assert_eq!((&damage.file, damage.offset), (&path(1), u64::from(last.offset)));
+    assert_eq!(damage.bytes, u64::from(end.offset - last.offset));
+}

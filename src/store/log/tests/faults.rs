@@ -9,8 +9,11 @@ fn a_segment_is_synced_before_the_next_one_is_begun() {
     log.append(&mut batch([[b'b'; 1000]]), Flush::Buffered).unwrap();
 
     let after = disk.power_cut(&mut || false);
+    let (_, payloads, report) = open(&after);
 
-    assert_eq!(strings(&open(&after).1), ["a"]);
+    assert_eq!(strings(&payloads), ["a"]);
+    // The next one is there, with a header, and empty.
+    assert_eq!((report.torn_tail, report.damages), (None, vec![]));
 }
 
 #[test]

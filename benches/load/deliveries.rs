@@ -1,0 +1,208 @@
+//! Deliveries, parsed where they lie in the read buffer.
+//!
+//! Invariants:
+//! * Nothing is allocated or copied per message; the only growing buffer holds acks until the next write.
+//! * Of a body, the stamp is always read and the rest of every 256th is compared; a body that is not yet complete
+//!   in the buffer is skipped over, not waited for.
+
+use crate::Result;
+use crate::connection::unexpected;
+use crate::message::{STAMP_BYTES, filler, read_stamp};
+use crate::sequence::{Ledger, Verdict};
+use crate::wire::{
+    BODY, FRAME_END, FRAME_HEAD, Fields, Frame, HEADER, HEARTBEAT, MethodWriter, method, parse_head,
+};
+use crate::workload::{Settle, Workload};
+
+/// One of so many bodies is compared in full.
+const COMPARE_EVERY: u64 = 256;
+
+/// The deliveries of one connection: channel n consumes the lane's n-th queue.
+#[derive(Debug)]
+pub(crate) struct Deliveries {
+    channels: Vec<Channel>,
+    filler: Vec<u8>,
+    settle: Settle,
+    /// Encoded acks not yet taken for writing.
+    acks: Vec<u8>,
+    /// Bytes of the present frame that are still to come and of no interest.
+    skip: usize,
+    received: u64,
+}
+
+#[derive(Debug)]
+struct Channel {
+    ledger: Ledger,
+    delivery_tag: u64,
+    body_bytes: u64,
+    body_left: u64,
+    unsettled: u32,
+}
+
+impl Deliveries {
+    /// Deliveries of `producer`'s messages on as many channels as the lane has queues.
+    pub(crate) fn new(workload: &Workload, producer: u64) -> Self {
+        let channel = || Channel {
+            ledger: Ledger::new(producer),
+            delivery_tag: 0,
+            body_bytes: 0,
+            body_left: 0,
+            unsettled: 0,
+        };
+        Self {
+            channels: (0..workload.route.queues()).map(|_| channel()).collect(),
+            filler: filler(workload.body_bytes),
+            settle: workload.settle,
+            acks: Vec::new(),
+            skip: 0,
+            received: 0,
+        }
+    }
+
+    /// Takes all frames in `bytes`; returns how many bytes are done with.
+    pub(crate) fn feed(&mut self, bytes: &[u8]) -> Result<usize> {
+        let mut at = self.skip.min(bytes.len());
+        self.skip -= at;
+        while let Some(head) = bytes[at..].first_chunk::<FRAME_HEAD>() {
+            let (kind, channel, size) = parse_head(*head);
+            let start = at + FRAME_HEAD;
+            let end = start + size;
+            if let Some(frame_end) = bytes.get(end) {
+                if *frame_end != FRAME_END {
+                    return Err(format!("a frame ends with {frame_end:#04x}, not 0xce").into());
+                }
+                self.frame(Frame { kind, channel, payload: &bytes[start..end] }, size)?;
+                at = end + 1;
+            } else if kind == BODY && bytes.len() >= start + STAMP_BYTES {
+                self.frame(
+                    Frame { kind, channel, payload: &bytes[start..bytes.len().min(end)] },
+                    size,
+                )?;
+                self.skip = end + 1 - bytes.len();
+                return Ok(bytes.len());
+            } else {
+                break;
+            }
+        }
+        Ok(at)
+    }
+
+    /// Deliveries since the last call.
+    pub(crate) fn take_received(&mut self) -> u64 {
+        std::mem::take(&mut self.received)
+    }
+
+    /// Moves acks that are due to `out`; with `all`, also those for fewer deliveries than the workload says.
+    pub(crate) fn take_acks(&mut self, all: bool, out: &mut Vec<u8>) {
+        out.append(&mut self.acks);
+        for (channel, number) in self.channels.iter_mut().zip(1..) {
+            if all && channel.unsettled > 0 {
+                push_ack(out, number, channel.delivery_tag);
+                channel.unsettled = 0;
+            }
+        }
+    }
+
+    /// Whether every queue has delivered each of the first `published` messages.
+    pub(crate) fn is_complete(&self, published: u64) -> bool {
+        self.channels.iter().all(|channel| channel.ledger.is_complete(published))
+    }
+
+    /// What went wrong on all queues together.
+    pub(crate) fn verdict(&self, published: u64) -> Verdict {
+        let mut verdict = Verdict::default();
+        self.channels.iter().for_each(|channel| verdict.add(channel.ledger.verdict(published)));
+        verdict
+    }
+
+    /// Takes one frame, whose payload of `size` bytes may be cut short if it is a body.
+    #[inline]
+    fn frame(&mut self, frame: Frame, size: usize) -> Result<()> {
+        let index = usize::from(frame.channel).wrapping_sub(1);
+        let Some(channel) = self.channels.get_mut(index) else {
+            return if frame.kind == HEARTBEAT { Ok(()) } else { Err(unexpected(&frame)) };
+        };
+        match frame.kind {
+            BODY => {
+                if channel.body(frame.payload, size as u64, &self.filler)? {
+                    self.received += 1;
+                    self.complete(index, frame.channel);
+                }
+                Ok(())
+            }
+            HEADER => channel.header(frame.payload),
+            _ => match frame.method() {
+                Some((method::BASIC_DELIVER, fields)) => channel.deliver(fields),
+                _ => Err(unexpected(&frame)),
+            },
+        }
+    }
+
+    #[inline]
+    fn complete(&mut self, index: usize, number: u16) {
+        let Settle::Manual { every, .. } = self.settle else { return };
+        let channel = &mut self.channels[index];
+        channel.unsettled += 1;
+        if channel.unsettled == every {
+            channel.unsettled = 0;
+            push_ack(&mut self.acks, number, channel.delivery_tag);
+        }
+    }
+}
+
+impl Channel {
+    #[inline]
+    fn deliver(&mut self, mut fields: Fields) -> Result<()> {
+        let tag = fields.short_string().and_then(|_| fields.u64());
+        if tag != Some(self.delivery_tag + 1) || self.body_left != 0 {
+            let last = self.delivery_tag;
+            return Err(format!("delivery tag {tag:?} after {last}, or body cut short").into());
+        }
+        self.delivery_tag += 1;
+        Ok(())
+    }
+
+    #[inline]
+    fn header(&mut self, payload: &[u8]) -> Result<()> {
+        // Class and weight come before the size.
+        let size = payload.get(4..12).and_then(|bytes| Fields(bytes).u64());
+        self.body_bytes = size.filter(|size| *size > 0).ok_or("a content header without a size")?;
+        self.body_left = self.body_bytes;
+        Ok(())
+    }
+
+    /// Takes a piece of body of `size` bytes, of which `piece` is there; true when the message is complete.
+    #[inline]
+    fn body(&mut self, piece: &[u8], size: u64, filler: &[u8]) -> Result<bool> {
+        if self.body_left == self.body_bytes {
+            self.first_piece(piece, filler);
+        }
+        self.body_left = self.body_left.checked_sub(size).ok_or("more body than announced")?;
+        Ok(self.body_left == 0)
+    }
+
+    #[inline]
+    fn first_piece(&mut self, piece: &[u8], filler: &[u8]) {
+        let Some((sequence, producer)) = read_stamp(piece) else {
+            self.ledger.damaged();
+            return;
+        };
+        if !self.is_whole(sequence, piece, filler) {
+            self.ledger.damaged();
+        }
+        self.ledger.received(producer, sequence);
+    }
+
+    #[inline]
+    fn is_whole(&self, sequence: u64, piece: &[u8], filler: &[u8]) -> bool {
+        self.body_bytes == (STAMP_BYTES + filler.len()) as u64
+            && (!sequence.is_multiple_of(COMPARE_EVERY)
+                || filler.starts_with(&piece[STAMP_BYTES..]))
+    }
+}
+
+fn push_ack(out: &mut Vec<u8>, channel: u16, delivery_tag: u64) {
+    const MULTIPLE: u8 = 1;
+    let ack = MethodWriter::new(channel, method::BASIC_ACK).u64(delivery_tag).u8(MULTIPLE);
+    out.extend(ack.finish());
+}

@@ -1,0 +1,119 @@
+//! What a message looks like, and batches of them ready to be written.
+//!
+//! Body: sequence number (u64), producer (u64), then filler up to the wanted size; integers big-endian.
+
+use crate::wire::{BODY, FRAME_END, FRAME_OVERHEAD, HEADER, MethodWriter, length_u32, method};
+use crate::workload::{Durability, Workload};
+
+/// Bytes at the start of each body that say which message it is.
+pub(crate) const STAMP_BYTES: usize = 16;
+
+const BATCH_BYTES: usize = 64 << 10;
+const LEAST_MESSAGES: usize = 2;
+const CLASS_BASIC: u16 = 60;
+/// Property flag of delivery-mode: bit 12 of the flags word.
+const HAS_DELIVERY_MODE: u16 = 1 << 12;
+const DELIVERY_MODE_PERSISTENT: u8 = 2;
+
+/// Where published messages go.
+#[derive(Debug, Clone)]
+pub(crate) struct Address {
+    pub(crate) exchange: String,
+    pub(crate) routing_key: String,
+}
+
+/// The same message many times over, encoded once; only sequence numbers change from write to write.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    bytes: Vec<u8>,
+    message_bytes: usize,
+    stamp_at: usize,
+    capacity: usize,
+}
+
+impl Batch {
+    /// A batch of `workload`'s messages from `producer` to `address`, on channel 1.
+    pub(crate) fn new(
+        workload: &Workload,
+        address: &Address,
+        producer: u64,
+        frame_max: usize,
+    ) -> Self {
+        let mut message = publish_frame(address);
+        push_frame(&mut message, HEADER, &header_payload(workload));
+        let stamp_at = message.len() + FRAME_OVERHEAD - 1;
+        for piece in body(workload.body_bytes, producer).chunks(frame_max - FRAME_OVERHEAD) {
+            push_frame(&mut message, BODY, piece);
+        }
+        let capacity = (BATCH_BYTES / message.len()).max(LEAST_MESSAGES);
+        Self { message_bytes: message.len(), stamp_at, capacity, bytes: message.repeat(capacity) }
+    }
+
+    /// Messages that fit into one write.
+    pub(crate) fn capacity(&self) -> u64 {
+        self.capacity as u64
+    }
+
+    /// The frames of `count` messages, numbered from `first`; `count` is at most the capacity.
+    pub(crate) fn numbered(&mut self, first: u64, count: u64) -> &[u8] {
+        let count = usize::try_from(count).map_or(self.capacity, |count| count.min(self.capacity));
+        let bytes = &mut self.bytes[..count * self.message_bytes];
+        let stamp = self.stamp_at..self.stamp_at + 8;
+        for (message, number) in bytes.chunks_exact_mut(self.message_bytes).zip(first..) {
+            message[stamp.clone()].copy_from_slice(&number.to_be_bytes());
+        }
+        bytes
+    }
+}
+
+/// Sequence number and producer out of the start of a body; none when it is too short.
+#[inline]
+pub(crate) fn read_stamp(body: &[u8]) -> Option<(u64, u64)> {
+    let (sequence, rest) = body.split_first_chunk::<8>()?;
+    let producer = rest.first_chunk::<8>()?;
+    Some((u64::from_be_bytes(*sequence), u64::from_be_bytes(*producer)))
+}
+
+/// What follows the stamp in a body of `body_bytes`.
+pub(crate) fn filler(body_bytes: usize) -> Vec<u8> {
+    // 251 is a prime, so that no block size of a broker repeats the pattern.
+    (0_u8..251).cycle().take(body_bytes - STAMP_BYTES).collect()
+}
+
+fn body(body_bytes: usize, producer: u64) -> Vec<u8> {
+    let mut body = vec![0; 8];
+    body.extend(producer.to_be_bytes());
+    body.extend(filler(body_bytes));
+    body
+}
+
+fn publish_frame(address: &Address) -> Vec<u8> {
+    MethodWriter::new(1, method::BASIC_PUBLISH)
+        .u16(0)
+        .short_string(&address.exchange)
+        .short_string(&address.routing_key)
+        .u8(0)
+        .finish()
+}
+
+fn header_payload(workload: &Workload) -> Vec<u8> {
+    let mut payload = CLASS_BASIC.to_be_bytes().to_vec();
+    payload.extend([0, 0]);
+    payload.extend((workload.body_bytes as u64).to_be_bytes());
+    match workload.durability {
+        Durability::Transient => payload.extend([0, 0]),
+        Durability::Persistent => {
+            payload.extend(HAS_DELIVERY_MODE.to_be_bytes());
+            payload.push(DELIVERY_MODE_PERSISTENT);
+        }
+    }
+    payload
+}
+
+fn push_frame(bytes: &mut Vec<u8>, kind: u8, payload: &[u8]) {
+    bytes.push(kind);
+    bytes.extend(1_u16.to_be_bytes());
+    bytes.extend(length_u32(payload.len()).to_be_bytes());
+    bytes.extend(payload);
+    bytes.push(FRAME_END);
+}

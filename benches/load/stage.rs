@@ -1,0 +1,166 @@
+//! Queues, exchanges and subscriptions of a run: set up before it, taken down after it.
+
+use crate::Result;
+use crate::connection::{Connection, Target};
+use crate::message::Address;
+use crate::wire::{Fields, MethodWriter, method};
+use crate::workload::{Durability, Route, Settle, Workload};
+
+const CHANNEL: u16 = 1;
+const DURABLE: u8 = 1 << 1;
+const NO_ACK: u8 = 1 << 1;
+const EMPTY_TABLE: u32 = 0;
+
+/// What a run declared, and the connection that will delete it.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    control: Connection,
+    lanes: Vec<LaneNames>,
+}
+
+/// The names that belong to one lane.
+#[derive(Debug, Clone)]
+pub(crate) struct LaneNames {
+    pub(crate) address: Address,
+    pub(crate) queues: Vec<String>,
+    has_exchange: bool,
+}
+
+impl Stage {
+    /// Declares everything `workload` needs, empty and new.
+    pub(crate) fn set(target: &Target, workload: &Workload) -> Result<Self> {
+        let mut control = Connection::open(target)?;
+        control.open_channel(CHANNEL)?;
+        let lanes = (0..workload.lanes).map(|lane| LaneNames::new(workload, lane)).collect();
+        let mut stage = Self { control, lanes };
+        // What an interrupted run left behind must not count in this one.
+        stage.delete_all()?;
+        for lane in stage.lanes.clone() {
+            stage.declare(&lane, workload.durability)?;
+        }
+        Ok(stage)
+    }
+
+    /// The names of each lane.
+    pub(crate) fn lanes(&self) -> &[LaneNames] {
+        &self.lanes
+    }
+
+    /// Deletes everything; returns how many messages were still in the queues.
+    pub(crate) fn take_down(mut self) -> Result<u64> {
+        let left_behind = self.delete_all()?;
+        self.control.close()?;
+        Ok(left_behind)
+    }
+
+    fn declare(&mut self, lane: &LaneNames, durability: Durability) -> Result<()> {
+        let durable = if durability == Durability::Persistent { DURABLE } else { 0 };
+        if lane.has_exchange {
+            let declare = MethodWriter::new(CHANNEL, method::EXCHANGE_DECLARE)
+                .u16(0)
+                .short_string(&lane.address.exchange)
+                .short_string("fanout")
+                .u8(durable)
+                .u32(EMPTY_TABLE);
+            self.control.call(&declare.finish(), method::EXCHANGE_DECLARE_OK)?;
+        }
+        for queue in &lane.queues {
+            let declare = MethodWriter::new(CHANNEL, method::QUEUE_DECLARE)
+                .u16(0)
+                .short_string(queue)
+                .u8(durable)
+                .u32(EMPTY_TABLE);
+            self.control.call(&declare.finish(), method::QUEUE_DECLARE_OK)?;
+            if lane.has_exchange {
+                self.bind(queue, &lane.address)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn bind(&mut self, queue: &str, address: &Address) -> Result<()> {
+        let bind = MethodWriter::new(CHANNEL, method::QUEUE_BIND)
+            .u16(0)
+            .short_string(queue)
+            .short_string(&address.exchange)
+            .short_string(&address.routing_key)
+            .u8(0)
+            .u32(EMPTY_TABLE);
+        self.control.call(&bind.finish(), method::QUEUE_BIND_OK).map(drop)
+    }
+
+    fn delete_all(&mut self) -> Result<u64> {
+        let mut left_behind = 0;
+        for lane in &self.lanes {
+            for queue in &lane.queues {
+                let delete = MethodWriter::new(CHANNEL, method::QUEUE_DELETE)
+                    .u16(0)
+                    .short_string(queue)
+                    .u8(0);
+                let reply = self.control.call(&delete.finish(), method::QUEUE_DELETE_OK)?;
+                let count = Fields(&reply).u32().ok_or("queue.delete-ok is too short")?;
+                left_behind += u64::from(count);
+            }
+            if lane.has_exchange {
+                let delete = MethodWriter::new(CHANNEL, method::EXCHANGE_DELETE)
+                    .u16(0)
+                    .short_string(&lane.address.exchange)
+                    .u8(0);
+                self.control.call(&delete.finish(), method::EXCHANGE_DELETE_OK)?;
+            }
+        }
+        Ok(left_behind)
+    }
+}
+
+impl LaneNames {
+    fn new(workload: &Workload, lane: usize) -> Self {
+        let prefix = format!("load.{}.{lane}", workload.name.to_ascii_lowercase());
+        let queues = (0..workload.route.queues()).map(|queue| format!("{prefix}.{queue}"));
+        let queues: Vec<_> = queues.collect();
+        let (exchange, routing_key) = match workload.route {
+            // The default exchange routes by queue name.
+            Route::Direct => (String::new(), queues[0].clone()),
+            Route::Fanout(_) => (prefix, String::new()),
+        };
+        let has_exchange = !exchange.is_empty();
+        Self { address: Address { exchange, routing_key }, queues, has_exchange }
+    }
+}
+
+/// A connection ready to publish on channel 1.
+pub(crate) fn open_producer(target: &Target, workload: &Workload) -> Result<Connection> {
+    let mut connection = Connection::open(target)?;
+    connection.open_channel(CHANNEL)?;
+    if workload.confirm_window.is_some() {
+        let select = MethodWriter::new(CHANNEL, method::CONFIRM_SELECT).u8(0);
+        connection.call(&select.finish(), method::CONFIRM_SELECT_OK)?;
+    }
+    Ok(connection)
+}
+
+/// A connection that consumes each of the queues on a channel of its own, from channel 1.
+pub(crate) fn open_consumer(
+    target: &Target,
+    workload: &Workload,
+    queues: &[String],
+) -> Result<Connection> {
+    let mut connection = Connection::open(target)?;
+    for (queue, channel) in queues.iter().zip(1..) {
+        connection.open_channel(channel)?;
+        let mut bits = NO_ACK;
+        if let Settle::Manual { prefetch, .. } = workload.settle {
+            bits = 0;
+            let qos = MethodWriter::new(channel, method::BASIC_QOS).u32(0).u16(prefetch).u8(0);
+            connection.call(&qos.finish(), method::BASIC_QOS_OK)?;
+        }
+        let consume = MethodWriter::new(channel, method::BASIC_CONSUME)
+            .u16(0)
+            .short_string(queue)
+            .short_string("c")
+            .u8(bits)
+            .u32(EMPTY_TABLE);
+        connection.call(&consume.finish(), method::BASIC_CONSUME_OK)?;
+    }
+    Ok(connection)
+}

@@ -1,0 +1,329 @@
+//! Cuts at every step of the committer: what was released is there, what was put in together is together.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::store::{Appended, Flush, FrameBuffer, LogReader, SegmentInfo, StoreError, Survives};
+use crate::sync::{RankedMutex, rank};
+
+/// What a cut at one instant leaves, and what had been released by then.
+struct Cut {
+    store: MemoryStore,
+    committed: u64,
+}
+
+/// Cuts before and after everything the committer does to the log.
+#[derive(Default)]
+struct Cuts {
+    taken: RankedMutex<{ rank::LEAF }, Vec<Cut>>,
+}
+
+impl Cuts {
+    fn take(&self, store: &MemoryStore, collector: &Collector) {
+        let survivals = [
+            Survives::Synced,
+            Survives::SyncedAnd(1),
+            Survives::SyncedAnd(2),
+            Survives::Everything,
+        ];
+        for survives in survivals {
+            let (store, committed) = (store.crash(survives), collector.committed());
+            self.taken.lock().push(Cut { store, committed });
+        }
+    }
+}
+
+struct CutLog {
+    log: Box<dyn Log>,
+    store: MemoryStore,
+    collector: Arc<RankedMutex<{ rank::LEAF }, Option<Arc<Collector>>>>,
+    cuts: Arc<Cuts>,
+}
+
+impl CutLog {
+    fn cut(&self) {
+        let collector = self.collector.lock().clone().unwrap_or_default();
+        self.cuts.take(&self.store, &collector);
+    }
+}
+
+impl Log for CutLog {
+    fn append(&mut self, batch: &mut FrameBuffer, flush: Flush) -> Result<Appended, StoreError> {
+        self.cut();
+        // Between the write and the sync, too.
+        let appended = self.log.append(batch, Flush::Buffered)?;
+        self.cut();
+        if flush == Flush::Synced {
+            self.log.sync()?;
+            self.cut();
+        }
+        Ok(appended)
+    }
+
+    fn sync(&mut self) -> Result<(), StoreError> {
+        self.cut();
+        self.log.sync()?;
+        self.cut();
+        Ok(())
+    }
+
+    fn end(&self) -> LogPosition {
+        self.log.end()
+    }
+
+    fn reader(&self) -> Arc<dyn LogReader> {
+        self.log.reader()
+    }
+
+    fn segments(&self) -> Vec<SegmentInfo> {
+        self.log.segments()
+    }
+
+    fn release(&mut self, before: u64, live: &dyn Fn(u64) -> bool) -> Result<Vec<u64>, StoreError> {
+        let released = self.log.release(before, live)?;
+        self.cut();
+        Ok(released)
+    }
+}
+
+fn watched(store: &MemoryStore) -> (Node, Arc<Cuts>) {
+    let (cuts, slot) = (Arc::new(Cuts::default()), Arc::new(RankedMutex::new(None)));
+    let node = Node::recovered(store.log(), store.checkpoint(), &|log| {
+        let (cuts, collector) = (Arc::clone(&cuts), Arc::clone(&slot));
+        Box::new(CutLog { log, store: store.clone(), collector, cuts })
+    });
+    *slot.lock() = Some(Arc::clone(&node.collector));
+    (node, cuts)
+}
+
+#[derive(Clone, Debug)]
+enum Operation {
+    Publish(usize),
+    PublishToAll,
+    Take(usize),
+    /// Takes the first message of one queue and publishes to another, as one.
+    Move(usize, usize),
+    HandOut(usize),
+    Mark,
+    Commit,
+    Checkpoint,
+}
+
+fn any_operation() -> impl Strategy<Value = Operation> {
+    let queue = || 0_usize..3;
+    prop_oneof![
+        4 => queue().prop_map(Operation::Publish),
+        1 => Just(Operation::PublishToAll),
+        3 => queue().prop_map(Operation::Take),
+        1 => (queue(), queue()).prop_map(|(from, to)| Operation::Move(from, to)),
+        1 => queue().prop_map(Operation::HandOut),
+        2 => Just(Operation::Mark),
+        3 => Just(Operation::Commit),
+        1 => Just(Operation::Checkpoint),
+    ]
+}
+
+/// Names of messages by queue: what there may be and what there must be.
+type Placed = BTreeSet<(usize, String)>;
+
+struct Model {
+    node: Node,
+    queues: Vec<Arc<Queue>>,
+    /// Published, and settled since, as of every mark; the first is before all.
+    history: Vec<(Placed, Placed)>,
+    published: Placed,
+    settled: Placed,
+    number: u32,
+}
+
+impl Model {
+    fn new(mut node: Node) -> Self {
+        let queues = (0..3).map(|number| node.declare(&format!("q{number}"))).collect();
+        node.commit();
+        let history = vec![(Placed::new(), Placed::new())];
+        let (published, settled) = (Placed::new(), Placed::new());
+        Self { node, queues, history, published, settled, number: 0 }
+    }
+
+    fn perform(&mut self, operation: &Operation) {
+        match *operation {
+            Operation::Publish(queue) => self.publish(&[queue]),
+            Operation::PublishToAll => self.publish(&[0, 1, 2]),
+            Operation::Take(queue) => self.take(queue),
+            Operation::Move(from, to) => {
+                self.take(from);
+                self.publish(&[to]);
+            }
+            Operation::HandOut(queue) => drop(self.node.get(&self.queues[queue])),
+            Operation::Mark => {
+                self.node.mark();
+                self.history.push((self.published.clone(), self.settled.clone()));
+            }
+            Operation::Commit => drop(self.node.commit()),
+            Operation::Checkpoint => self.node.checkpoint(),
+        }
+    }
+
+    fn publish(&mut self, to: &[usize]) {
+        let name = format!("m{:06}", self.number);
+        self.number += 1;
+        let queues: Vec<_> = to.iter().map(|&queue| &self.queues[queue]).collect();
+        self.node.publish(&queues, &name);
+        self.published.extend(to.iter().map(|&queue| (queue, name.clone())));
+    }
+
+    fn take(&mut self, queue: usize) {
+        if let Some(entry) = self.node.get(&self.queues[queue]) {
+            self.settled.insert((queue, body(&entry)));
+            self.node.settle(&self.queues[queue], entry, Outcome::Settled);
+        }
+    }
+
+    /// Everything a released mark stands for is there; nothing settled before it is back; nothing is there
+    /// that was never published.
+    fn check(&self, cut: &Cut) {
+        let restarted = Node::on(&cut.store);
+        assert_eq!(restarted.report.damages, []);
+        let (published, settled) = &self.history[usize::try_from(cut.committed).unwrap()];
+        let mut found = Placed::new();
+        for (queue, bodies) in restarted.bodies() {
+            assert!(bodies.is_sorted(), "{queue} is out of order: {bodies:?}");
+            let queue: usize = queue[1..].parse().unwrap();
+            found.extend(bodies.into_iter().map(|body| (queue, body)));
+        }
+        for lost in published.difference(&self.settled) {
+            assert!(found.contains(lost), "{lost:?} was confirmed and is lost");
+        }
+        for back in found.intersection(settled) {
+            panic!("{back:?} was settled durably and is back");
+        }
+        assert!(found.is_subset(&self.published));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Wherever the cut comes. In the end, without a cut, everything is as it was.
+    #[test]
+    fn a_cut_at_any_step_loses_nothing_that_was_released(
+        operations in prop::collection::vec(any_operation(), 1..40)
+    ) {
+        let store = MemoryStore::new();
+        let (node, cuts) = watched(&store);
+        let mut model = Model::new(node);
+        for operation in &operations {
+            model.perform(operation);
+        }
+        model.perform(&Operation::Mark);
+        model.perform(&Operation::Commit);
+        for cut in cuts.taken.lock().iter() {
+            model.check(cut);
+        }
+
+        let restarted = Node::on(&store);
+        let state = &restarted.shared.tail.lock().state;
+        prop_assert_eq!(live(state), live(&model.node.shared.tail.lock().state));
+        let left = model.published.difference(&model.settled).count();
+        prop_assert_eq!(restarted.report.messages, left);
+    }
+}
+
+#[test]
+fn a_transaction_is_whole_or_absent_wherever_the_cut_comes() {
+    let store = MemoryStore::new();
+    let (mut node, cuts) = watched(&store);
+    let (from, to, log) = (node.declare("from"), node.declare("to"), node.declare("log"));
+    node.publish(&[&from], "moved");
+    node.commit_marked();
+    let entry = node.get(&from).unwrap();
+    node.commit();
+    let mut turn = node.broker.begin_turn();
+    {
+        let _whole = node.broker.inbox().gate().share();
+        from.settle(vec![entry], Outcome::Settled, &[], &mut turn);
+        to.enqueue(&mut vec![message("moved", false)], &mut turn);
+        log.enqueue(&mut vec![message("done", false)], &mut turn);
+    }
+    turn.finish(&node.broker);
+    node.commit();
+    node.commit_marked();
+
+    let before = queues(&[("from", &["moved"]), ("log", &[]), ("to", &[])]);
+    let after = queues(&[("from", &[]), ("log", &["done"]), ("to", &["moved"])]);
+    let mut seen = (0, 0);
+    for cut in cuts.taken.lock().iter().filter(|cut| cut.committed >= 1) {
+        let found = bodies_after_restart(&cut.store);
+        assert!(found == before || found == after, "half a transaction: {found:?}");
+        seen = (seen.0 + u32::from(found == before), seen.1 + u32::from(found == after));
+    }
+    assert!(seen.0 > 0 && seen.1 > 0, "both sides of the cut were seen: {seen:?}");
+}
+
+#[test]
+fn a_mark_covers_what_an_earlier_cycle_wrote_without_a_sync() {
+    let store = MemoryStore::new();
+    let mut node = Node::on(&store);
+    let queue = node.declare("q");
+    node.publish(&[&queue], "body");
+    node.commit();
+    assert!(bodies_after_restart(&store.crash(Survives::Synced)).is_empty());
+
+    // The mark's cycle has nothing to write.
+    node.commit_marked();
+
+    let found = bodies_after_restart(&store.crash(Survives::Synced));
+    assert_eq!(found, queues(&[("q", &["body"])]));
+}
+
+#[test]
+fn what_nobody_waits_for_is_synced_when_the_committer_finds_nothing_else_to_do() {
+    let store = MemoryStore::new();
+    let mut node = Node::on(&store);
+    let queue = node.declare("q");
+    node.publish(&[&queue], "body");
+    node.commit();
+    node.commit();
+
+    let found = bodies_after_restart(&store.crash(Survives::Synced));
+    assert_eq!(found, queues(&[("q", &["body"])]));
+}
+
+#[test]
+fn what_nobody_waits_for_is_synced_in_time_under_a_steady_flow() {
+    let store = MemoryStore::new();
+    let mut node = Node::on(&store);
+    let queue = node.declare("q");
+    for body in ["a", "b"] {
+        node.publish(&[&queue], body);
+        node.commit();
+        node.broker.clock().advance(crate::limits::SYNC_INTERVAL);
+    }
+
+    let found = bodies_after_restart(&store.crash(Survives::Synced));
+    assert_eq!(found, queues(&[("q", &["a", "b"])]));
+}
+
+#[test]
+fn an_entry_gone_by_a_record_that_a_cut_loses_still_finds_its_message() {
+    let store = MemoryStore::new();
+    let mut node = Node::on(&store);
+    let queue = node.declare("q");
+    node.publish(&[&queue], &"x".repeat(1000));
+    node.commit_marked();
+    // Into the next segment, and a checkpoint that knows the message as live.
+    let filler = node.declare("filler");
+    node.publish(&[&filler], &"x".repeat(33 * 1024 * 1024));
+    node.commit_marked();
+    node.checkpoint();
+    let work = {
+        node.take_first(&queue);
+        node.broker.inbox().wait(Duration::ZERO, Duration::ZERO)
+    };
+    node.committer.commit(work).unwrap();
+
+    let restarted = Node::on(&store.crash(Survives::Synced));
+
+    assert_eq!(restarted.report.damages, []);
+    assert_eq!(restarted.queue("q").counts().ready, 1);
+}

@@ -1,0 +1,233 @@
+//! The promise, kept: brokers that are stopped, killed and cut off from power, and what is there after.
+
+mod crash;
+mod restart;
+mod space;
+mod threads;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Waker;
+use std::time::Duration;
+
+use amq_protocol::types::FieldTable;
+use bytes::Bytes;
+
+use super::checkpointer::Checkpointer;
+use super::committer::{Committer, Next};
+use super::tail::Shared;
+use super::{LogState, Recovered, RecoveryReport, recover};
+use crate::broker::Broker;
+use crate::broker::commit_inbox::{Awaiting, Mark};
+use crate::broker::delivery::Entry;
+use crate::broker::message::{Layout, Message};
+use crate::broker::options::QueueOptions;
+use crate::broker::queue::{DeleteIf, Outcome, Queue};
+use crate::broker::vhost::{Declared, VHost};
+use crate::clock::Clock;
+use crate::store::{Checkpoint, Log, LogPosition, MemoryStore, StoredLog};
+
+/// Somebody who waits for changes to be durable, and remembers how far they are.
+#[derive(Debug, Default)]
+struct Collector {
+    committed: AtomicU64,
+}
+
+impl Collector {
+    fn committed(&self) -> u64 {
+        self.committed.load(Ordering::SeqCst)
+    }
+}
+
+impl Awaiting for Collector {
+    fn committed(&self, sequence: u64, _: &mut Vec<Waker>) {
+        let before = self.committed.swap(sequence, Ordering::SeqCst);
+        assert!(before <= sequence, "marks are released in the order they were left");
+    }
+}
+
+/// A broker whose committer and checkpointer move only when told to.
+struct Node {
+    broker: Arc<Broker>,
+    committer: Committer,
+    checkpointer: Checkpointer,
+    shared: Arc<Shared>,
+    report: RecoveryReport,
+    collector: Arc<Collector>,
+    marks: u64,
+}
+
+impl Node {
+    fn on(store: &MemoryStore) -> Self {
+        Self::recovered(store.log(), store.checkpoint(), &|log| log)
+    }
+
+    /// `wrap` may put itself between the committer and the log.
+    fn recovered(
+        log: Box<dyn StoredLog>,
+        checkpoint: Box<dyn Checkpoint>,
+        wrap: &dyn Fn(Box<dyn Log>) -> Box<dyn Log>,
+    ) -> Self {
+        let clock = Arc::new(Clock::manual());
+        let recovered = recover(log, &*checkpoint, &["/".to_owned()], Arc::clone(&clock)).unwrap();
+        let Recovered { broker, log, state, report } = recovered;
+        let nowhere = LogPosition { generation: 0, offset: 0 };
+        let shared = Arc::new(Shared::new(state, nowhere));
+        let inbox = Arc::clone(broker.inbox());
+        let committer = Committer::new(inbox, clock, wrap(log), Arc::clone(&shared));
+        let checkpointer = Checkpointer::new(Arc::clone(&shared), checkpoint);
+        let collector = Arc::default();
+        let broker = Arc::new(broker);
+        Self { broker, committer, checkpointer, shared, report, collector, marks: 0 }
+    }
+
+    fn vhost(&self) -> &Arc<VHost> {
+        self.broker.vhost("/").unwrap()
+    }
+
+    fn declare(&self, name: &str) -> Arc<Queue> {
+        declare(&self.broker, name)
+    }
+
+    fn queue(&self, name: &str) -> Arc<Queue> {
+        self.vhost().queue(name).unwrap()
+    }
+
+    fn delete(&self, queue: &Arc<Queue>) {
+        let mut turn = self.broker.begin_turn();
+        self.vhost().delete_queue(queue, DeleteIf::default(), &mut turn).unwrap();
+        turn.finish(&self.broker);
+    }
+
+    fn publish(&self, queues: &[&Arc<Queue>], body: &str) {
+        publish(&self.broker, queues, &message(body, queues.len() > 1));
+    }
+
+    /// Takes the first message of a queue, to be settled.
+    fn get(&self, queue: &Arc<Queue>) -> Option<Entry> {
+        let mut turn = self.broker.begin_turn();
+        let entry = queue.get(false, &mut turn).map(|(entry, _)| entry);
+        turn.finish(&self.broker);
+        entry
+    }
+
+    fn settle(&self, queue: &Arc<Queue>, entry: Entry, outcome: Outcome) {
+        let mut turn = self.broker.begin_turn();
+        queue.settle(vec![entry], outcome, &[], &mut turn);
+        turn.finish(&self.broker);
+    }
+
+    fn take_first(&self, queue: &Arc<Queue>) {
+        let entry = self.get(queue).unwrap();
+        self.settle(queue, entry, Outcome::Settled);
+    }
+
+    /// Leaves a mark for everything so far. Returns its number.
+    fn mark(&mut self) -> u64 {
+        self.marks += 1;
+        leave_mark(&self.broker, &self.collector, self.marks);
+        self.marks
+    }
+
+    /// One commit cycle; returns what it wrote to the log.
+    fn commit(&mut self) -> u64 {
+        let before = self.shared.tail.lock().bytes_since_checkpoint;
+        let work = self.broker.inbox().wait(Duration::ZERO, Duration::ZERO);
+        assert_eq!(self.committer.commit(work).unwrap(), Next::Cycle);
+        self.shared.tail.lock().bytes_since_checkpoint - before
+    }
+
+    /// A commit cycle somebody waits for.
+    fn commit_marked(&mut self) {
+        let mark = self.mark();
+        self.commit();
+        assert_eq!(self.collector.committed(), mark);
+    }
+
+    fn checkpoint(&mut self) {
+        // An idle cycle syncs, which a checkpoint waits for.
+        self.commit();
+        self.checkpointer.checkpoint().unwrap();
+        self.commit();
+    }
+
+    /// Bodies in each queue, in order.
+    fn bodies(&self) -> BTreeMap<String, Vec<String>> {
+        bodies(&self.broker)
+    }
+}
+
+fn declare(broker: &Broker, name: &str) -> Arc<Queue> {
+    let options = QueueOptions { durable: true, ..QueueOptions::default() };
+    match broker.vhost("/").unwrap().declare_queue(name, options, None) {
+        Declared::Created(queue) | Declared::Existing(queue) => queue,
+    }
+}
+
+fn message(body: &str, is_shared: bool) -> Arc<Message> {
+    let layout = Layout { exchange: 2, routing_key: 3, header: 2 };
+    let blob = Bytes::from([b"exkey\0\0", body.as_bytes()].concat());
+    Arc::new(Message::new(blob, layout, true, is_shared).unwrap())
+}
+
+fn publish(broker: &Broker, queues: &[&Arc<Queue>], message: &Arc<Message>) {
+    let mut turn = broker.begin_turn();
+    {
+        let _together = broker.inbox().gate().share();
+        for queue in queues {
+            queue.enqueue(&mut vec![Arc::clone(message)], &mut turn);
+        }
+    }
+    turn.finish(broker);
+}
+
+fn leave_mark(broker: &Broker, who: &Arc<Collector>, sequence: u64) {
+    let mut turn = broker.begin_turn();
+    let who: Arc<Collector> = Arc::clone(who);
+    turn.leave_mark(Mark { who, sequence });
+    turn.finish(broker);
+}
+
+/// Takes every message out of every queue, for a broker that is looked at for the last time.
+fn drain(broker: &Broker) -> BTreeMap<String, Vec<Entry>> {
+    let mut all = BTreeMap::new();
+    for queue in broker.vhost("/").unwrap().queues() {
+        let mut turn = broker.begin_turn();
+        let next = || queue.get(false, &mut turn).map(|(entry, _)| entry);
+        all.insert(queue.name.to_string(), std::iter::from_fn(next).collect());
+        turn.finish(broker);
+    }
+    all
+}
+
+fn body(entry: &Entry) -> String {
+    String::from_utf8(entry.message.body().to_vec()).unwrap()
+}
+
+fn bodies(broker: &Broker) -> BTreeMap<String, Vec<String>> {
+    let all = drain(broker).into_iter();
+    all.map(|(queue, entries)| (queue, entries.iter().map(body).collect())).collect()
+}
+
+/// What a restart on this store finds: bodies in each queue, in order.
+fn bodies_after_restart(store: &MemoryStore) -> BTreeMap<String, Vec<String>> {
+    Node::on(store).bodies()
+}
+
+fn queues(all: &[(&str, &[&str])]) -> BTreeMap<String, Vec<String>> {
+    let owned = |bodies: &[&str]| bodies.iter().map(|&body| body.to_owned()).collect();
+    all.iter().map(|&(queue, bodies)| (queue.to_owned(), owned(bodies))).collect()
+}
+
+fn no_arguments() -> FieldTable {
+    FieldTable::default()
+}
+
+/// Positions of the entries in all queues of a state.
+fn live(state: &LogState) -> BTreeSet<(u64, u64)> {
+    let entries = state.queues().flat_map(|queue| {
+        queue.entries().map(|(position, _)| (queue.definition().id.0, position.0))
+    });
+    entries.collect()
+}

@@ -1,0 +1,253 @@
+//! What is there after an orderly restart, and what it took to keep it.
+
+use super::*;
+use crate::broker::change::DestinationName;
+use crate::broker::exchange::{Destination, ExchangeKind};
+use crate::broker::options::ExchangeOptions;
+use crate::broker::vhost::BindingRequest;
+use crate::durability::RecoveryError;
+use crate::store::{DataDirectory, Flush, FrameBuffer, Survives};
+
+fn durable_exchange() -> ExchangeOptions {
+    ExchangeOptions { durable: true, ..ExchangeOptions::new(ExchangeKind::Direct) }
+}
+
+fn request<'a>(
+    source: &'a str,
+    queue: &Arc<Queue>,
+    arguments: &'a FieldTable,
+) -> BindingRequest<'a> {
+    BindingRequest {
+        source,
+        destination: Destination::Queue(Arc::clone(queue)),
+        key: "key",
+        arguments,
+    }
+}
+
+/// Declares, publishes and settles a little of everything.
+fn use_a_little(node: &mut Node) {
+    let arguments = no_arguments();
+    let (kept, emptied) = (node.declare("kept"), node.declare("emptied"));
+    node.vhost().declare_exchange("events", durable_exchange());
+    node.vhost().bind(request("events", &kept, &arguments)).unwrap();
+    node.vhost().bind(request("amq.direct", &emptied, &arguments)).unwrap();
+    for body in ["a", "b", "c"] {
+        node.publish(&[&kept, &emptied], body);
+    }
+    node.commit_marked();
+    node.take_first(&kept);
+    (0..3).for_each(|_| node.take_first(&emptied));
+    node.vhost().unbind(&request("amq.direct", &emptied, &arguments));
+    node.commit_marked();
+}
+
+fn check_what_was_used(node: &Node) {
+    assert_eq!(node.report.damages, []);
+    let RecoveryReport { queues: queue_count, exchanges, bindings, messages, .. } = node.report;
+    assert_eq!((queue_count, exchanges, bindings, messages), (2, 1, 1, 2));
+    let bindings = node.vhost().exchange("events").unwrap().bindings();
+    assert_eq!(bindings.len(), 1);
+    assert_eq!(bindings[0].0.name(), DestinationName::Queue(Arc::from("kept")));
+    assert_eq!(node.bodies(), queues(&[("emptied", &[]), ("kept", &["b", "c"])]));
+}
+
+#[test]
+fn what_was_changed_is_there_after_a_restart() {
+    let store = MemoryStore::new();
+    use_a_little(&mut Node::on(&store));
+    check_what_was_used(&Node::on(&store.crash(Survives::Synced)));
+}
+
+#[test]
+fn what_was_checkpointed_is_there_after_a_restart() {
+    let store = MemoryStore::new();
+    let mut node = Node::on(&store);
+    use_a_little(&mut node);
+    node.checkpoint();
+    check_what_was_used(&Node::on(&store.crash(Survives::Synced)));
+}
+
+#[test]
+fn what_was_changed_is_on_a_real_disk_after_a_restart() {
+    let place = tempfile::tempdir().unwrap();
+    let node = || {
+        let data = DataDirectory::open(place.path()).unwrap();
+        let node = Node::recovered(data.log(), data.checkpoint().unwrap(), &|log| log);
+        (node, data)
+    };
+    let (mut first, data) = node();
+    use_a_little(&mut first);
+    drop((first, data));
+
+    let (mut second, data) = node();
+    second.checkpoint();
+    drop((second, data));
+
+    check_what_was_used(&node().0);
+}
+
+#[test]
+fn a_queue_that_comes_again_does_not_inherit() {
+    let store = MemoryStore::new();
+    let mut node = Node::on(&store);
+    let arguments = no_arguments();
+    let queue = node.declare("q");
+    node.vhost().bind(request("amq.direct", &queue, &arguments)).unwrap();
+    node.publish(&[&queue], "old");
+    node.commit_marked();
+    node.delete(&queue);
+    let again = node.declare("q");
+    node.publish(&[&again], "new");
+    node.commit_marked();
+
+    let restarted = Node::on(&store);
+
+    assert_eq!(restarted.report.bindings, 0);
+    assert_eq!(restarted.bodies(), queues(&[("q", &["new"])]));
+}
+
+#[test]
+fn numbers_of_queues_are_not_used_again_after_a_restart() {
+    let store = MemoryStore::new();
+    let mut node = Node::on(&store);
+    let first = node.declare("first");
+    node.delete(&first);
+    node.commit_marked();
+    node.checkpoint();
+
+    let next = Node::on(&store).declare("next");
+
+    assert!(next.id > first.id);
+}
+
+#[test]
+fn a_queue_declared_and_filled_while_a_cycle_collects_is_declared_before_its_messages() {
+    let store = MemoryStore::new();
+    let mut node = Node::on(&store);
+    // The virtual host is in the work of the cycle, the queue is not: both come after it was taken.
+    node.declare("first");
+    let work = node.broker.inbox().wait(Duration::ZERO, Duration::ZERO);
+    let queue = node.declare("second");
+    node.publish(&[&queue], "body");
+    node.committer.commit(work).unwrap();
+    node.commit_marked();
+
+    assert_eq!(bodies_after_restart(&store)["second"], ["body"]);
+}
+
+#[test]
+fn a_message_taken_before_it_was_collected_is_never_written() {
+    let store = MemoryStore::new();
+    let mut node = Node::on(&store);
+    let queue = node.declare("q");
+    node.commit_marked();
+    for _ in 0..100 {
+        node.publish(&[&queue], "short-lived");
+        node.take_first(&queue);
+    }
+
+    assert_eq!(node.commit(), 0);
+}
+
+#[test]
+fn a_message_for_many_queues_is_stored_once() {
+    let mut node = Node::on(&MemoryStore::new());
+    let all: Vec<_> = (0..20).map(|number| node.declare(&format!("q{number}"))).collect();
+    node.commit();
+    let body = "x".repeat(10_000);
+    node.publish(&all.iter().collect::<Vec<_>>(), &body);
+
+    let bytes = node.commit();
+
+    assert!(bytes < 11_000, "{bytes} bytes for one body of 10,000");
+}
+
+#[test]
+fn a_message_stored_once_is_in_memory_once_after_a_restart() {
+    let store = MemoryStore::new();
+    let mut node = Node::on(&store);
+    let (one, two) = (node.declare("one"), node.declare("two"));
+    node.publish(&[&one, &two], "shared");
+    node.commit_marked();
+
+    let all = drain(&Node::on(&store).broker);
+
+    assert!(Arc::ptr_eq(&all["one"][0].message, &all["two"][0].message));
+    assert!(all["one"][0].message.is_shared());
+}
+
+#[test]
+fn a_message_that_was_handed_out_is_redelivered_after_a_restart() {
+    let store = MemoryStore::new();
+    let mut node = Node::on(&store);
+    let queue = node.declare("q");
+    for body in ["a", "b", "c"] {
+        node.publish(&[&queue], body);
+    }
+    node.get(&queue).unwrap();
+    node.get(&queue).unwrap();
+    node.commit_marked();
+    node.checkpoint();
+
+    for store in [store.clone(), store.crash(Survives::Synced)] {
+        let all = drain(&Node::on(&store).broker);
+        let flags: Vec<_> = all["q"].iter().map(|entry| entry.redelivered).collect();
+        assert_eq!(flags, [true, true, false]);
+    }
+}
+
+#[test]
+fn positions_go_on_after_a_restart() {
+    let store = MemoryStore::new();
+    let mut node = Node::on(&store);
+    let queue = node.declare("q");
+    node.publish(&[&queue], "a");
+    node.publish(&[&queue], "b");
+    node.commit_marked();
+    let last = node.get(&queue).and_then(|_| node.get(&queue)).unwrap();
+    node.settle(&queue, last, Outcome::Settled);
+    node.commit_marked();
+    node.checkpoint();
+
+    let restarted = Node::on(&store);
+    let queue = restarted.queue("q");
+    restarted.publish(&[&queue], "c");
+
+    let positions: Vec<_> =
+        drain(&restarted.broker)["q"].iter().map(|entry| entry.position.0).collect();
+    assert_eq!(positions, [0, 2]);
+}
+
+#[test]
+fn a_virtual_host_that_is_no_longer_configured_is_kept() {
+    let store = MemoryStore::new();
+    let mut node = Node::on(&store);
+    node.declare("q");
+    node.commit_marked();
+
+    let clock = Arc::new(Clock::manual());
+    let recovered =
+        recover(store.log(), &*store.checkpoint(), &["other".to_owned()], clock).unwrap();
+
+    let names: Vec<_> = recovered.broker.vhosts().map(|vhost| vhost.name.to_string()).collect();
+    assert_eq!(names, ["/", "other"]);
+}
+
+#[test]
+fn a_frame_of_a_newer_release_refuses_the_start() {
+    let store = MemoryStore::new();
+    let (mut log, _) = store.log().open(None, &mut |_| Ok(())).unwrap();
+    let mut batch = FrameBuffer::new();
+    batch.begin_frame();
+    batch.buffer().push(9);
+    batch.end_frame();
+    log.append(&mut batch, Flush::Synced).unwrap();
+
+    let clock = Arc::new(Clock::manual());
+    let refused = recover(store.log(), &*store.checkpoint(), &[], clock).err().unwrap();
+
+    assert!(matches!(refused, RecoveryError::Frame { .. }));
+    let text = refused.to_string();
+    assert!(text.contains("frame of version 9 is unknown"), "{text}");
+}
