@@ -158,7 +158,7 @@ impl Session {
     pub fn receive(&mut self, frame: Frame<'_>, turn: &mut Turn) -> Status {
         match self.peer.receive(frame, &mut self.arena) {
             Ok(None) => {}
-            Ok(Some((channel, command))) => self.perform(channel, command, turn),
+            Ok(Some(command)) => self.perform(frame.channel, command, turn),
             Err(error) => self.fail(error, turn),
         }
         self.status
