@@ -280,7 +280,8 @@ mod tests {
         prop_oneof![
             put,
             gone,
-            any::<(u64, u64)>().prop_map(|(queue, at)| Change::Delivered(QueueId(queue), Position(at))),
+            any::<(u64, u64)>()
+                .prop_map(|(queue, at)| Change::Delivered(QueueId(queue), Position(at))),
             any_definition(any_table().boxed()).prop_map(Change::Definition),
         ]
     }

@@ -81,7 +81,11 @@ impl fmt::Display for RecoveryError {
         match self {
             Self::Store(error) => error.fmt(formatter),
             Self::Frame { at, error } => {
-                write!(formatter, "log segment {:016x}.seg at {}: {error}", at.generation, at.offset)
+                write!(
+                    formatter,
+                    "log segment {:016x}.seg at {}: {error}",
+                    at.generation, at.offset
+                )
             }
             Self::Checkpoint { error } => write!(formatter, "checkpoint: {error}"),
         }

@@ -407,7 +407,8 @@ impl StateLoader {
 
     /// The state, which stands for the log up to `position`; `None` if there was no checkpoint yet.
     pub fn finish(mut self, position: Option<LogPosition>) -> Result<LogState, RecordError> {
-        const LOST: RecordError = RecordError::Malformed("messages of a queue without a definition");
+        const LOST: RecordError =
+            RecordError::Malformed("messages of a queue without a definition");
         for (id, standing) in self.standings {
             let queue = self.state.queues.get_mut(&id).ok_or(LOST)?;
             queue.standing = standing;

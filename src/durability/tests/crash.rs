@@ -3,9 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::store::{
-    Appended, Flush, FrameBuffer, LogReader, SegmentInfo, StoreError, Survives,
-};
+use crate::store::{Appended, Flush, FrameBuffer, LogReader, SegmentInfo, StoreError, Survives};
 use crate::sync::{RankedMutex, rank};
 
 /// What a cut at one instant leaves, and what had been released by then.
@@ -22,8 +20,12 @@ struct Cuts {
 
 impl Cuts {
     fn take(&self, store: &MemoryStore, collector: &Collector) {
-        let survivals =
-            [Survives::Synced, Survives::SyncedAnd(1), Survives::SyncedAnd(2), Survives::Everything];
+        let survivals = [
+            Survives::Synced,
+            Survives::SyncedAnd(1),
+            Survives::SyncedAnd(2),
+            Survives::Everything,
+        ];
         for survives in survivals {
             let (store, committed) = (store.crash(survives), collector.committed());
             self.taken.lock().push(Cut { store, committed });

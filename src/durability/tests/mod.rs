@@ -18,13 +18,13 @@ use super::checkpointer::Checkpointer;
 use super::committer::{Committer, Next};
 use super::tail::Shared;
 use super::{LogState, Recovered, RecoveryReport, recover};
+use crate::broker::Broker;
 use crate::broker::commit_inbox::{Awaiting, Mark};
 use crate::broker::delivery::Entry;
 use crate::broker::message::{Layout, Message};
 use crate::broker::options::QueueOptions;
 use crate::broker::queue::{DeleteIf, Outcome, Queue};
 use crate::broker::vhost::{Declared, VHost};
-use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::store::{Checkpoint, Log, LogPosition, MemoryStore, StoredLog};
 
