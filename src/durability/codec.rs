@@ -94,11 +94,6 @@ impl<'a> Reader<'a> {
         self.at == self.all.len()
     }
 
-    /// What was taken since `start`.
-    pub(super) fn since(&self, start: usize) -> &'a [u8] {
-        self.all.get(start..self.at).unwrap_or_default()
-    }
-
     pub(super) fn take(&mut self, count: usize) -> Result<&'a [u8], RecordError> {
         let rest = self.all.get(self.at..).unwrap_or_default();
         let taken = rest.get(..count).ok_or(RecordError::Truncated)?;

@@ -17,7 +17,7 @@ use super::tail::{Shared, Tail};
 use crate::broker::commit_inbox::{CommitInbox, Mark, Work};
 use crate::clock::Clock;
 use crate::limits;
-use crate::store::{Appended, Flush, Log, StoreError};
+use crate::store::{Appended, Flush, Log, LogPosition, StoreError};
 
 /// What to do when the store can no longer be trusted; see [`exit_process`](super::exit_process).
 pub type OnFatal = Arc<dyn Fn() + Send + Sync>;
@@ -63,13 +63,9 @@ impl Committer {
 
     /// The thread's whole life.
     pub(super) fn run(mut self, on_fatal: &(dyn Fn() + Send + Sync)) {
-        let end = self.run_to_end();
-        {
-            let mut tail = self.shared.tail.lock();
-            tail.is_final = true;
-            self.shared.news.notify_all();
-        }
-        match end {
+        // Also if this thread panics: the checkpoint thread must not wait for it for good.
+        let _final = Final(Arc::clone(&self.shared));
+        match self.run_to_end() {
             Ok(()) => tracing::debug!("the last commit is on disk"),
             Err(Stop::Full) => tracing::error!(
                 "the disk is still full; stopping without the changes that nobody was told are safe"
@@ -97,9 +93,9 @@ impl Committer {
     }
 
     /// One cycle.
-    pub(super) fn commit(&mut self, work: Work) -> Result<Next, Stop> {
+    pub(super) fn commit(&mut self, mut work: Work) -> Result<Next, Stop> {
         let is_idle = work.queues.is_empty() && work.vhosts.is_empty();
-        let collection = Collection::take(&self.inbox, &work);
+        let collection = Collection::take(&self.inbox, &mut work);
         let bytes = collection.bytes;
         // Until they are written, collected bytes count as unsaved still.
         self.inbox.add_unsaved(bytes);
@@ -158,6 +154,7 @@ impl Committer {
     /// Tells the checkpoint thread what was appended.
     fn bring_up_to_date(&mut self, appended: Appended, flush: Flush) {
         let bytes = self.batch.frames.len() as u64;
+        let synced = (flush == Flush::Synced).then(|| self.log.end());
         if flush == Flush::Synced {
             self.unsynced_since = None;
         } else if bytes > 0 {
@@ -172,21 +169,22 @@ impl Committer {
         if is_due {
             self.shared.news.notify_all();
         }
-        if flush == Flush::Synced {
-            self.note_sync(&mut tail);
+        if let Some(synced) = synced {
+            self.note_sync(&mut tail, synced);
         }
     }
 
     fn sync(&mut self) -> Result<(), Stop> {
         self.log.sync().map_err(Stop::Fatal)?;
         self.unsynced_since = None;
+        let synced = self.log.end();
         let mut tail = self.shared.tail.lock();
-        self.note_sync(&mut tail);
+        self.note_sync(&mut tail, synced);
         Ok(())
     }
 
-    fn note_sync(&self, tail: &mut Tail) {
-        tail.synced = self.log.end();
+    fn note_sync(&self, tail: &mut Tail, synced: LogPosition) {
+        tail.synced = synced;
         if std::mem::take(&mut tail.is_sync_awaited) {
             self.shared.news.notify_all();
         }
@@ -204,6 +202,16 @@ impl Committer {
             Err(StoreError::Full { .. }) => Ok(()),
             Err(error) => Err(Stop::Fatal(error)),
         }
+    }
+}
+
+/// Says that the commit thread has ended, when it is dropped.
+struct Final(Arc<Shared>);
+
+impl Drop for Final {
+    fn drop(&mut self) {
+        self.0.tail.lock().is_final = true;
+        self.0.news.notify_all();
     }
 }
 

@@ -19,7 +19,7 @@ struct Cuts {
 }
 
 impl Cuts {
-    fn take(&self, store: &MemoryStore, collector: &Collector) {
+    fn add(&self, store: &MemoryStore, collector: &Collector) {
         let survivals = [
             Survives::Synced,
             Survives::SyncedAnd(1),
@@ -30,6 +30,10 @@ impl Cuts {
             let (store, committed) = (store.crash(survives), collector.committed());
             self.taken.lock().push(Cut { store, committed });
         }
+    }
+
+    fn take(&self) -> Vec<Cut> {
+        std::mem::take(&mut *self.taken.lock())
     }
 }
 
@@ -43,7 +47,7 @@ struct CutLog {
 impl CutLog {
     fn cut(&self) {
         let collector = self.collector.lock().clone().unwrap_or_default();
-        self.cuts.take(&self.store, &collector);
+        self.cuts.add(&self.store, &collector);
     }
 }
 
@@ -217,13 +221,12 @@ proptest! {
         }
         model.perform(&Operation::Mark);
         model.perform(&Operation::Commit);
-        for cut in cuts.taken.lock().iter() {
+        for cut in &cuts.take() {
             model.check(cut);
         }
 
         let restarted = Node::on(&store);
-        let state = &restarted.shared.tail.lock().state;
-        prop_assert_eq!(live(state), live(&model.node.shared.tail.lock().state));
+        prop_assert_eq!(restarted.live(), model.node.live());
         let left = model.published.difference(&model.settled).count();
         prop_assert_eq!(restarted.report.messages, left);
     }
@@ -252,7 +255,7 @@ fn a_transaction_is_whole_or_absent_wherever_the_cut_comes() {
     let before = queues(&[("from", &["moved"]), ("log", &[]), ("to", &[])]);
     let after = queues(&[("from", &[]), ("log", &["done"]), ("to", &["moved"])]);
     let mut seen = (0, 0);
-    for cut in cuts.taken.lock().iter().filter(|cut| cut.committed >= 1) {
+    for cut in cuts.take().iter().filter(|cut| cut.committed >= 1) {
         let found = bodies_after_restart(&cut.store);
         assert!(found == before || found == after, "half a transaction: {found:?}");
         seen = (seen.0 + u32::from(found == before), seen.1 + u32::from(found == after));

@@ -146,10 +146,16 @@ impl Node {
     }
 
     fn checkpoint(&mut self) {
-        // An idle cycle syncs, which a checkpoint waits for.
+        // A cycle that finds nothing to do syncs, which a checkpoint waits for.
+        self.commit();
         self.commit();
         self.checkpointer.checkpoint().unwrap();
         self.commit();
+    }
+
+    /// Places of the entries that the log knows.
+    fn live(&self) -> BTreeSet<(u64, u64)> {
+        live(&self.shared.tail.lock().state)
     }
 
     /// Bodies in each queue, in order.

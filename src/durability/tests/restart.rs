@@ -1,5 +1,7 @@
 //! What is there after an orderly restart, and what it took to keep it.
 
+use amq_protocol::types::AMQPValue;
+
 use super::*;
 use crate::broker::change::DestinationName;
 use crate::broker::exchange::{Destination, ExchangeKind};
@@ -232,6 +234,30 @@ fn a_virtual_host_that_is_no_longer_configured_is_kept() {
 
     let names: Vec<_> = recovered.broker.vhosts().map(|vhost| vhost.name.to_string()).collect();
     assert_eq!(names, ["/", "other"]);
+}
+
+#[test]
+fn what_arguments_ask_for_holds_after_a_restart() {
+    let store = MemoryStore::new();
+    let mut node = Node::on(&store);
+    let argument = |key: &str, value: AMQPValue| {
+        let mut arguments = no_arguments();
+        arguments.insert(key.into(), value);
+        arguments
+    };
+    let limited = argument("x-max-length", AMQPValue::LongInt(3));
+    let queue = QueueOptions::read(true, false, true, limited);
+    let spilling = argument("alternate-exchange", AMQPValue::LongString("spill".into()));
+    let exchange =
+        ExchangeOptions { internal: true, ..durable_exchange() }.with_arguments(spilling);
+    node.vhost().declare_queue("q", queue.clone(), None);
+    node.vhost().declare_exchange("events", exchange.clone());
+    node.commit_marked();
+
+    let restarted = Node::on(&store);
+
+    assert_eq!(restarted.queue("q").options, queue);
+    assert_eq!(restarted.vhost().exchange("events").unwrap().options, exchange);
 }
 
 #[test]
