@@ -130,13 +130,20 @@ fn any_operation() -> impl Strategy<Value = Operation> {
 /// Names of messages by queue: what there may be and what there must be.
 type Placed = BTreeSet<(usize, String)>;
 
+/// What was done up to some moment.
+#[derive(Clone, Default)]
+struct Past {
+    published: Placed,
+    handed_out: Placed,
+    settled: Placed,
+}
+
 struct Model {
     node: Node,
     queues: Vec<Arc<Queue>>,
-    /// Published, and settled since, as of every mark; the first is before all.
-    history: Vec<(Placed, Placed)>,
-    published: Placed,
-    settled: Placed,
+    /// What was so as of every mark; the first is before all.
+    history: Vec<Past>,
+    now: Past,
     number: u32,
 }
 
@@ -144,9 +151,7 @@ impl Model {
     fn new(mut node: Node) -> Self {
         let queues = (0..3).map(|number| node.declare(&format!("q{number}"))).collect();
         node.commit();
-        let history = vec![(Placed::new(), Placed::new())];
-        let (published, settled) = (Placed::new(), Placed::new());
-        Self { node, queues, history, published, settled, number: 0 }
+        Self { node, queues, history: vec![Past::default()], now: Past::default(), number: 0 }
     }
 
     fn perform(&mut self, operation: &Operation) {
@@ -158,10 +163,10 @@ impl Model {
                 self.take(from);
                 self.publish(&[to]);
             }
-            Operation::HandOut(queue) => drop(self.node.get(&self.queues[queue])),
+            Operation::HandOut(queue) => drop(self.get(queue)),
             Operation::Mark => {
                 self.node.mark();
-                self.history.push((self.published.clone(), self.settled.clone()));
+                self.history.push(self.now.clone());
             }
             Operation::Commit => drop(self.node.commit()),
             Operation::Checkpoint => self.node.checkpoint(),
@@ -173,40 +178,51 @@ impl Model {
         self.number += 1;
         let queues: Vec<_> = to.iter().map(|&queue| &self.queues[queue]).collect();
         self.node.publish(&queues, &name);
-        self.published.extend(to.iter().map(|&queue| (queue, name.clone())));
+        self.now.published.extend(to.iter().map(|&queue| (queue, name.clone())));
     }
 
     fn take(&mut self, queue: usize) {
-        if let Some(entry) = self.node.get(&self.queues[queue]) {
-            self.settled.insert((queue, body(&entry)));
+        if let Some(entry) = self.get(queue) {
+            self.now.settled.insert((queue, body(&entry)));
             self.node.settle(&self.queues[queue], entry, Outcome::Settled);
         }
     }
 
-    /// Everything a released mark stands for is there; nothing settled before it is back; nothing is there
-    /// that was never published.
+    fn get(&mut self, queue: usize) -> Option<Entry> {
+        let entry = self.node.get(&self.queues[queue])?;
+        self.now.handed_out.insert((queue, body(&entry)));
+        Some(entry)
+    }
+
+    /// Everything a released mark stands for is there; nothing settled before it is back; what was handed
+    /// out before it says so; nothing is there that was never published.
     fn check(&self, cut: &Cut) {
         let restarted = Node::on(&cut.store);
         assert_eq!(restarted.report.damages, []);
-        let (published, settled) = &self.history[usize::try_from(cut.committed).unwrap()];
+        let past = &self.history[usize::try_from(cut.committed).unwrap()];
         let mut found = Placed::new();
-        for (queue, bodies) in restarted.bodies() {
-            assert!(bodies.is_sorted(), "{queue} is out of order: {bodies:?}");
+        for (queue, entries) in drain(&restarted.broker) {
+            assert!(entries.is_sorted_by_key(body), "{queue} is out of order");
             let queue: usize = queue[1..].parse().unwrap();
-            found.extend(bodies.into_iter().map(|body| (queue, body)));
+            for entry in entries {
+                let place = (queue, body(&entry));
+                let was_seen = past.handed_out.contains(&place);
+                assert!(entry.redelivered || !was_seen, "{place:?} was seen before");
+                found.insert(place);
+            }
         }
-        for lost in published.difference(&self.settled) {
+        for lost in past.published.difference(&self.now.settled) {
             assert!(found.contains(lost), "{lost:?} was confirmed and is lost");
         }
-        for back in found.intersection(settled) {
+        for back in found.intersection(&past.settled) {
             panic!("{back:?} was settled durably and is back");
         }
-        assert!(found.is_subset(&self.published));
+        assert!(found.is_subset(&self.now.published));
     }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(48))]
 
     /// Wherever the cut comes. In the end, without a cut, everything is as it was.
     #[test]
@@ -227,7 +243,7 @@ proptest! {
 
         let restarted = Node::on(&store);
         prop_assert_eq!(restarted.live(), model.node.live());
-        let left = model.published.difference(&model.settled).count();
+        let left = model.now.published.difference(&model.now.settled).count();
         prop_assert_eq!(restarted.report.messages, left);
     }
 }
@@ -261,6 +277,22 @@ fn a_transaction_is_whole_or_absent_wherever_the_cut_comes() {
         seen = (seen.0 + u32::from(found == before), seen.1 + u32::from(found == after));
     }
     assert!(seen.0 > 0 && seen.1 > 0, "both sides of the cut were seen: {seen:?}");
+}
+
+#[test]
+fn a_transaction_that_meets_a_cycle_is_collected_whole() {
+    let store = MemoryStore::new();
+    let mut node = Node::on(&store);
+    let (one, two) = (node.declare("one"), node.declare("two"));
+    node.commit_marked();
+    // One of its queues is in the cycle's work already, the other is not.
+    node.publish(&[&one], "alone");
+    let work = node.broker.inbox().wait(Duration::ZERO, Duration::ZERO);
+    node.publish(&[&one, &two], "together");
+    node.committer.commit(work).unwrap();
+
+    let found = bodies_after_restart(&store.crash(Survives::Everything));
+    assert_eq!(found, queues(&[("one", &["alone", "together"]), ("two", &["together"])]));
 }
 
 #[test]
@@ -305,6 +337,21 @@ fn what_nobody_waits_for_is_synced_in_time_under_a_steady_flow() {
 
     let found = bodies_after_restart(&store.crash(Survives::Synced));
     assert_eq!(found, queues(&[("q", &["a", "b"])]));
+}
+
+#[test]
+fn a_checkpoint_never_runs_ahead_of_what_is_synced() {
+    let store = MemoryStore::new();
+    let mut node = Node::on(&store);
+    let queue = node.declare("q");
+    node.publish(&[&queue], "body");
+    node.commit();
+    // The commit thread ended, and nobody will sync what it wrote.
+    node.shared.tail.lock().is_final = true;
+
+    node.checkpointer.checkpoint().unwrap();
+
+    assert_eq!(store.checkpoint().position(), None);
 }
 
 #[test]
