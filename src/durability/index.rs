@@ -23,9 +23,8 @@ pub struct Location {
     pub length: u32,
 }
 
-/// Entries that are put to death stay in a chunk until they outnumber the living by this factor.
-const DEAD_PER_LIVE: usize = 1;
-/// Dead entries that are not worth a clean-up.
+/// Removed entries stay in their chunk as dead slots until they outnumber the live ones by this many, so
+/// that removing from the front, as acknowledgements do, moves each slot once on average.
 const DEAD_TOLERATED: usize = 32;
 
 /// See the module.
@@ -38,7 +37,7 @@ pub(super) struct Index {
 
 #[derive(Clone, Debug, Default)]
 struct Chunk {
-    /// By position; the dead among them wait to be cleaned up.
+    /// By position, some of them dead.
     slots: Vec<Slot>,
     live: usize,
     /// In `changed`.
@@ -154,7 +153,9 @@ impl Index {
         loaded: &mut dyn FnMut(Location),
     ) -> Result<(), RecordError> {
         let slots = decode(value)?;
-        slots.iter().for_each(|slot| loaded(slot.location()));
+        for slot in &slots {
+            loaded(slot.location());
+        }
         self.live += slots.len();
         let live = slots.len();
         self.chunks.insert(number, Chunk { slots, live, is_changed: false, is_stored: true });
@@ -195,7 +196,7 @@ impl Chunk {
         }
         self.live -= gone;
         let dead = self.slots.len() - self.live;
-        if dead > DEAD_TOLERATED + DEAD_PER_LIVE * self.live {
+        if dead > self.live + DEAD_TOLERATED {
             self.slots.retain(|slot| slot.is_live);
         }
         gone

@@ -118,15 +118,11 @@ fn to_message(put: &Put<'_>) -> Option<Arc<Message>> {
 }
 
 fn damage(location: Location, error: StoreError) -> Damage {
-    match error {
-        StoreError::Damaged { file, offset, what } => {
-            Damage { file, offset, bytes: u64::from(location.length), what }
-        }
-        error => {
-            tracing::error!(%error, at = %location.at, "a message cannot be read");
-            unreadable(location)
-        }
+    if let StoreError::Damaged { file, offset, what } = error {
+        return Damage { file, offset, bytes: u64::from(location.length), what };
     }
+    tracing::error!(%error, at = %location.at, "a message cannot be read");
+    unreadable(location)
 }
 
 fn unreadable(location: Location) -> Damage {

@@ -377,7 +377,9 @@ mod tests {
         fn changes_come_back_as_they_were(changes in prop::collection::vec(any_change(), 0..6)) {
             let mut payload = Vec::new();
             begin_payload(&mut payload);
-            changes.iter().for_each(|change| write(&mut payload, change));
+            for change in &changes {
+                write(&mut payload, change);
+            }
 
             let found: Result<Vec<_>, _> = records(&payload).unwrap().collect();
             let found = found.unwrap();
@@ -396,7 +398,9 @@ mod tests {
         ) {
             let mut payload = Vec::new();
             begin_payload(&mut payload);
-            changes.iter().for_each(|change| write(&mut payload, change));
+            for change in &changes {
+                write(&mut payload, change);
+            }
             for (at, octet) in damage {
                 let at = at.index(payload.len());
                 payload[at] = octet;

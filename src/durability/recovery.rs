@@ -112,11 +112,11 @@ pub fn recover(
     let mut state = load(checkpoint)?;
     let mut report = RecoveryReport::default();
     let log = replay(log, checkpoint.position(), &mut state, &mut report)?;
-    let broker = rebuild(&state, &*log.reader(), vhosts, Arc::clone(&clock), &mut report);
+    let broker = rebuild(&state, &*log.reader(), vhosts, clock, &mut report);
     for damage in &report.damages {
         tracing::error!(%damage, "damage in the store; what it held is not delivered");
     }
-    report.took = clock.now().saturating_duration_since(start);
+    report.took = broker.clock().now().saturating_duration_since(start);
     Ok(Recovered { broker, log, state, report })
 }
 

@@ -428,5 +428,4 @@ fn key_number(key: &mut Reader<'_>) -> Result<u64, RecordError> {
 }
 
 #[cfg(test)]
-#[path = "state_tests.rs"]
 mod tests;

@@ -306,28 +306,29 @@ fn a_checkpoint_that_failed_is_made_up_for() {
 
 #[test]
 fn a_segment_is_kept_while_the_last_durable_checkpoint_refers_to_it() {
-    let memory = MemoryStore::new();
-    let fails = Arc::new(AtomicU64::new(0));
-    let checkpoint = Failing { checkpoint: memory.checkpoint(), fails: Arc::clone(&fails) };
-    let disk = SimulatedDisk::new();
+    let (disk, memory) = (SimulatedDisk::new(), MemoryStore::new());
+    let fails = Arc::new(AtomicU64::new(1));
+    let checkpoint = Failing { checkpoint: memory.checkpoint(), fails };
     let mut node = Node::recovered(small_segments(&disk), Box::new(checkpoint), &|log| log);
-    let queue = node.declare("q");
+    let (queue, filler) = (node.declare("q"), node.declare("filler"));
     node.publish(&[&queue], "kept");
     node.commit_marked();
-    node.publish(&[&node.declare("filler")], &"x".repeat(100_000));
+    node.publish(&[&filler], &"x".repeat(100_000));
     node.commit_marked();
-    node.checkpoint();
-    // Memory knows the message as gone, the disk does not: neither by checkpoint nor by a synced record.
-    fails.store(1, Ordering::SeqCst);
-    let before = disk.power_cut(&mut || false);
+    node.checkpointer.checkpoint().unwrap_err();
+    // From now on memory knows the message as gone. The disk does not: the record is not synced, and the
+    // checkpoint that comes through at last was taken before.
     node.take_first(&queue);
     node.commit();
-    node.commit();
-    node.checkpointer.checkpoint().unwrap_err();
+    let oldest = segment_files(&disk)[0].clone();
+    node.shared.tail.lock().is_final = true;
+    node.checkpointer.checkpoint().unwrap();
+    node.publish(&[&filler], "more");
     node.commit();
 
-    assert_eq!(segment_files(&before)[0], segment_files(&disk)[0]);
-    let restarted = node_on(&before, &memory);
+    assert_eq!(segment_files(&disk)[0], oldest);
+    let restarted = node_on(&disk.power_cut(&mut || false), &memory);
+    assert_eq!(restarted.report.damages, []);
     assert_eq!(restarted.bodies()["q"], ["kept"]);
 }
 
