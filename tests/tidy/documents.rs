@@ -36,7 +36,9 @@ pub(crate) fn check_record(path: &str, text: &str) -> Vec<Complaint> {
 fn is_numbered(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     let Some((number, title)) = name.split_once('-') else { return false };
-    number.len() == 4 && number.bytes().all(|one| one.is_ascii_digit()) && title.ends_with(".md")
+    number.len() == 4
+        && number.bytes().all(|one| one.is_ascii_digit())
+        && title.strip_suffix(".md").is_some()
 }
 
 fn has_section(text: &str, heading: &str) -> bool {

@@ -173,8 +173,8 @@ fn end_of_item(code: &[char], from: usize) -> usize {
 /// Behind the brace that closes the one at `open`.
 pub(crate) fn end_of_block(code: &[char], open: usize) -> usize {
     let mut depth = 0;
-    for at in open..code.len() {
-        match code[at] {
+    for (at, one) in code.iter().enumerate().skip(open) {
+        match one {
             '{' => depth += 1,
             '}' => depth -= 1,
             _ => {}
