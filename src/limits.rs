@@ -40,6 +40,9 @@ pub const MESSAGE_SIZE_DEFAULT: u64 = 16 * 1024 * 1024;
 pub const MESSAGE_SIZE_CEILING: u64 = 512 * 1024 * 1024;
 /// Body bytes that are reserved on the word of a content header alone; more grows with what arrives.
 pub const BODY_RESERVE: usize = 256 * 1024;
+/// Bytes of bodies that a connection's channels have received in part, all together, beyond one message
+/// of the largest size. Without it 2047 channels could each hold the largest message but for its last octet.
+pub const PARTIAL_BODIES: u64 = 64 * 1024 * 1024;
 
 // ---- One connection, towards the socket ----------------------------------------------------------
 

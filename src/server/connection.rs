@@ -9,8 +9,8 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
 use super::{Context, reader, spawn, writer};
-use crate::amqp::session::Session;
 use crate::amqp::session::outbox::Outbox;
+use crate::amqp::session::{Session, clean_up};
 use crate::amqp::wire::decoder::{Decoder, HeaderCheck};
 use crate::auth::is_loopback;
 use crate::limits;
@@ -73,7 +73,12 @@ async fn converse(
     let ended = spawn(reader.run(Arc::clone(&outbox))).await;
     match ended {
         Ok(end) => tracing::info!(connection, %peer, %end, "connection closed"),
-        Err(panic) => tracing::error!(connection, %peer, %panic, "connection ended by a panic"),
+        Err(panic) => {
+            tracing::error!(connection, %peer, %panic, "connection ended by a panic");
+            let mut turn = broker.begin_turn();
+            clean_up(&outbox, &broker, &mut turn);
+            turn.finish(&broker);
+        }
     }
     outbox.finish();
     if writer.await.is_err() {

@@ -193,6 +193,13 @@ impl Outbox {
         inner.books.close(book, taken)
     }
 
+    /// Ends all channels, whatever their transactions had taken: that is lost with the session.
+    pub(super) fn close_books(&self) -> Vec<Leftovers> {
+        let mut inner = self.inner.lock();
+        inner.mail.held.clear();
+        inner.books.close_all()
+    }
+
     /// The channel has a consumer of this tag.
     pub(super) fn has_consumer(&self, book: BookId, tag: &str) -> bool {
         self.inner.lock().books.has_consumer(book, tag)

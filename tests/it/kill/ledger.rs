@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::clients::takes_token;
 use super::Numbers;
+use super::clients::takes_token;
 
 /// What is known of one message in one queue.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -92,7 +92,10 @@ impl Ledger {
             *fate = if here { Fate::Promised } else { Fate::Gone };
         }
         for number in present {
-            assert!(self.fates.contains_key(&(queue, number)), "{queue} holds {number:x}, never sent");
+            assert!(
+                self.fates.contains_key(&(queue, number)),
+                "{queue} holds {number:x}, never sent"
+            );
         }
     }
 

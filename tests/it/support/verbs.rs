@@ -1,6 +1,6 @@
 //! What clients do, in one call each. Everything is on one channel, which is always the first argument.
 
-use super::{Method, Properties, RawPeer, Read, PATIENCE, method};
+use super::{Method, PATIENCE, Properties, RawPeer, Read, method};
 
 /// A message as it came, by deliver, get or return.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,7 +73,13 @@ impl RawPeer {
     }
 
     /// Any method with content; bodies are cut to the agreed frame size. Whether the socket still took it.
-    pub fn sends_content(&mut self, channel: u16, publish: &Method, with: &Properties, body: &[u8]) -> bool {
+    pub fn sends_content(
+        &mut self,
+        channel: u16,
+        publish: &Method,
+        with: &Properties,
+        body: &[u8],
+    ) -> bool {
         let mut bytes = super::peer::frame(1, channel, &publish.encode());
         bytes.extend(super::peer::frame(2, channel, &content_header(body.len() as u64, with)));
         for part in body.chunks(self.frame_max as usize - 8) {
