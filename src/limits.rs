@@ -55,6 +55,11 @@ pub const ARENA_MESSAGE: usize = ARENA_CHUNK / 4;
 pub const OUTBOX_BYTES: usize = 1024 * 1024;
 /// Items in an outbox above which consumers are parked.
 pub const OUTBOX_ITEMS: usize = 4096;
+/// The same for everything else that is to be sent (replies, returned messages): above it the connection is
+/// not read, so that a client which asks but does not listen is held to this.
+pub const OUTBOX_REPLY_BYTES: usize = 4 * OUTBOX_BYTES;
+/// Items for which the same holds.
+pub const OUTBOX_REPLY_ITEMS: usize = 4 * OUTBOX_ITEMS;
 /// Bytes encoded before the socket is written. 64 KiB costs 31 % at 1 KiB messages.
 pub const WRITE_BATCH: usize = 256 * 1024;
 /// Bodies from this size on are written from where they lie, not copied.

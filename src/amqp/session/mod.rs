@@ -101,6 +101,8 @@ pub struct Session {
     confirming: Vec<ChannelId>,
     /// Something was held in this turn.
     held: bool,
+    /// A durable queue took a persistent message in this turn.
+    saved: bool,
     scratch: Taken,
     exclusive: Vec<Arc<Queue>>,
     stalled: Option<(ChannelId, Command)>,
@@ -124,6 +126,7 @@ impl Session {
             batch: Batch::default(),
             confirming: Vec::new(),
             held: false,
+            saved: false,
             scratch: Taken::new(),
             exclusive: Vec::new(),
             stalled: None,
@@ -151,8 +154,14 @@ impl Session {
         &self.broker
     }
 
+    /// The last turn left messages for the disk, so the client must wait while the committer is behind.
+    pub fn has_saved(&self) -> bool {
+        self.saved
+    }
+
     /// Begins a turn in which `bytes` are waiting in the read buffer.
     pub fn begin_turn(&mut self, bytes: usize) {
+        self.saved = false;
         self.arena.begin(bytes);
     }
 
