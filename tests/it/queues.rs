@@ -39,7 +39,9 @@ fn an_empty_name_means_the_last_declared_queue() {
     peer.publishes_to(1, "amq.direct", &queue, "m");
     assert_eq!(peer.gets(1, "").unwrap().text(), "m");
     peer.asks(1, &method("queue.purge"), "queue.purge-ok");
-    peer.asks(1, &method("basic.consume"), "basic.consume-ok");
+    peer.consumes(1, "", "c");
+    assert_eq!(peer.counts(1, &queue), (0, 1));
+    peer.asks(1, &method("basic.cancel").set("consumer_tag", "c"), "basic.cancel-ok");
     peer.asks(1, &method("queue.delete"), "queue.delete-ok");
 }
 

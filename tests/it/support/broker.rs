@@ -5,6 +5,7 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -92,6 +93,12 @@ impl TestBroker {
         self.address = address
             .unwrap_or_else(|| panic!("the broker did not start:\n{}", process.log.text()));
         *self.process.lock().unwrap() = Some(process);
+    }
+
+    /// Starts, and SIGKILL after `life`, whether or not it has come up by then.
+    pub fn launch_and_kill(&self, life: Duration) {
+        let _process = Process::spawn(self.command(&self.data_dir(), "127.0.0.1:0"));
+        std::thread::park_timeout(life);
     }
 
     /// SIGTERM and start.
