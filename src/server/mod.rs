@@ -104,7 +104,7 @@ impl Server {
         &self.addresses
     }
 
-    /// Stops accepting, closes every connection (320 CONNECTION_FORCED) and waits until all are gone, at
+    /// Stops accepting, closes every connection (320 `CONNECTION_FORCED`) and waits until all are gone, at
     /// most as long as clients have to answer.
     pub async fn stop(self) {
         // Nobody listening any more is what we want.

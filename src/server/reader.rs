@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::Context;
 use crate::amqp::protocol::error::Ending;
+use crate::amqp::protocol::heartbeat::Heartbeat;
 use crate::amqp::session::outbox::Outbox;
 use crate::amqp::session::{Session, Status};
 use crate::amqp::wire::decoder::Decoder;
@@ -182,7 +183,7 @@ impl Reader {
     }
 
     fn silence_allowed(&self) -> Option<Duration> {
-        self.session.peer().tuning().heartbeat.map(|heartbeat| heartbeat.give_up_after())
+        self.session.peer().tuning().heartbeat.map(Heartbeat::give_up_after)
     }
 
     /// What the peer has missed, if it has.

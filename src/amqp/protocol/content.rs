@@ -25,7 +25,7 @@ use crate::limits;
 /// Method number of basic.publish.
 const PUBLISH: u16 = 40;
 /// Size above which a channel does not keep its buffer from one message to the next.
-const HEAD_KEPT: usize = 4096;
+const HEAD_KEPT: usize = 1024;
 
 /// An error in one word, so that "nothing yet" costs nothing to return.
 type Fault = Box<AmqpError>;
@@ -142,9 +142,19 @@ impl Content {
         if self.discard {
             return;
         }
-        self.head.clear();
+        self.forget_head();
         self.exchange_len = self.add_name(publish.exchange);
         self.key_len = self.add_name(publish.routing_key);
+    }
+
+    /// Empties the buffer of the message before, and lets go of it if that one was large.
+    #[inline]
+    fn forget_head(&mut self) {
+        if self.head.capacity() <= HEAD_KEPT {
+            self.head.clear();
+        } else {
+            self.head = Vec::new();
+        }
     }
 
     #[inline]
@@ -170,13 +180,13 @@ impl Content {
     #[inline]
     pub(super) fn header(&mut self, frame: Frame<'_>, size_limit: u64) -> Result<bool, Fault> {
         if self.due != Due::Header {
-            return Err(self.interrupted());
+            return Err(self.interrupted().into());
         }
         let Some(header) = ContentHeader::parse(frame.payload) else {
-            return Err(Box::new(AmqpError::unknown_frame(frame)));
+            return Err(AmqpError::unknown_frame(frame).into());
         };
         if header.class != CLASS_BASIC || header.weight != 0 {
-            return Err(wrong_header(&header));
+            return Err(wrong_header(&header).into());
         }
         self.remaining = header.body_size;
         self.due = Due::Body;
@@ -190,7 +200,7 @@ impl Content {
     }
 
     #[inline]
-    fn add_properties(&mut self, properties: &[u8]) -> Result<(), Fault> {
+    fn add_properties(&mut self, properties: &[u8]) -> Result<(), AmqpError> {
         if let Err(fault) = PropertiesView::check(properties) {
             return Err(publish_error(ReplyCode::SyntaxError, fault));
         }
@@ -202,7 +212,7 @@ impl Content {
 
     /// A body too large to take. Its frames still come, and are dropped.
     #[cold]
-    fn refuse_size(&mut self, channel: ChannelId, size: u64, limit: u64) -> Result<(), Fault> {
+    fn refuse_size(&mut self, channel: ChannelId, size: u64, limit: u64) -> Result<(), AmqpError> {
         if size > limits::MESSAGE_SIZE_CEILING {
             let ceiling = limits::MESSAGE_SIZE_CEILING;
             return Err(publish_error(
@@ -219,7 +229,7 @@ impl Content {
         }
         let text = format_args!("message size {size} is larger than configured max size {limit}");
         let error = AmqpError::channel(channel, ReplyCode::PreconditionFailed, text);
-        Err(Box::new(error.caused_by(CLASS_BASIC, PUBLISH)))
+        Err(error.caused_by(CLASS_BASIC, PUBLISH))
     }
 
     /// A body frame has come. Returns whether it was the last; it is then still to be handed to
@@ -227,7 +237,7 @@ impl Content {
     #[inline]
     pub(super) fn body(&mut self, payload: &[u8]) -> Result<bool, Fault> {
         if self.due != Due::Body {
-            return Err(self.interrupted());
+            return Err(self.interrupted().into());
         }
         if payload.len() as u64 == self.remaining {
             return self.complete();
@@ -237,7 +247,7 @@ impl Content {
     }
 
     /// One of several body frames, not the last.
-    fn piece(&mut self, payload: &[u8]) -> Result<(), Fault> {
+    fn piece(&mut self, payload: &[u8]) -> Result<(), AmqpError> {
         let Some(remaining) = self.remaining.checked_sub(payload.len() as u64) else {
             let text = "content body frame exceeds remaining content size";
             return Err(publish_error(ReplyCode::FrameError, text));
@@ -271,7 +281,7 @@ impl Content {
             return Ok(false);
         }
         if self.immediate {
-            return Err(immediate());
+            return Err(immediate().into());
         }
         Ok(true)
     }
@@ -279,25 +289,18 @@ impl Content {
     /// The complete message, of which `last` is what has not been read yet.
     #[inline]
     pub(super) fn message(&mut self, last: &[u8], arena: &mut Arena) -> Publish {
+        let blob = if self.head.len() + last.len() <= limits::ARENA_MESSAGE {
+            arena.join(&self.head, last)
+        } else {
+            self.own_blob(last)
+        };
         Publish {
-            blob: self.blob(last, arena),
+            blob,
             header_len: self.header_len,
             exchange_len: self.exchange_len,
             key_len: self.key_len,
             mandatory: self.mandatory,
         }
-    }
-
-    #[inline]
-    fn blob(&mut self, last: &[u8], arena: &mut Arena) -> Bytes {
-        if self.head.len() + last.len() > limits::ARENA_MESSAGE {
-            return self.own_blob(last);
-        }
-        let blob = arena.join(&self.head, last);
-        if self.head.capacity() > HEAD_KEPT {
-            self.head = Vec::new();
-        }
-        blob
     }
 
     #[cold]
@@ -309,12 +312,9 @@ impl Content {
 
     /// The error for a frame when one of another kind was due. RabbitMQ's words.
     #[cold]
-    pub(super) fn interrupted(&self) -> Fault {
+    pub(super) fn interrupted(&self) -> AmqpError {
         match self.due {
-            Due::Method => Box::new(AmqpError::connection(
-                ReplyCode::UnexpectedFrame,
-                "expected method frame, got non method frame instead",
-            )),
+            Due::Method => no_method(),
             Due::Header => no_header(),
             Due::Body => publish_error(
                 ReplyCode::UnexpectedFrame,
@@ -324,8 +324,17 @@ impl Content {
     }
 }
 
+/// Content on a channel that has published nothing.
 #[cold]
-fn wrong_header(header: &ContentHeader<'_>) -> Fault {
+pub(super) fn no_method() -> AmqpError {
+    AmqpError::connection(
+        ReplyCode::UnexpectedFrame,
+        "expected method frame, got non method frame instead",
+    )
+}
+
+#[cold]
+fn wrong_header(header: &ContentHeader<'_>) -> AmqpError {
     // RabbitMQ takes a weight that is not 0 for no content header at all.
     if header.weight != 0 {
         return no_header();
@@ -338,7 +347,7 @@ fn wrong_header(header: &ContentHeader<'_>) -> Fault {
 }
 
 #[cold]
-fn no_header() -> Fault {
+fn no_header() -> AmqpError {
     publish_error(
         ReplyCode::UnexpectedFrame,
         "expected content header for class 60, got non content header frame instead",
@@ -346,11 +355,11 @@ fn no_header() -> Fault {
 }
 
 #[cold]
-fn immediate() -> Fault {
+fn immediate() -> AmqpError {
     publish_error(ReplyCode::NotImplemented, "immediate=true")
 }
 
 #[cold]
-fn publish_error(code: ReplyCode, explanation: impl Display) -> Fault {
-    Box::new(AmqpError::connection(code, explanation).caused_by(CLASS_BASIC, PUBLISH))
+fn publish_error(code: ReplyCode, explanation: impl Display) -> AmqpError {
+    AmqpError::connection(code, explanation).caused_by(CLASS_BASIC, PUBLISH)
 }

@@ -2,18 +2,19 @@
 //!
 //! No clock, no socket, no broker: whoever drives a [`peer::Peer`] reads the socket, executes what the peer
 //! asked for and sends every answer. A read batch begins with [`arena::Arena::begin`]; each frame goes to
-//! [`peer::Peer::receive`], which returns nothing (the frame was a piece of something), one command to execute, or
-//! an [`error::AmqpError`] to send. The peer has already taken note of errors it returns itself; errors that
+//! [`peer::Peer::receive`], which returns nothing (the frame was a piece of something), one command to execute
+//! on the frame's channel, or an [`error::AmqpError`] to send. The peer has already taken note of errors it returns itself; errors that
 //! executing a command brings up are told to it with [`peer::Peer::channel_failed`] or
 //! [`peer::Peer::connection_closing`], so that it ignores what was in flight.
 //!
 //! ```text
-//!           Frame                      Option<(ChannelId, Command)>
-//!  decoder ───────► Peer::receive ───────────────────────────────► session ──► broker
-//!                    │  ▲   ▲  │ AmqpError                            │
-//!                    │  │   │  └────────────────► close is sent ◄─────┤ its own errors
-//!            content │  │   └─ authenticated, opened ────────────────┤
-//!             Arena ◄┘  └───── channel_failed, connection_closing ───┘
+//!           Frame                 Option<Command>
+//!  decoder ───────► Peer::receive ─────────────────► session ──► broker
+//!                    │  ▲   ▲  │ AmqpError              │
+//!                    │  │   │  └──► close is sent ◄─────┤ its own errors
+//!            content │  │   └─ authenticated, opened ──┤
+//!             Arena ◄┘  └───── channel_failed, ────────┘
+//!                              connection_closing
 //!
 //!  Starting ─start-ok► Authenticating ─authenticated()► Tuning ─tune-ok► Opening ─open► Admitting ─opened()► Running
 //!     any ─connection error► Closing ─close-ok► Closed               any ─connection.close► Closed
@@ -27,7 +28,7 @@
 #![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 pub mod arena;
-pub mod channel;
+mod channel;
 pub mod command;
 pub mod content;
 pub mod error;

@@ -16,14 +16,15 @@ use amq_protocol::protocol::connection::{self, AMQPMethod as ConnectionMethod};
 use super::arena::Arena;
 use super::channel::Channels;
 use super::command::{CloseReason, Command, NewSecret, Outcome, Secret, Settle};
+use super::content::no_method;
 use super::error::{AmqpError, Ending, ReplyCode, Scope};
 use super::handshake::{Client, Offer, Tuning};
 use super::request::{self, ids, second_open};
 use crate::amqp::wire::frame::{ChannelId, Frame, FrameKind};
 use crate::amqp::wire::method::{self, Method, MethodError};
 
-/// What a frame came to: nothing yet, a command, or an error that closes something.
-pub type Received = Result<Option<(ChannelId, Command)>, AmqpError>;
+/// What a frame came to: nothing yet, a command on the frame's channel, or an error that closes something.
+pub type Received = Result<Option<Command>, AmqpError>;
 
 /// How far a connection has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,16 +92,15 @@ impl Peer {
     /// What the peer did wrong, to be sent to it; see [`Scope`] and [`Ending`].
     #[inline]
     pub fn receive(&mut self, frame: Frame<'_>, arena: &mut Arena) -> Received {
-        // One variable, so that the answer is built where the caller wants it and never copied.
-        let mut received = if self.stage == Stage::Running && frame.channel != 0 {
-            self.on_channel(frame, arena)
-        } else {
-            self.on_connection(frame)
-        };
-        if let Err(error) = &mut received {
-            self.note(error);
+        if self.stage != Stage::Running || frame.channel == 0 {
+            return self.on_connection(frame).map_err(|error| self.note(error));
         }
-        received
+        match frame.kind {
+            FrameKind::Method => self.on_method(frame),
+            FrameKind::Header => self.on_header(frame, arena),
+            FrameKind::Body => self.on_body(frame, arena),
+            FrameKind::Heartbeat => Err(self.note(misplaced_heartbeat(frame))),
+        }
     }
 
     /// The login was right. The returned connection.tune is to be sent.
@@ -157,30 +157,38 @@ impl Peer {
         self.channels.len()
     }
 
-    /// A frame on a channel of an open connection.
     #[inline]
-    fn on_channel(&mut self, frame: Frame<'_>, arena: &mut Arena) -> Received {
-        let id = frame.channel;
-        let Some(channel) = self.channels.find(id) else { return self.on_unopened(frame) };
-        let (is_complete, last) = match frame.kind {
-            FrameKind::Method => return self.on_method(frame),
-            FrameKind::Body => (channel.content.body(frame.payload), frame.payload),
-            FrameKind::Header => (channel.content.header(frame, self.max_message_size), &[][..]),
-            FrameKind::Heartbeat => return Err(misplaced_heartbeat(frame)),
+    fn on_header(&mut self, frame: Frame<'_>, arena: &mut Arena) -> Received {
+        let Some(channel) = self.channels.find(frame.channel) else {
+            return Err(self.note(no_method()));
         };
-        match is_complete {
-            Ok(true) => Ok(Some((id, Command::Publish(channel.content.message(last, arena))))),
+        match channel.content.header(frame, self.max_message_size) {
             Ok(false) => Ok(None),
-            Err(error) => Err(*error),
+            Ok(true) => Ok(Some(Command::Publish(channel.content.message(&[], arena)))),
+            Err(error) => Err(self.note(*error)),
+        }
+    }
+
+    #[inline]
+    fn on_body(&mut self, frame: Frame<'_>, arena: &mut Arena) -> Received {
+        let Some(channel) = self.channels.find(frame.channel) else {
+            return Err(self.note(no_method()));
+        };
+        match channel.content.body(frame.payload) {
+            Ok(true) => Ok(Some(Command::Publish(channel.content.message(frame.payload, arena)))),
+            Ok(false) => Ok(None),
+            Err(error) => Err(self.note(*error)),
         }
     }
 
     #[inline]
     fn on_method(&mut self, frame: Frame<'_>) -> Received {
-        let id = frame.channel;
-        let Some(channel) = self.channels.find(id) else { return Ok(None) };
+        let Some(channel) = self.channels.find(frame.channel) else {
+            return self.on_unopened(frame).map_err(|error| self.note(error));
+        };
         if !channel.content.is_idle() {
-            return Err(*channel.content.interrupted());
+            let error = channel.content.interrupted();
+            return Err(self.note(error));
         }
         let is_open = !channel.is_closing();
         let (tag, multiple, outcome) = match method::decode(frame.payload) {
@@ -195,19 +203,30 @@ impl Peer {
             Ok(Method::Reject { tag, requeue }) if is_open => {
                 (tag, false, Outcome::Reject { requeue })
             }
-            other if is_open => return self.on_request(frame, other?),
-            other => return self.while_channel_closes(frame, other),
+            other => {
+                let received = if is_open {
+                    self.on_request(frame, other)
+                } else {
+                    self.while_channel_closes(frame, other)
+                };
+                return received.map_err(|error| self.note(error));
+            }
         };
-        Ok(Some((id, Command::Settle(Settle { tag, multiple, outcome }))))
+        Ok(Some(Command::Settle(Settle { tag, multiple, outcome })))
     }
 
     /// A rarer method of an open channel.
-    fn on_request(&mut self, frame: Frame<'_>, method: Method<'_>) -> Received {
-        let command = request::command(method, frame.payload)?;
+    #[inline(never)]
+    fn on_request(
+        &mut self,
+        frame: Frame<'_>,
+        decoded: Result<Method<'_>, MethodError>,
+    ) -> Received {
+        let command = request::command(decoded?, frame.payload)?;
         if matches!(command, Command::CloseChannel(_)) {
             self.channels.remove(frame.channel);
         }
-        Ok(Some((frame.channel, command)))
+        Ok(Some(command))
     }
 
     /// Everything is dropped until close-ok, but a close that crosses ours is answered.
@@ -222,10 +241,10 @@ impl Peer {
             Err(fault) => return Err(fault.into()),
         };
         match method {
-            ChannelMethod::Close(_) => Ok(Some((frame.channel, Command::CrossingClose))),
+            ChannelMethod::Close(_) => Ok(Some(Command::CrossingClose)),
             ChannelMethod::CloseOk(_) => {
                 self.channels.remove(frame.channel);
-                Ok(Some((frame.channel, Command::CloseChannelOk)))
+                Ok(Some(Command::CloseChannelOk))
             }
             ChannelMethod::Open(_) => Err(second_open()),
             ChannelMethod::OpenOk(_) | ChannelMethod::Flow(_) | ChannelMethod::FlowOk(_) => {
@@ -234,19 +253,9 @@ impl Peer {
         }
     }
 
-    /// A frame on a channel that is not open: only channel.open will do.
+    /// A method on a channel that is not open: only channel.open will do.
     #[cold]
     fn on_unopened(&mut self, frame: Frame<'_>) -> Received {
-        match frame.kind {
-            FrameKind::Method => {}
-            FrameKind::Heartbeat => return Err(misplaced_heartbeat(frame)),
-            FrameKind::Header | FrameKind::Body => {
-                return Err(AmqpError::connection(
-                    ReplyCode::UnexpectedFrame,
-                    "expected method frame, got non method frame instead",
-                ));
-            }
-        }
         if !matches!(
             method::decode(frame.payload)?,
             Method::Other(AMQPClass::Channel(ChannelMethod::Open(_)))
@@ -263,7 +272,7 @@ impl Peer {
             ));
         }
         self.channels.open(frame.channel);
-        Ok(Some((frame.channel, Command::OpenChannel)))
+        Ok(Some(Command::OpenChannel))
     }
 
     /// A frame on channel 0, or before the connection is open, or while it closes.
@@ -280,14 +289,12 @@ impl Peer {
         }
         match (frame.channel, frame.kind) {
             (_, FrameKind::Header | FrameKind::Body) => Err(AmqpError::unexpected_frame(frame)),
-            (0, FrameKind::Heartbeat) if frame.payload.is_empty() => {
-                Ok(Some((0, Command::Heartbeat)))
-            }
+            (0, FrameKind::Heartbeat) if frame.payload.is_empty() => Ok(Some(Command::Heartbeat)),
             (_, FrameKind::Heartbeat) => Err(misplaced_heartbeat(frame)),
             (0, FrameKind::Method) => match method::decode(frame.payload)? {
                 Method::Other(AMQPClass::Connection(method)) => {
                     let command = self.on_connection_method(frame, method)?;
-                    Ok(Some((0, command)))
+                    Ok(Some(command))
                 }
                 Method::Other(_)
                 | Method::Publish(_)
@@ -345,17 +352,17 @@ impl Peer {
     }
 
     /// Only close and close-ok are looked at; whatever else comes was sent before the peer knew.
-    fn while_connection_closes(&mut self, frame: Frame<'_>) -> Option<(ChannelId, Command)> {
+    fn while_connection_closes(&mut self, frame: Frame<'_>) -> Option<Command> {
         if frame.channel != 0 || frame.kind != FrameKind::Method {
             return None;
         }
         match method::decode(frame.payload) {
             Ok(Method::Other(AMQPClass::Connection(ConnectionMethod::Close(_)))) => {
-                Some((0, Command::CrossingClose))
+                Some(Command::CrossingClose)
             }
             Ok(Method::Other(AMQPClass::Connection(ConnectionMethod::CloseOk(_)))) => {
                 self.stage = Stage::Closed;
-                Some((0, Command::CloseConnectionOk))
+                Some(Command::CloseConnectionOk)
             }
             Ok(_) | Err(_) => None,
         }
@@ -369,7 +376,7 @@ impl Peer {
 
     /// Puts the culprit into its closing state.
     #[cold]
-    fn note(&mut self, error: &mut AmqpError) {
+    fn note(&mut self, mut error: AmqpError) -> AmqpError {
         match error.scope {
             Scope::Channel(channel) => self.channel_failed(channel),
             Scope::Connection => {
@@ -381,6 +388,7 @@ impl Peer {
                 self.connection_closing();
             }
         }
+        error
     }
 }
 

@@ -14,6 +14,7 @@ use smallvec::SmallVec;
 use super::ledger::{Ledger, UnknownTag, Unsettled};
 use crate::amqp::wire::frame::ChannelId;
 use crate::broker::delivery::{ConnectionId, ConsumerSlot, Entry, Refusal};
+use crate::broker::message::Message;
 use crate::broker::queue::{ConsumerId, Queue};
 
 /// A channel's book.
@@ -90,24 +91,24 @@ struct Book {
 pub(super) struct Books {
     connection: ConnectionId,
     sources: Slab<Source>,
-    books: Slab<Book>,
+    open: Slab<Book>,
     full: Vec<usize>,
 }
 
 /// A delivery that may be handed over: its tag, and whether the ledger keeps the entry.
 pub(super) struct Tagged {
     pub(super) tag: u64,
-    pub(super) message: Arc<crate::broker::message::Message>,
+    pub(super) message: Arc<Message>,
     pub(super) redelivered: bool,
 }
 
 impl Books {
     pub(super) fn new(connection: ConnectionId) -> Self {
-        Self { connection, sources: Slab::new(), books: Slab::new(), full: Vec::new() }
+        Self { connection, sources: Slab::new(), open: Slab::new(), full: Vec::new() }
     }
 
     pub(super) fn open(&mut self, channel: ChannelId) -> BookId {
-        BookId(self.books.insert(Book {
+        BookId(self.open.insert(Book {
             channel,
             ledger: Ledger::default(),
             consumers: HashMap::new(),
@@ -119,7 +120,7 @@ impl Books {
 
     /// Ends a channel. `taken` is what its transaction had taken.
     pub(super) fn close(&mut self, book: BookId, mut taken: Taken) -> Leftovers {
-        let Some(mut closed) = self.books.try_remove(book.0) else { return Leftovers::default() };
+        let Some(mut closed) = self.open.try_remove(book.0) else { return Leftovers::default() };
         let everything = closed.ledger.take(0, true, &mut taken);
         debug_assert!(everything.is_ok(), "everything can always be taken");
         let mut leftovers = Leftovers::default();
@@ -139,7 +140,7 @@ impl Books {
 
     /// The channel has a consumer of this tag.
     pub(super) fn has_consumer(&self, book: BookId, tag: &str) -> bool {
-        self.books.get(book.0).is_some_and(|book| book.consumers.contains_key(tag))
+        self.open.get(book.0).is_some_and(|book| book.consumers.contains_key(tag))
     }
 
     /// Starts a consumer.
@@ -148,7 +149,7 @@ impl Books {
         let role = Role::Consumer { tag: tag.clone(), no_ack, prefetch };
         let source = Source { queue, book: book.0, role, unsettled: 0, parked: false };
         let slot = self.sources.insert(source);
-        if let Some(open) = self.books.get_mut(book.0) {
+        if let Some(open) = self.open.get_mut(book.0) {
             open.consumers.insert(tag, slot);
         }
         slot_number(slot)
@@ -156,7 +157,7 @@ impl Books {
 
     /// Ends the channel's consumer of this tag; its unsettled deliveries stay with the channel.
     pub(super) fn unsubscribe(&mut self, book: BookId, tag: &str) -> Option<AtQueue> {
-        let slot = *self.books.get(book.0)?.consumers.get(tag)?;
+        let slot = *self.open.get(book.0)?.consumers.get(tag)?;
         let queue = Arc::clone(&self.sources.get(slot)?.queue);
         self.end(slot);
         Some((queue, self.consumer(slot)))
@@ -167,7 +168,7 @@ impl Books {
         let slot = slot.0 as usize;
         let source = self.sources.get(slot)?;
         let Role::Consumer { tag, .. } = &source.role else { return None };
-        let lost = (self.books.get(source.book)?.channel, tag.clone());
+        let lost = (self.open.get(source.book)?.channel, tag.clone());
         self.end(slot);
         Some(lost)
     }
@@ -177,7 +178,7 @@ impl Books {
         source.parked = false;
         let book = source.book;
         let role = std::mem::replace(&mut source.role, Role::Cancelled);
-        if let (Role::Consumer { tag, .. }, Some(open)) = (role, self.books.get_mut(book)) {
+        if let (Role::Consumer { tag, .. }, Some(open)) = (role, self.open.get_mut(book)) {
             open.consumers.remove(&tag);
             open.parked.retain(|one| *one != slot);
         }
@@ -188,7 +189,7 @@ impl Books {
     /// basic.qos with global=true.
     pub(super) fn limit(&mut self, book: BookId, limit: u16) -> Groups {
         let mut groups = Groups::new();
-        if let Some(open) = self.books.get_mut(book.0) {
+        if let Some(open) = self.open.get_mut(book.0) {
             open.limit = limit;
         }
         self.resume_parked(book, &mut groups);
@@ -203,7 +204,7 @@ impl Books {
     ) -> Result<Option<Tagged>, Refusal> {
         let slot = slot.0 as usize;
         let source = self.sources.get_mut(slot).ok_or(Refusal::Closed)?;
-        let book = self.books.get_mut(source.book).ok_or(Refusal::Closed)?;
+        let book = self.open.get_mut(source.book).ok_or(Refusal::Closed)?;
         let Role::Consumer { no_ack, prefetch, .. } = source.role else {
             return Err(Refusal::Closed);
         };
@@ -251,7 +252,7 @@ impl Books {
         no_ack: bool,
     ) -> Option<(ChannelId, u64)> {
         let source = (!no_ack).then(|| self.poll_source(book, queue));
-        let open = self.books.get_mut(book.0)?;
+        let open = self.open.get_mut(book.0)?;
         let tag = match source {
             Some(source) => open.ledger.note(Unsettled { entry, source }),
             None => open.ledger.pass(),
@@ -265,12 +266,14 @@ impl Books {
                 && source.book == book.0
                 && Arc::ptr_eq(&source.queue, queue)
         });
-        let slot = found.map(|(slot, _)| slot).unwrap_or_else(|| {
+        let slot = if let Some((slot, _)) = found {
+            slot
+        } else {
             let queue = Arc::clone(queue);
             let source =
                 Source { queue, book: book.0, role: Role::Poll, unsettled: 0, parked: false };
             self.sources.insert(source)
-        });
+        };
         if let Some(source) = self.sources.get_mut(slot) {
             source.unsettled += 1;
         }
@@ -285,12 +288,12 @@ impl Books {
         multiple: bool,
         into: &mut Taken,
     ) -> Result<(), UnknownTag> {
-        self.books.get_mut(book.0).ok_or(UnknownTag)?.ledger.take(tag, multiple, into)
+        self.open.get_mut(book.0).ok_or(UnknownTag)?.ledger.take(tag, multiple, into)
     }
 
     /// Puts deliveries back into the channel's ledger.
     pub(super) fn put_back(&mut self, book: BookId, taken: Taken) {
-        if let Some(open) = self.books.get_mut(book.0) {
+        if let Some(open) = self.open.get_mut(book.0) {
             open.ledger.put_back(taken);
         }
     }
@@ -304,7 +307,7 @@ impl Books {
             let Some(source) = self.sources.get_mut(slot) else { continue };
             source.unsettled -= 1;
             let counted = !matches!(source.role, Role::Poll);
-            if let Some(open) = self.books.get_mut(book.0).filter(|_| counted) {
+            if let Some(open) = self.open.get_mut(book.0).filter(|_| counted) {
                 open.unsettled -= 1;
             }
             self.forget_if_done(slot);
@@ -321,13 +324,13 @@ impl Books {
 
     /// Resumes the channel's parked consumers that have credit again.
     fn resume_parked(&mut self, book: BookId, groups: &mut Groups) {
-        let Some(open) = self.books.get_mut(book.0) else { return };
+        let Some(open) = self.open.get_mut(book.0) else { return };
         if open.parked.is_empty() || !open.has_credit() {
             return;
         }
         for slot in std::mem::take(&mut open.parked) {
             if !self.sources.get(slot).is_some_and(Source::has_credit) {
-                if let Some(open) = self.books.get_mut(book.0) {
+                if let Some(open) = self.open.get_mut(book.0) {
                     open.parked.push(slot);
                 }
             } else if let Some((queue, consumer)) = self.unpark(slot) {

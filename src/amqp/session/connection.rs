@@ -1,14 +1,16 @@
 //! Handshake, channels, and how both end.
 
+use std::sync::Arc;
+
 use amq_protocol::protocol::{AMQPClass, access, channel, connection};
 
+use super::channel::Channel;
 use super::outgoing::Outgoing;
 use super::{Login, Session, Status};
-use crate::amqp::protocol::command::{self, Command};
+use crate::amqp::protocol::command;
 use crate::amqp::protocol::error::{AmqpError, Ending, ReplyCode, Scope};
 use crate::amqp::wire::frame::ChannelId;
 use crate::broker::turn::Turn;
-use std::sync::Arc;
 
 const OPEN: (u16, u16) = (10, 40);
 
@@ -19,59 +21,63 @@ impl Session {
         self.outbox.push(on_connection(start), turn);
     }
 
-    /// What is about the connection or a channel itself.
-    pub(super) fn on_connection(
-        &mut self,
-        id: ChannelId,
-        command: Command,
-        turn: &mut Turn,
-    ) -> Result<(), AmqpError> {
-        match command {
-            Command::Authenticate(login) => self.authenticate(&login, turn)?,
-            Command::Tuned(tuning) => self.outbox.push(Outgoing::Tuned(tuning), turn),
-            Command::OpenVhost(name) => self.open_vhost(name.as_str(), turn)?,
-            Command::UpdateSecret(_) => {
-                let done = connection::AMQPMethod::UpdateSecretOk(connection::UpdateSecretOk {});
-                self.outbox.push(on_connection(done), turn);
-            }
-            Command::CloseConnection(_) => {
-                self.end_quietly(turn);
-                let done = connection::AMQPMethod::CloseOk(connection::CloseOk {});
-                self.last_word(on_connection(done), turn);
-            }
-            Command::CloseConnectionOk => {
-                self.status = Status::Done;
-                self.outbox.finish();
-            }
-            Command::OpenChannel => {
-                self.open_channel(id);
-                let done = channel::AMQPMethod::OpenOk(channel::OpenOk {});
-                self.reply(id, AMQPClass::Channel(done), turn);
-            }
-            Command::CloseChannel(_) => {
-                self.close_channel(id, turn);
-                self.reply(id, channel_close_ok(), turn);
-            }
-            Command::CrossingClose if id == 0 => {
-                let done = connection::AMQPMethod::CloseOk(connection::CloseOk {});
-                self.outbox.push(on_connection(done), turn);
-            }
-            Command::CrossingClose => self.reply(id, channel_close_ok(), turn),
-            Command::Flow => {
-                let done = channel::AMQPMethod::FlowOk(channel::FlowOk { active: true });
-                self.reply(id, AMQPClass::Channel(done), turn);
-            }
-            Command::AccessRequest => {
-                let done = access::AMQPMethod::RequestOk(access::RequestOk {});
-                self.reply(id, AMQPClass::Access(done), turn);
-            }
-            // What is left asks for nothing; everything else is executed by the caller.
-            _ => {}
-        }
-        Ok(())
+    /// connection.update-secret: users do not change while the broker runs, so there is nothing to check.
+    pub(super) fn secret_updated(&mut self, turn: &mut Turn) {
+        let done = connection::AMQPMethod::UpdateSecretOk(connection::UpdateSecretOk {});
+        self.outbox.push(on_connection(done), turn);
     }
 
-    fn authenticate(&mut self, login: &command::Login, turn: &mut Turn) -> Result<(), AmqpError> {
+    /// connection.close: everything is given back before the answer, as in RabbitMQ.
+    pub(super) fn connection_closed(&mut self, turn: &mut Turn) {
+        self.end_quietly(turn);
+        let done = connection::AMQPMethod::CloseOk(connection::CloseOk {});
+        self.outbox.push(on_connection(done), turn);
+        self.close_confirmed();
+    }
+
+    /// connection.close-ok: nothing more is to be said.
+    pub(super) fn close_confirmed(&mut self) {
+        self.status = Status::Done;
+        self.outbox.finish();
+    }
+
+    pub(super) fn open_channel(&mut self, id: ChannelId, turn: &mut Turn) {
+        let book = self.outbox.open_book(id);
+        self.channels.insert(Channel::new(id, book));
+        let done = channel::AMQPMethod::OpenOk(channel::OpenOk {});
+        self.reply(id, AMQPClass::Channel(done), turn);
+    }
+
+    pub(super) fn channel_closed(&mut self, id: ChannelId, turn: &mut Turn) {
+        self.close_channel(id, turn);
+        self.reply(id, channel_close_ok(), turn);
+    }
+
+    /// A close that crossed ours.
+    pub(super) fn close_crossed(&mut self, id: ChannelId, turn: &mut Turn) {
+        if id == 0 {
+            let done = connection::AMQPMethod::CloseOk(connection::CloseOk {});
+            self.outbox.push(on_connection(done), turn);
+        } else {
+            self.reply(id, channel_close_ok(), turn);
+        }
+    }
+
+    pub(super) fn flow(&mut self, id: ChannelId, turn: &mut Turn) {
+        let done = channel::AMQPMethod::FlowOk(channel::FlowOk { active: true });
+        self.reply(id, AMQPClass::Channel(done), turn);
+    }
+
+    pub(super) fn access_request(&mut self, id: ChannelId, turn: &mut Turn) {
+        let done = access::AMQPMethod::RequestOk(access::RequestOk {});
+        self.reply(id, AMQPClass::Access(done), turn);
+    }
+
+    pub(super) fn authenticate(
+        &mut self,
+        login: &command::Login,
+        turn: &mut Turn,
+    ) -> Result<(), AmqpError> {
         let password = login.password.reveal();
         match self.shared.users.authenticate(&login.user, password, self.from_loopback) {
             Ok(user) => {
@@ -89,7 +95,7 @@ impl Session {
     }
 
     /// RabbitMQ: the virtual host's existence is checked before the user's access to it.
-    fn open_vhost(&mut self, name: &str, turn: &mut Turn) -> Result<(), AmqpError> {
+    pub(super) fn open_vhost(&mut self, name: &str, turn: &mut Turn) -> Result<(), AmqpError> {
         let refuse = |text: String| {
             AmqpError::connection(ReplyCode::NotAllowed, text).caused_by(OPEN.0, OPEN.1)
         };
@@ -159,12 +165,6 @@ impl Session {
         self.stalled = None;
         self.batch.enqueue(&self.broker, turn);
         self.give_everything_back(turn);
-    }
-
-    fn last_word(&mut self, item: Outgoing, turn: &mut Turn) {
-        self.outbox.push(item, turn);
-        self.status = Status::Done;
-        self.outbox.finish();
     }
 }
 

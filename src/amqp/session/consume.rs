@@ -20,13 +20,8 @@ impl Session {
         self.outbox.connection()
     }
 
-    pub(super) fn qos(
-        &mut self,
-        id: ChannelId,
-        qos: &basic::Qos,
-        turn: &mut Turn,
-    ) -> Result<(), AmqpError> {
-        let Some(channel) = self.channels.get_mut(id) else { return Ok(()) };
+    pub(super) fn qos(&mut self, id: ChannelId, qos: &basic::Qos, turn: &mut Turn) {
+        let Some(channel) = self.channels.get_mut(id) else { return };
         let book = channel.book;
         // RabbitMQ: global=false is for consumers that start later, global=true for the whole channel at once.
         if !qos.global {
@@ -37,13 +32,12 @@ impl Session {
             let resumed = self.outbox.limit(book, qos.prefetch_count);
             settle_groups(resumed, Outcome::Settled, turn);
         }
-        Ok(())
     }
 
     pub(super) fn consume(
         &mut self,
         id: ChannelId,
-        consume: basic::Consume,
+        consume: &basic::Consume,
         turn: &mut Turn,
     ) -> Result<(), AmqpError> {
         let login = self.login()?;
@@ -71,7 +65,7 @@ impl Session {
         let no_ack = consume.no_ack;
         let subscription =
             Subscription { tag: tag.clone(), queue: Arc::clone(&queue), no_ack, prefetch };
-        let started = self.start_consumer(id, book, subscription, &consume, turn);
+        let started = self.start_consumer(id, book, subscription, consume, turn);
         started.map_err(|error| {
             self.outbox.unsubscribe(book, &tag);
             refusals.broker(&error)
@@ -106,13 +100,8 @@ impl Session {
         })
     }
 
-    pub(super) fn cancel(
-        &mut self,
-        id: ChannelId,
-        cancel: basic::Cancel,
-        turn: &mut Turn,
-    ) -> Result<(), AmqpError> {
-        let Some(channel) = self.channels.get_mut(id) else { return Ok(()) };
+    pub(super) fn cancel(&mut self, id: ChannelId, cancel: basic::Cancel, turn: &mut Turn) {
+        let Some(channel) = self.channels.get_mut(id) else { return };
         // RabbitMQ answers cancel-ok also for a tag it does not know.
         if let Some((queue, consumer)) =
             self.outbox.unsubscribe(channel.book, cancel.consumer_tag.as_str())
@@ -123,7 +112,6 @@ impl Session {
             let done = basic::CancelOk { consumer_tag: cancel.consumer_tag };
             self.reply(id, AMQPClass::Basic(basic::AMQPMethod::CancelOk(done)), turn);
         }
-        Ok(())
     }
 
     pub(super) fn get(
@@ -139,12 +127,11 @@ impl Session {
         let queue: Arc<Queue> = login.usable_queue(&name, self.connection(), &refusals)?;
         let Some(channel) = self.channels.get_mut(id) else { return Ok(()) };
         let book = channel.book;
-        match queue.get(get.no_ack, turn) {
-            Some(taken) => self.outbox.got(book, &queue, taken, get.no_ack, turn),
-            None => {
-                let empty = basic::AMQPMethod::GetEmpty(basic::GetEmpty {});
-                self.reply(id, AMQPClass::Basic(empty), turn);
-            }
+        if let Some(taken) = queue.get(get.no_ack, turn) {
+            self.outbox.got(book, &queue, taken, get.no_ack, turn);
+        } else {
+            let empty = basic::AMQPMethod::GetEmpty(basic::GetEmpty {});
+            self.reply(id, AMQPClass::Basic(empty), turn);
         }
         Ok(())
     }

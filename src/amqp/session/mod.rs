@@ -12,21 +12,23 @@
 mod access;
 pub mod arguments;
 mod batch;
+mod bindings;
 mod books;
 mod channel;
 mod confirms;
 mod connection;
 mod consume;
 pub mod encode;
+mod exchanges;
 mod ledger;
 mod names;
 pub mod outbox;
 pub mod outgoing;
 mod publish;
+mod queues;
 mod replies;
 mod routes;
 mod settle;
-mod topology;
 mod transaction;
 
 use std::sync::Arc;
@@ -35,7 +37,7 @@ use amq_protocol::protocol::AMQPClass;
 
 use self::batch::Batch;
 use self::books::{BookId, Leftovers, Taken};
-use self::channel::{Channel, Channels, Mode};
+use self::channel::{Channels, Mode};
 use self::outbox::Outbox;
 use self::outgoing::Outgoing;
 use self::replies::{Cause, Refusals};
@@ -158,7 +160,7 @@ impl Session {
     pub fn receive(&mut self, frame: Frame<'_>, turn: &mut Turn) -> Status {
         match self.peer.receive(frame, &mut self.arena) {
             Ok(None) => {}
-            Ok(Some((channel, command))) => self.perform(channel, command, turn),
+            Ok(Some(command)) => self.perform(frame.channel, command, turn),
             Err(error) => self.fail(error, turn),
         }
         self.status
@@ -205,7 +207,7 @@ impl Session {
         }
     }
 
-    /// The broker stops, or an operator closes the connection: 320 CONNECTION_FORCED with this text.
+    /// The broker stops, or an operator closes the connection: 320 `CONNECTION_FORCED` with this text.
     pub fn force_close(&mut self, text: &str, turn: &mut Turn) {
         if matches!(self.status, Status::Closing(_) | Status::Done) {
             return;
@@ -239,17 +241,16 @@ impl Session {
 
     /// Executes a command, or stalls on it.
     fn perform(&mut self, id: ChannelId, command: Command, turn: &mut Turn) {
-        let result = match command {
-            Command::Publish(publish) => self.publish(id, publish, turn),
-            other => {
-                self.batch.enqueue(&self.broker, turn);
-                if self.must_wait(id, &other) {
-                    self.stalled = Some((id, other));
-                    self.status = Status::Stalled;
-                    return;
-                }
-                self.execute(id, other, turn)
+        let result = if let Command::Publish(publish) = command {
+            self.publish(id, publish, turn)
+        } else {
+            self.batch.enqueue(&self.broker, turn);
+            if self.must_wait(id, &command) {
+                self.stalled = Some((id, command));
+                self.status = Status::Stalled;
+                return;
             }
+            self.execute(id, command, turn)
         };
         if let Err(error) = result {
             self.note_closing(&error);
@@ -281,19 +282,8 @@ impl Session {
         match command {
             Command::Publish(publish) => self.publish(id, publish, turn),
             Command::Settle(settle) => self.settle(id, settle, turn),
-            Command::Authenticate(_)
-            | Command::Tuned(_)
-            | Command::OpenVhost(_)
-            | Command::UpdateSecret(_)
-            | Command::CloseConnection(_)
-            | Command::CloseConnectionOk
-            | Command::Heartbeat
-            | Command::OpenChannel
-            | Command::CloseChannel(_)
-            | Command::CloseChannelOk
-            | Command::CrossingClose
-            | Command::Flow
-            | Command::AccessRequest => self.on_connection(id, command, turn),
+            Command::Authenticate(login) => self.authenticate(&login, turn),
+            Command::OpenVhost(name) => self.open_vhost(name.as_str(), turn),
             Command::DeclareExchange(declare) => self.declare_exchange(id, &declare, turn),
             Command::DeleteExchange(delete) => self.delete_exchange(id, &delete, turn),
             Command::BindExchange(bind) => self.bind_exchange(id, &bind, turn),
@@ -303,16 +293,51 @@ impl Session {
             Command::UnbindQueue(unbind) => self.unbind_queue(id, &unbind, turn),
             Command::PurgeQueue(purge) => self.purge_queue(id, &purge, turn),
             Command::DeleteQueue(delete) => self.delete_queue(id, &delete, turn),
-            Command::Qos(qos) => self.qos(id, &qos, turn),
-            Command::Consume(consume) => self.consume(id, *consume, turn),
-            Command::Cancel(cancel) => self.cancel(id, cancel, turn),
-            Command::CancelOk(_) => Ok(()),
+            Command::Consume(consume) => self.consume(id, &consume, turn),
             Command::Get(get) => self.get(id, &get, turn),
-            Command::Recover { reply } => self.recover(id, reply, turn),
             Command::ConfirmSelect { nowait } => self.confirm_select(id, nowait, turn),
             Command::TxSelect => self.tx_select(id, turn),
             Command::TxCommit => self.tx_commit(id, turn),
             Command::TxRollback => self.tx_rollback(id, turn),
+            Command::Tuned(_)
+            | Command::UpdateSecret(_)
+            | Command::CloseConnection(_)
+            | Command::CloseConnectionOk
+            | Command::Heartbeat
+            | Command::OpenChannel
+            | Command::CloseChannel(_)
+            | Command::CloseChannelOk
+            | Command::CrossingClose
+            | Command::Flow
+            | Command::AccessRequest
+            | Command::Qos(_)
+            | Command::Cancel(_)
+            | Command::CancelOk(_)
+            | Command::Recover { .. } => {
+                self.execute_unrefusable(id, command, turn);
+                Ok(())
+            }
+        }
+    }
+
+    /// Commands that nothing can be wrong with.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the caller names what may come here")]
+    fn execute_unrefusable(&mut self, id: ChannelId, command: Command, turn: &mut Turn) {
+        match command {
+            Command::Tuned(tuning) => self.outbox.push(Outgoing::Tuned(tuning), turn),
+            Command::UpdateSecret(_) => self.secret_updated(turn),
+            Command::CloseConnection(_) => self.connection_closed(turn),
+            Command::CloseConnectionOk => self.close_confirmed(),
+            Command::OpenChannel => self.open_channel(id, turn),
+            Command::CloseChannel(_) => self.channel_closed(id, turn),
+            Command::CrossingClose => self.close_crossed(id, turn),
+            Command::Flow => self.flow(id, turn),
+            Command::AccessRequest => self.access_request(id, turn),
+            Command::Qos(qos) => self.qos(id, &qos, turn),
+            Command::Cancel(cancel) => self.cancel(id, cancel, turn),
+            Command::Recover { reply } => self.recover(id, reply, turn),
+            // Nothing to do: the peer has taken note, and so has the reader's clock.
+            _ => {}
         }
     }
 
@@ -332,11 +357,6 @@ impl Session {
             Mode::Plain | Mode::Confirm(_) => Taken::new(),
         };
         give_back(self.outbox.close_book(channel.book, taken), turn);
-    }
-
-    fn open_channel(&mut self, id: ChannelId) {
-        let book = self.outbox.open_book(id);
-        self.channels.insert(Channel::new(id, book));
     }
 
     /// Sends a reply, in the order of the channel's replies.

@@ -10,11 +10,12 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use amq_protocol::protocol::{AMQPClass, basic};
 
-use super::books::{AtQueue, BookId, Books, Groups, Leftovers, Subscription, Taken};
+use super::books::{AtQueue, BookId, Books, Groups, Leftovers, Subscription, Tagged, Taken};
 use super::ledger::UnknownTag;
 use super::outgoing::{ConsumerName, Got, Outgoing};
 use crate::amqp::wire::frame::ChannelId;
@@ -62,7 +63,7 @@ struct Held {
 /// See the module.
 pub struct Outbox {
     connection: ConnectionId,
-    notify_cancel: std::sync::atomic::AtomicBool,
+    notify_cancel: AtomicBool,
     inner: RankedMutex<{ rank::OUTBOX }, Inner>,
 }
 
@@ -107,7 +108,7 @@ impl Outbox {
     /// An empty outbox.
     pub fn new(connection: ConnectionId) -> Self {
         let inner = Inner { mail: Mail::default(), books: Books::new(connection) };
-        let notify_cancel = std::sync::atomic::AtomicBool::new(false);
+        let notify_cancel = AtomicBool::new(false);
         Self { connection, notify_cancel, inner: RankedMutex::new(inner) }
     }
 
@@ -118,7 +119,7 @@ impl Outbox {
 
     /// The client wants to hear when the broker cancels a consumer (`consumer_cancel_notify`).
     pub(super) fn notify_cancel(&self, wanted: bool) {
-        self.notify_cancel.store(wanted, std::sync::atomic::Ordering::Relaxed);
+        self.notify_cancel.store(wanted, Ordering::Relaxed);
     }
 
     /// Sends an item.
@@ -314,7 +315,7 @@ impl DeliverySink for Outbox {
                 return Err(Refusal::Full);
             }
             let Some(tagged) = books.offer(slot, offers)? else { return Ok(()) };
-            let super::books::Tagged { tag, message, redelivered } = tagged;
+            let Tagged { tag, message, redelivered } = tagged;
             mail.push(Outgoing::Deliver { message, tag, slot, redelivered }, turn);
         }
     }
@@ -322,7 +323,7 @@ impl DeliverySink for Outbox {
     fn cancelled(&self, slot: ConsumerSlot, turn: &mut Turn) {
         let mut inner = self.inner.lock();
         let Some((channel, tag)) = inner.books.lose(slot) else { return };
-        if self.notify_cancel.load(std::sync::atomic::Ordering::Relaxed) {
+        if self.notify_cancel.load(Ordering::Relaxed) {
             let cancel = basic::Cancel { consumer_tag: tag.into(), nowait: true };
             let method = AMQPClass::Basic(basic::AMQPMethod::Cancel(cancel));
             inner.mail.push(Outgoing::Method(channel, Box::new(method)), turn);

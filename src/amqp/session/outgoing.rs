@@ -27,7 +27,7 @@ pub enum Outgoing {
     Consumer(Box<ConsumerName>),
     /// basic.get-ok.
     Got(Box<Got>),
-    /// basic.return of what a channel published. Always 312 NO_ROUTE: RabbitMQ sends no other.
+    /// basic.return of what a channel published. Always 312 `NO_ROUTE`: RabbitMQ sends no other.
     Returned(ChannelId, Arc<Message>),
     /// basic.ack of publishes.
     Confirm {
@@ -75,9 +75,8 @@ impl Outgoing {
     pub(super) fn size(&self) -> usize {
         const OVERHEAD: usize = 64;
         match self {
-            Self::Deliver { message, .. } => OVERHEAD + message.size(),
+            Self::Deliver { message, .. } | Self::Returned(_, message) => OVERHEAD + message.size(),
             Self::Got(got) => OVERHEAD + got.message.size(),
-            Self::Returned(_, message) => OVERHEAD + message.size(),
             Self::Consumer(_) | Self::Confirm { .. } | Self::Tuned(_) | Self::Method(..) => {
                 OVERHEAD
             }

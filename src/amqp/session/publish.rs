@@ -37,15 +37,14 @@ impl Session {
         let generation = login.vhost.generation();
         let plain = is_plain(&properties);
         let cached = if plain { channel.routes.find(&publish, generation) } else { None };
-        let target = match cached {
-            Some(target) => target,
-            None => {
-                let (target, cacheable) = login.target(id, &publish, &properties)?;
-                if plain && cacheable {
-                    channel.routes.remember(&publish, &target, generation);
-                }
-                target
+        let target = if let Some(target) = cached {
+            target
+        } else {
+            let (target, cacheable) = login.target(id, &publish, &properties)?;
+            if plain && cacheable {
+                channel.routes.remember(&publish, &target, generation);
             }
+            target
         };
         let persistent = properties.is_persistent();
         let mandatory = publish.mandatory;
@@ -57,10 +56,10 @@ impl Session {
             let too_large = transaction.is_too_large();
             return if too_large { Err(replies::transaction_too_large(id)) } else { Ok(()) };
         }
-        if let Mode::Confirm(confirms) = &mut channel.mode {
-            if confirms.published(persistent && target.keeps) {
-                self.confirming.push(id);
-            }
+        if let Mode::Confirm(confirms) = &mut channel.mode
+            && confirms.published(persistent && target.keeps)
+        {
+            self.confirming.push(id);
         }
         if target.queues.is_empty() {
             if mandatory {
@@ -131,7 +130,7 @@ impl Login {
         Ok((Target::new(route.queues), !route.by_headers))
     }
 
-    /// RabbitMQ: user_id must be the connection's user, unless that one may impersonate others.
+    /// RabbitMQ: `user_id` must be the connection's user, unless that one may impersonate others.
     fn check_user(
         &self,
         properties: &PropertiesView<'_>,
@@ -188,9 +187,9 @@ fn extra_keys<'a>(
     match headers.and_then(|headers| headers.inner().get(name)) {
         None => Ok(()),
         Some(AMQPValue::FieldArray(array)) => {
-            keys.extend(array.as_slice().iter().filter_map(|value| match value {
-                AMQPValue::LongString(key) => std::str::from_utf8(key.as_bytes()).ok(),
-                _ => None,
+            keys.extend(array.as_slice().iter().filter_map(|value| {
+                let AMQPValue::LongString(key) = value else { return None };
+                std::str::from_utf8(key.as_bytes()).ok()
             }));
             Ok(())
         }

@@ -45,10 +45,11 @@ impl RouteCache {
             return None;
         }
         let names = publish.names();
-        if let Some((key, target)) = &self.last {
-            if key.first() == Some(&publish.exchange_len) && key.get(1..) == Some(names) {
-                return Some(Arc::clone(target));
-            }
+        if let Some((key, target)) = &self.last
+            && key.first() == Some(&publish.exchange_len)
+            && key.get(1..) == Some(names)
+        {
+            return Some(Arc::clone(target));
         }
         if self.targets.is_empty() {
             return None;

@@ -36,13 +36,8 @@ impl Session {
         Ok(())
     }
 
-    pub(super) fn recover(
-        &mut self,
-        id: ChannelId,
-        reply: bool,
-        turn: &mut Turn,
-    ) -> Result<(), AmqpError> {
-        let Some(channel) = self.channels.get_mut(id) else { return Ok(()) };
+    pub(super) fn recover(&mut self, id: ChannelId, reply: bool, turn: &mut Turn) {
+        let Some(channel) = self.channels.get_mut(id) else { return };
         let book = channel.book;
         // Tag 0 with multiple: everything outstanding, which is never an error.
         let everything = self.outbox.settle(book, 0, true, &mut self.scratch);
@@ -51,7 +46,6 @@ impl Session {
             self.reply(id, AMQPClass::Basic(done), turn);
         }
         settle_groups(everything.unwrap_or_default(), Outcome::Requeued, turn);
-        Ok(())
     }
 }
 

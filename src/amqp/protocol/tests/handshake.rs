@@ -44,19 +44,19 @@ fn a_client_logs_in_tunes_and_opens_with_the_frames_real_clients_send() {
         "01000000000051000a000b0000002d0770726f647563745300000001700c6361706162696c69746965734600\
          00000d0a62617369632e6e61636b740105504c41494e0000000c00677565737400677565737405656e5f5553ce",
     )
-    .expects(0, login(Mechanism::Plain, "guest", b"guest"));
+    .expects(login(Mechanism::Plain, "guest", b"guest"));
     assert!(peer.peer.client().capabilities.basic_nack);
 
     assert_eq!(peer.peer.authenticated(), offer().tune());
-    let Ok(Some((0, Command::Tuned(tuning)))) = peer.sends(tune_ok(100, 4096, 10)).0 else {
+    let Ok(Some(Command::Tuned(tuning))) = peer.sends(tune_ok(100, 4096, 10)).0 else {
         panic!("tune-ok was not taken");
     };
     assert_eq!((tuning.channel_max, tuning.frame_max), (100, 4096));
     assert_eq!(tuning.heartbeat.unwrap().send_after(), Duration::from_secs(5));
 
-    peer.sends_hex("01000000000008000a0028012f0000ce").expects(0, Command::OpenVhost("/".into()));
+    peer.sends_hex("01000000000008000a0028012f0000ce").expects(Command::OpenVhost("/".into()));
     peer.peer.opened();
-    peer.sends_hex("010001000000050014000a00ce").expects(1, Command::OpenChannel);
+    peer.sends_hex("010001000000050014000a00ce").expects(Command::OpenChannel);
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn amqplain_logs_in_too() {
     let response = b"\x05LOGINS\0\0\0\x05guest\x08PASSWORDS\0\0\0\x06secret";
     PeerUnderTest::connected()
         .sends(start_ok("AMQPLAIN", response, FieldTable::default()))
-        .expects(0, login(Mechanism::AmqPlain, "guest", b"secret"));
+        .expects(login(Mechanism::AmqPlain, "guest", b"secret"));
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn a_mechanism_that_was_not_offered_is_refused() {
 #[test]
 fn tune_ok_may_lower_channel_max_to_1_and_frame_max_to_4096() {
     let answer = PeerUnderTest::logged_in().sends(tune_ok(1, 4096, 0)).0;
-    let Ok(Some((0, Command::Tuned(tuning)))) = answer else { panic!("{answer:?}") };
+    let Ok(Some(Command::Tuned(tuning))) = answer else { panic!("{answer:?}") };
     assert_eq!((tuning.channel_max, tuning.frame_max, tuning.heartbeat), (1, 4096, None));
 }
 
@@ -203,7 +203,6 @@ fn an_unsolicited_close_ok_is_refused() {
 fn a_new_secret_is_passed_on() {
     let update = UpdateSecret { new_secret: "token".into(), reason: "expired".into() };
     PeerUnderTest::running().sends(on_connection(AMQPMethod::UpdateSecret(update))).expects(
-        0,
         Command::UpdateSecret(Box::new(NewSecret {
             secret: Secret::new(b"token"),
             reason: "expired".to_owned(),
@@ -214,7 +213,7 @@ fn a_new_secret_is_passed_on() {
 #[test]
 fn after_its_close_a_peer_is_not_listened_to() {
     let mut peer = PeerUnderTest::with_channel();
-    peer.sends(close_connection()).expects(0, farewell());
+    peer.sends(close_connection()).expects(farewell());
 
     peer.sends(publish(1, "", "q")).expects_nothing();
     peer.sends(close_connection()).expects_nothing();
@@ -223,7 +222,7 @@ fn after_its_close_a_peer_is_not_listened_to() {
 
 #[test]
 fn a_peer_may_close_during_the_handshake() {
-    PeerUnderTest::logged_in().sends(close_connection()).expects(0, farewell());
+    PeerUnderTest::logged_in().sends(close_connection()).expects(farewell());
 }
 
 #[test]
@@ -235,8 +234,8 @@ fn after_our_close_only_close_and_close_ok_count() {
     peer.sends(raw_method(0, 99, 99, b"")).expects_nothing();
     peer.sends(body(0, b"x")).expects_nothing();
     peer.sends(heartbeat(0, b"")).expects_nothing();
-    peer.sends(close_connection()).expects(0, Command::CrossingClose);
-    peer.sends(close_connection_ok()).expects(0, Command::CloseConnectionOk);
+    peer.sends(close_connection()).expects(Command::CrossingClose);
+    peer.sends(close_connection_ok()).expects(Command::CloseConnectionOk);
     peer.sends(close_connection()).expects_nothing();
 }
 
@@ -246,5 +245,5 @@ fn an_error_of_the_connection_is_the_beginning_of_our_close() {
     assert!(peer.sends(body(0, b"x")).0.is_err());
 
     peer.sends(body(0, b"x")).expects_nothing();
-    peer.sends(close_connection_ok()).expects(0, Command::CloseConnectionOk);
+    peer.sends(close_connection_ok()).expects(Command::CloseConnectionOk);
 }

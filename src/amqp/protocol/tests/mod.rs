@@ -183,7 +183,7 @@ impl PeerUnderTest {
     fn running_with_channel_max(channel_max: u16) -> Self {
         let mut peer = Self::logged_in();
         peer.sends(tune_ok(channel_max, limits::FRAME_MAX_DEFAULT, 60)).0.unwrap();
-        peer.sends(open_vhost("/")).expects(0, Command::OpenVhost("/".into()));
+        peer.sends(open_vhost("/")).expects(Command::OpenVhost("/".into()));
         peer.peer.opened();
         peer
     }
@@ -191,7 +191,7 @@ impl PeerUnderTest {
     /// The connection is open, and channel 1 too.
     fn with_channel() -> Self {
         let mut peer = Self::running();
-        peer.sends(open_channel(1)).expects(1, Command::OpenChannel);
+        peer.sends(open_channel(1)).expects(Command::OpenChannel);
         peer
     }
 
@@ -216,7 +216,9 @@ impl PeerUnderTest {
 
     fn sends(&mut self, sent: Sent) -> Answer {
         let Sent { kind, channel, payload } = sent;
-        Answer(self.peer.receive(Frame { kind, channel, payload: &payload }, &mut self.arena))
+        let received =
+            self.peer.receive(Frame { kind, channel, payload: &payload }, &mut self.arena);
+        Answer(received)
     }
 
     /// Sends a frame given in hexadecimal, with its frame header and end.
@@ -241,14 +243,14 @@ impl Answer {
     }
 
     #[track_caller]
-    fn expects(self, channel: ChannelId, command: Command) {
-        assert_eq!(self.0, Ok(Some((channel, command))));
+    fn expects(self, command: Command) {
+        assert_eq!(self.0, Ok(Some(command)));
     }
 
     #[track_caller]
     fn expects_message(self) -> Publish {
         match self.0 {
-            Ok(Some((_, Command::Publish(message)))) => message,
+            Ok(Some(Command::Publish(message))) => message,
             other => panic!("no message: {other:?}"),
         }
     }

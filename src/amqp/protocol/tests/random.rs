@@ -55,12 +55,12 @@ proptest! {
         for sent in frames {
             sent_octets += sent.payload.len();
             match peer.sends(sent).0 {
-                Ok(Some((_, Command::Publish(message)))) => {
+                Ok(Some(Command::Publish(message))) => {
                     prop_assert!(message.blob.len() <= sent_octets);
                     prop_assert_eq!(message.names().len() + message.header().len() + message.body_len(), message.blob.len());
                 }
-                Ok(Some((_, Command::Authenticate(_)))) => { peer.peer.authenticated(); }
-                Ok(Some((_, Command::OpenVhost(_)))) => peer.peer.opened(),
+                Ok(Some(Command::Authenticate(_))) => { peer.peer.authenticated(); }
+                Ok(Some(Command::OpenVhost(_))) => peer.peer.opened(),
                 Ok(_) => {}
                 Err(error) => prop_assert!(error.text.len() <= limits::SHORT_STRING_MAX),
             }
