@@ -31,4 +31,5 @@ mod publish;
 mod queues;
 mod settle;
 mod shutdown;
+mod startup;
 mod transactions;

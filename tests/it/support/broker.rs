@@ -74,6 +74,11 @@ impl TestBroker {
     /// When it has not ended in time.
     pub fn stop(&self) -> (ExitStatus, String) {
         self.terminate();
+        self.stops()
+    }
+
+    /// How it ended, after [`terminate`](Self::terminate).
+    pub fn stops(&self) -> (ExitStatus, String) {
         let mut process = self.process.lock().unwrap().take().expect("the broker is running");
         process.ends()
     }

@@ -182,6 +182,12 @@ impl RawPeer {
         }
     }
 
+    /// Waits for the confirm of one publish.
+    #[track_caller]
+    pub fn is_confirmed(&mut self, channel: u16, sequence: u64) {
+        self.expects(channel, &method("basic.ack").set("delivery_tag", sequence));
+    }
+
     /// Ready messages, and consumers.
     pub fn counts(&mut self, channel: u16, queue: &str) -> (u64, u64) {
         let declare = method("queue.declare").set("queue", queue).on("passive");
