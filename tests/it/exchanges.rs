@@ -70,7 +70,8 @@ fn of_the_arguments_only_the_alternate_exchange_must_be_the_same() {
     let mut peer = peer();
     let exchange = unique("arguments");
     peer.has_exchange(1, &exchange, "direct");
-    let with = |arguments| declare(&exchange, "direct").on("auto_delete").set("arguments", arguments);
+    let with =
+        |arguments| declare(&exchange, "direct").on("auto_delete").set("arguments", arguments);
     peer.asks(1, &with(table! { "x-other" => 1 }), "exchange.declare-ok");
     peer.sends(1, &with(table! { "alternate-exchange" => "foo" }));
     let text = format!(
@@ -226,8 +227,8 @@ fn topic_matches_words_with_star_and_hash() {
     let exchange = unique("topic");
     peer.has_exchange(1, &exchange, "topic");
     let keys = [
-        "#", "#.#", "", "*", "a", "a.#", "*.#", "#.*", "#.a.#", "a.*", "*.*", "#.b", "*.b", "a.#.b",
-        "a.*.b", "a.", "a..b", "a.b",
+        "#", "#.#", "", "*", "a", "a.#", "*.#", "#.*", "#.a.#", "a.*", "*.*", "#.b", "*.b",
+        "a.#.b", "a.*.b", "a.", "a..b", "a.b",
     ];
     let queues: Vec<String> = keys.iter().map(|_| unique("topic")).collect();
     for (queue, key) in queues.iter().zip(keys) {
@@ -240,20 +241,19 @@ fn topic_matches_words_with_star_and_hash() {
         (
             "a.b",
             vec![
-                "#", "#.#", "a.#", "*.#", "#.*", "#.a.#", "a.*", "*.*", "#.b", "*.b", "a.#.b", "a.b",
+                "#", "#.#", "a.#", "*.#", "#.*", "#.a.#", "a.*", "*.*", "#.b", "*.b", "a.#.b",
+                "a.b",
             ],
         ),
         ("a.", vec!["#", "#.#", "a.#", "*.#", "#.*", "#.a.#", "a.*", "*.*", "a."]),
         (".", vec!["#", "#.#", "*.#", "#.*", "*.*"]),
-        (
-            "a..b",
-            vec!["#", "#.#", "a.#", "*.#", "#.*", "#.a.#", "#.b", "a.#.b", "a.*.b", "a..b"],
-        ),
+        ("a..b", vec!["#", "#.#", "a.#", "*.#", "#.*", "#.a.#", "#.b", "a.#.b", "a.*.b", "a..b"]),
         ("*", vec!["#", "#.#", "*", "*.#", "#.*"]),
         ("#", vec!["#", "#.#", "*", "*.#", "#.*"]),
     ] {
         peer.publishes_to(1, &exchange, routing_key, "m");
-        let matched = keys.iter().zip(&queues).filter(|(_, queue)| !peer.drains(1, queue).is_empty());
+        let matched =
+            keys.iter().zip(&queues).filter(|(_, queue)| !peer.drains(1, queue).is_empty());
         let matched: Vec<&str> = matched.map(|(key, _)| *key).collect();
         assert_eq!(matched, expected, "routing key '{routing_key}'");
     }
@@ -328,7 +328,9 @@ fn unbinding_what_is_missing_succeeds() {
     let queue = unique("q");
     peer.has_queue(1, &queue);
     let unbind = method("queue.unbind").set("routing_key", "k");
-    for (queue, exchange) in [(queue.as_str(), "amq.direct"), (&queue, "nope"), ("nope", "amq.direct")] {
+    for (queue, exchange) in
+        [(queue.as_str(), "amq.direct"), (&queue, "nope"), ("nope", "amq.direct")]
+    {
         let unbind = unbind.clone().set("queue", queue).set("exchange", exchange);
         peer.asks(1, &unbind, "queue.unbind-ok");
     }

@@ -6,8 +6,7 @@ const HEADER_DUE: &str =
     "UNEXPECTED_FRAME - expected content header for class 60, got non content header frame instead";
 const BODY_DUE: &str =
     "UNEXPECTED_FRAME - expected content body, got non content body frame instead";
-const METHOD_DUE: &str =
-    "UNEXPECTED_FRAME - expected method frame, got non method frame instead";
+const METHOD_DUE: &str = "UNEXPECTED_FRAME - expected method frame, got non method frame instead";
 
 fn peer() -> RawPeer {
     RawPeer::connect(&TestBroker::start())
@@ -32,8 +31,7 @@ fn a_frame_type_that_does_not_exist_is_unknown() {
     for kind in [4, 9] {
         let mut peer = peer();
         peer.sends_frame(kind, 1, b"abc");
-        let text =
-            format!("FRAME_ERROR - type {kind}, all octets = <<\"abc\">>: unknown_frame");
+        let text = format!("FRAME_ERROR - type {kind}, all octets = <<\"abc\">>: unknown_frame");
         peer.is_cut_off("", 501, &text);
     }
 }
@@ -42,8 +40,7 @@ fn a_frame_type_that_does_not_exist_is_unknown() {
 fn a_long_unknown_frame_is_quoted_by_its_first_sixteen_octets() {
     let mut peer = peer();
     peer.sends_frame(9, 1, b"abcdefghijklmnopqrstuvwxyz");
-    let text =
-        "FRAME_ERROR - type 9, first 16 octets = <<\"abcdefghijklmnop\">>: unknown_frame";
+    let text = "FRAME_ERROR - type 9, first 16 octets = <<\"abcdefghijklmnop\">>: unknown_frame";
     peer.is_cut_off("", 501, text);
 }
 
@@ -133,7 +130,8 @@ fn a_content_header_of_another_class_is_unexpected() {
     let mut header = content_header(0, &properties());
     header[1] = 50;
     peer.sends_frame(2, 1, &header);
-    let text = "UNEXPECTED_FRAME - expected content header for class 60, got one for class 50 instead";
+    let text =
+        "UNEXPECTED_FRAME - expected content header for class 60, got one for class 50 instead";
     peer.is_cut_off("basic.publish", 505, text);
 }
 
@@ -252,6 +250,18 @@ fn properties_cut_short_end_the_connection_with_a_text() {
     let mut peer = RawPeer::connect(&TestBroker::own());
     peer.sends(1, &method("basic.publish").set("exchange", "amq.fanout"));
     peer.sends_frame(2, 1, &[0, 60, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x80, 0, 9, b'x']);
+    let close = peer.takes(0, "connection.close");
+    assert!([501, 502].contains(&close.number("code")), "{close:?}");
+    assert!(close.text("text").contains(" - "), "{close:?}");
+}
+
+#[test]
+fn an_unknown_tag_in_headers_ends_the_connection_with_a_text() {
+    // RabbitMQ answers with a bare 541. Passed on, it would break the consumer.
+    let mut peer = RawPeer::connect(&TestBroker::own());
+    let queue = crate::support::unique("tag");
+    peer.has_queue(1, &queue);
+    peer.publishes_with(1, &queue, &properties().raw_headers(b"\x01a?"), b"m");
     let close = peer.takes(0, "connection.close");
     assert!([501, 502].contains(&close.number("code")), "{close:?}");
     assert!(close.text("text").contains(" - "), "{close:?}");

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{Field, Login, PATIENCE, RawPeer, Read, TestBroker, Table, method};
+use crate::support::{Field, Login, PATIENCE, RawPeer, Read, Table, TestBroker, method};
 
 const REFUSED_LOGIN: &str = "ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN. \
                              For details see the broker logfile.";

@@ -7,7 +7,9 @@ use lapin::options::{
     QueueDeclareOptions, QueueDeleteOptions,
 };
 use lapin::types::{AMQPValue, FieldTable, ShortString};
-use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, ExchangeKind};
+use lapin::{
+    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, ExchangeKind,
+};
 use tokio::sync::mpsc::{Receiver, channel};
 
 use crate::support::{PATIENCE, TestBroker, unique};
@@ -26,7 +28,12 @@ async fn has_queue(channel: &Channel, queue: &str, options: QueueDeclareOptions)
 }
 
 /// Publishes through the default exchange; what the broker said to it.
-async fn publish(channel: &Channel, queue: &str, body: &str, with: BasicProperties) -> Confirmation {
+async fn publish(
+    channel: &Channel,
+    queue: &str,
+    body: &str,
+    with: BasicProperties,
+) -> Confirmation {
     let options = BasicPublishOptions { mandatory: true, ..Default::default() };
     let sent = channel.basic_publish(short(""), short(queue), options, body.as_bytes(), with);
     sent.await.unwrap().await.unwrap()
@@ -108,18 +115,12 @@ async fn a_topic_exchange_fans_out_to_its_subscribers() {
     let exchange = unique("topic");
     let options = ExchangeDeclareOptions { auto_delete: true, ..Default::default() };
     let none = FieldTable::default;
-    channel
-        .exchange_declare(short(&exchange), ExchangeKind::Topic, options, none())
-        .await
-        .unwrap();
+    channel.exchange_declare(short(&exchange), ExchangeKind::Topic, options, none()).await.unwrap();
     let (all, errors) = (unique("all"), unique("errors"));
     for (queue, key) in [(&all, "#"), (&errors, "*.error")] {
         has_queue(&channel, queue, exclusive()).await;
         let bind = QueueBindOptions::default();
-        channel
-            .queue_bind(short(queue), short(&exchange), short(key), bind, none())
-            .await
-            .unwrap();
+        channel.queue_bind(short(queue), short(&exchange), short(key), bind, none()).await.unwrap();
     }
     for key in ["disk.error", "disk.info"] {
         let options = BasicPublishOptions::default();
@@ -130,7 +131,7 @@ async fn a_topic_exchange_fans_out_to_its_subscribers() {
     }
     let get = BasicGetOptions { no_ack: true };
     for (queue, expected) in [(&all, "disk.error"), (&all, "disk.info"), (&errors, "disk.error")] {
-        let got = channel.basic_get(short(queue), get.clone()).await.unwrap().expect("a message");
+        let got = channel.basic_get(short(queue), get).await.unwrap().expect("a message");
         assert_eq!(got.delivery.data, expected.as_bytes());
     }
     assert!(channel.basic_get(short(&errors), get).await.unwrap().is_none());
@@ -149,9 +150,8 @@ async fn request_and_reply_find_each_other() {
     let mut incoming = consume(&server_channel, &requests).await;
     let mut answers = consume(&client_channel, &replies).await;
 
-    let question = BasicProperties::default()
-        .with_reply_to(short(&replies))
-        .with_correlation_id(short("42"));
+    let question =
+        BasicProperties::default().with_reply_to(short(&replies)).with_correlation_id(short("42"));
     publish(&client_channel, &requests, "6 * 7", question).await;
     let request = next(&mut incoming).await;
     let reply_to = request.properties.reply_to().as_ref().unwrap().to_string();

@@ -86,8 +86,16 @@ fn a_declaration_may_be_repeated_with_unknown_arguments_and_other_widths() {
 fn a_declaration_with_other_attributes_is_refused() {
     let broker = TestBroker::start();
     for (original, other, problem) in [
-        (declare(""), declare("").on("durable"), "'durable'…received 'true' but current is 'false'"),
-        (declare("").on("durable"), declare(""), "'durable'…received 'false' but current is 'true'"),
+        (
+            declare(""),
+            declare("").on("durable"),
+            "'durable'…received 'true' but current is 'false'",
+        ),
+        (
+            declare("").on("durable"),
+            declare(""),
+            "'durable'…received 'false' but current is 'true'",
+        ),
         (
             declare(""),
             declare("").on("auto_delete"),

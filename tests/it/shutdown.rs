@@ -4,8 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::{RawPeer, TestBroker, method};
 
-const FORCED: &str =
-    "CONNECTION_FORCED - broker forced connection closure with reason 'shutdown'";
+const FORCED: &str = "CONNECTION_FORCED - broker forced connection closure with reason 'shutdown'";
 
 #[test]
 fn clients_are_told_and_the_broker_ends_well() {

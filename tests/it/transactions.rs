@@ -85,7 +85,7 @@ fn what_is_not_committed_ends_with_the_channel() {
 fn committed_acknowledgements_hold() {
     let (mut peer, queue) = peer_in_transaction();
     peer.publishes(1, &queue, "a");
-    assert_eq!(peer.counts(1, &queue), (1, 0));
+    peer.waits_for(1, &queue, 1);
     let got = peer.gets(2, &queue).unwrap();
     peer.acks(2, got.tag());
     commits(&mut peer);
@@ -97,7 +97,7 @@ fn committed_acknowledgements_hold() {
 fn uncommitted_acknowledgements_are_void_when_the_channel_ends() {
     let (mut peer, queue) = peer_in_transaction();
     peer.publishes(1, &queue, "a");
-    assert_eq!(peer.counts(1, &queue), (1, 0));
+    peer.waits_for(1, &queue, 1);
     let got = peer.gets(2, &queue).unwrap();
     peer.acks(2, got.tag());
     peer.asks(2, &method("channel.close").set("code", 200), "channel.close-ok");
@@ -108,7 +108,7 @@ fn uncommitted_acknowledgements_are_void_when_the_channel_ends() {
 fn rolled_back_acknowledgements_can_be_given_again() {
     let (mut peer, queue) = peer_in_transaction();
     peer.publishes(1, &queue, "a");
-    assert_eq!(peer.counts(1, &queue), (1, 0));
+    peer.waits_for(1, &queue, 1);
     let got = peer.gets(2, &queue).unwrap();
     peer.acks(2, got.tag());
     rolls_back(&mut peer);
@@ -123,7 +123,7 @@ fn rolled_back_acknowledgements_can_be_given_again() {
 fn a_nack_requeues_with_the_commit() {
     let (mut peer, queue) = peer_in_transaction();
     peer.publishes(1, &queue, "a");
-    assert_eq!(peer.counts(1, &queue), (1, 0));
+    peer.waits_for(1, &queue, 1);
     let got = peer.gets(2, &queue).unwrap();
     peer.requeues(2, got.tag());
     peer.prefetches(2, 0);

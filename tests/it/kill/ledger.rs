@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use super::clients::takes_token;
 use super::Numbers;
+use super::clients::takes_token;
 
 /// What is known of one message in one queue.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -27,7 +27,8 @@ fn a_hundred_kills_lose_nothing_that_was_promised() {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let seed = setting("KILL_SEED").unwrap_or(u64::from(now.subsec_nanos()));
     println!("KILL_SEED={seed}");
-    let mut course = Course { broker: TestBroker::own(), ledger: Ledger::default(), random: Random(seed | 1) };
+    let mut course =
+        Course { broker: TestBroker::own(), ledger: Ledger::default(), random: Random(seed | 1) };
     course.prepare();
 
     let started = Instant::now();
@@ -76,7 +77,10 @@ impl Course {
         let transactor = Transactor::new(broker, base);
 
         let threads = [
-            publishers.map(|it| std::thread::spawn(move || it.run())).into_iter().collect::<Vec<_>>(),
+            publishers
+                .map(|it| std::thread::spawn(move || it.run()))
+                .into_iter()
+                .collect::<Vec<_>>(),
             consumers.map(|it| std::thread::spawn(move || it.run())).into_iter().collect(),
             vec![std::thread::spawn(move || transactor.run())],
         ];

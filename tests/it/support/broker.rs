@@ -58,11 +58,6 @@ impl TestBroker {
         self.home.path().join("data")
     }
 
-    /// Everything logged since the last start.
-    pub fn log(&self) -> String {
-        self.process.lock().unwrap().as_ref().map(|process| process.log.text()).unwrap_or_default()
-    }
-
     /// SIGKILL. The process is gone when this returns.
     pub fn kill9(&self) {
         drop(self.process.lock().unwrap().take());
@@ -95,8 +90,8 @@ impl TestBroker {
     pub fn launch(&mut self) {
         let process = Process::spawn(self.command(&self.data_dir(), "127.0.0.1:0"));
         let address = process.log.wait_for_address();
-        self.address = address
-            .unwrap_or_else(|| panic!("the broker did not start:\n{}", process.log.text()));
+        self.address =
+            address.unwrap_or_else(|| panic!("the broker did not start:\n{}", process.log.text()));
         *self.process.lock().unwrap() = Some(process);
     }
 

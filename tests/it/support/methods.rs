@@ -38,12 +38,7 @@ const METHODS: &[(&str, u16, u16, &str)] = &[
     ("exchange.declare-ok", 40, 11, ""),
     ("exchange.delete", 40, 20, "ticket:w exchange:s if_unused:b nowait:b"),
     ("exchange.delete-ok", 40, 21, ""),
-    (
-        "exchange.bind",
-        40,
-        30,
-        "ticket:w destination:s source:s routing_key:s nowait:b arguments:T",
-    ),
+    ("exchange.bind", 40, 30, "ticket:w destination:s source:s routing_key:s nowait:b arguments:T"),
     ("exchange.bind-ok", 40, 31, ""),
     (
         "exchange.unbind",
@@ -211,7 +206,8 @@ impl Method {
     /// When the payload is not exactly one method.
     pub fn decode(payload: &[u8]) -> Self {
         let mut input = payload;
-        let (class, id) = (u16::from_be_bytes(take(&mut input)), u16::from_be_bytes(take(&mut input)));
+        let (class, id) =
+            (u16::from_be_bytes(take(&mut input)), u16::from_be_bytes(take(&mut input)));
         let line = METHODS.iter().find(|line| (line.1, line.2) == (class, id));
         let mut decoded = method(line.unwrap_or_else(|| panic!("the broker sent {class}.{id}")).0);
         let (mut bits, mut octet) = (0, 0);

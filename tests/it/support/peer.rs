@@ -112,8 +112,9 @@ impl RawPeer {
     }
 
     pub fn authenticates(&mut self, login: &Login) {
-        let capabilities =
-            Table(login.capabilities.iter().map(|name| ((*name).to_owned(), true.into())).collect());
+        let capabilities = Table(
+            login.capabilities.iter().map(|name| ((*name).to_owned(), true.into())).collect(),
+        );
         let start_ok = method("connection.start-ok")
             .set("client_properties", table! { "capabilities" => capabilities })
             .set("mechanism", login.mechanism)
@@ -200,7 +201,10 @@ impl RawPeer {
                 Read::Frame(frame) if frame.kind == 8 => {}
                 Read::Frame(frame) if frame.channel == channel => return frame,
                 Read::Frame(frame) if frame.channel == 0 => {
-                    panic!("instead of a frame on channel {channel}: {:?}", Method::decode(&frame.payload))
+                    panic!(
+                        "instead of a frame on channel {channel}: {:?}",
+                        Method::decode(&frame.payload)
+                    )
                 }
                 Read::Frame(frame) => self.inbox.push_back(frame),
                 other => panic!("instead of a frame on channel {channel}: {other:?}"),

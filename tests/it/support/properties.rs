@@ -15,7 +15,7 @@ pub fn properties() -> Properties {
 }
 
 impl Properties {
-    /// delivery_mode 2 and nothing else.
+    /// `delivery_mode` 2 and nothing else.
     pub fn persistent() -> Self {
         properties().delivery_mode(2)
     }
@@ -108,7 +108,10 @@ impl Properties {
     }
 
     fn raw(mut self, bit: u16, value: &[u8]) -> Self {
-        assert!(self.flags.trailing_zeros() > u32::from(bit), "properties go in the order of the specification");
+        assert!(
+            self.flags.trailing_zeros() > u32::from(bit),
+            "properties go in the order of the specification"
+        );
         self.flags |= 1 << bit;
         self.values.extend(value);
         self

@@ -1,6 +1,6 @@
 //! What clients do, in one call each. Everything is on one channel, which is always the first argument.
 
-use super::{Method, Properties, RawPeer, Read, PATIENCE, method};
+use super::{Method, PATIENCE, Properties, RawPeer, Read, eventually, method};
 
 /// A message as it came, by deliver, get or return.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,7 +73,13 @@ impl RawPeer {
     }
 
     /// Any method with content; bodies are cut to the agreed frame size. Whether the socket still took it.
-    pub fn sends_content(&mut self, channel: u16, publish: &Method, with: &Properties, body: &[u8]) -> bool {
+    pub fn sends_content(
+        &mut self,
+        channel: u16,
+        publish: &Method,
+        with: &Properties,
+        body: &[u8],
+    ) -> bool {
         let mut bytes = super::peer::frame(1, channel, &publish.encode());
         bytes.extend(super::peer::frame(2, channel, &content_header(body.len() as u64, with)));
         for part in body.chunks(self.frame_max as usize - 8) {
@@ -193,6 +199,11 @@ impl RawPeer {
         let declare = method("queue.declare").set("queue", queue).on("passive");
         let ok = self.asks(channel, &declare, "queue.declare-ok");
         (ok.number("message_count"), ok.number("consumer_count"))
+    }
+
+    /// Waits until so many messages are ready: another channel may be a little behind, and is in RabbitMQ.
+    pub fn waits_for(&mut self, channel: u16, queue: &str, ready: u64) {
+        eventually(PATIENCE, "the messages are ready", || self.counts(channel, queue).0 == ready);
     }
 
     /// Whether the queue is there. Asked on a channel of its own, which a missing queue closes.
