@@ -256,6 +256,18 @@ fn properties_cut_short_end_the_connection_with_a_text() {
 }
 
 #[test]
+fn an_unknown_tag_in_headers_ends_the_connection_with_a_text() {
+    // RabbitMQ answers with a bare 541. Passed on, it would break the consumer.
+    let mut peer = RawPeer::connect(&TestBroker::own());
+    let queue = crate::support::unique("tag");
+    peer.has_queue(1, &queue);
+    peer.publishes_with(1, &queue, &properties().raw_headers(b"\x01a?"), b"m");
+    let close = peer.takes(0, "connection.close");
+    assert!([501, 502].contains(&close.number("code")), "{close:?}");
+    assert!(close.text("text").contains(" - "), "{close:?}");
+}
+
+#[test]
 fn an_unknown_tag_in_arguments_ends_the_connection_with_a_text() {
     // RabbitMQ 3.10 hangs up without a frame.
     let mut peer = RawPeer::connect(&TestBroker::own());

@@ -6,7 +6,9 @@
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
-    clippy::missing_docs_in_private_items,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::wildcard_enum_match_arm,
     reason = "a test says what is wrong by failing"
 )]
 #![allow(
@@ -31,4 +33,5 @@ mod publish;
 mod queues;
 mod settle;
 mod shutdown;
+mod startup;
 mod transactions;

@@ -197,7 +197,7 @@ impl Consumer {
     fn settle(&mut self, tag: u64, number: u64) -> Result<(), Gone> {
         let queue = WORK[usize::try_from((number - 1) * 7 / 3 % 4).unwrap()];
         self.events.delivered.push((queue, number));
-        if number % 11 == 0 {
+        if number.is_multiple_of(11) {
             return Ok(());
         }
         self.events.acked.push((queue, number));
@@ -267,5 +267,5 @@ impl Transactor {
 
 /// Whether the transaction of this number replaces the token.
 pub fn takes_token(transaction: u64) -> bool {
-    transaction % 4 != 0
+    !transaction.is_multiple_of(4)
 }

@@ -1,6 +1,6 @@
 //! What each message may still do, by what its clients know, held against what is found after a restart.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::Numbers;
 use super::clients::takes_token;
@@ -14,13 +14,14 @@ enum Fate {
     Promised,
     /// Acknowledged; whether that arrived is open.
     Acknowledged,
-    /// Must not be there.
-    Gone,
 }
 
 #[derive(Debug, Default)]
 pub struct Ledger {
-    fates: HashMap<(&'static str, u64), Fate>,
+    /// Of those that may still be there.
+    fates: HashMap<&'static str, BTreeMap<u64, Fate>>,
+    /// Those that must not come back.
+    gone: HashSet<(&'static str, u64)>,
     seen: BTreeMap<(&'static str, u64), u64>,
     committed: BTreeSet<u64>,
     /// Transactions found once, and acknowledged since.
@@ -37,26 +38,23 @@ pub struct Ledger {
 
 impl Ledger {
     pub fn sent(&mut self, numbers: Numbers) {
-        self.fates.extend(numbers.into_iter().map(|message| (message, Fate::Sent)));
+        self.now(numbers, Fate::Sent);
     }
 
     pub fn promised(&mut self, numbers: Numbers) {
         self.confirmed += numbers.len() as u64;
-        for message in numbers {
-            self.fates.insert(message, Fate::Promised);
-        }
+        self.now(numbers, Fate::Promised);
     }
 
     pub fn acknowledged(&mut self, numbers: Numbers) {
-        for message in numbers {
-            self.fates.insert(message, Fate::Acknowledged);
-        }
+        self.now(numbers, Fate::Acknowledged);
     }
 
     pub fn settled(&mut self, numbers: Numbers) {
         self.settled += numbers.len() as u64;
-        for message in numbers {
-            self.fates.insert(message, Fate::Gone);
+        for (queue, number) in numbers {
+            self.fates.entry(queue).or_default().remove(&number);
+            self.gone.insert((queue, number));
         }
     }
 
@@ -81,22 +79,21 @@ impl Ledger {
         self.check_order(queue, found);
         let present: BTreeSet<u64> = found.iter().copied().collect();
         self.twice += (found.len() - present.len()) as u64;
-        let all = self.fates.iter_mut().filter(|((place, _), _)| *place == queue);
-        for ((_, number), fate) in all {
-            let here = present.contains(number);
-            match (*fate, here) {
-                (Fate::Promised, false) => self.lost.push(format!("{queue} {number:x}")),
-                (Fate::Gone, true) => self.resurrected.push(format!("{queue} {number:x}")),
-                _ => {}
+        for (number, fate) in self.fates.remove(queue).unwrap_or_default() {
+            if present.contains(&number) {
+                continue;
             }
-            *fate = if here { Fate::Promised } else { Fate::Gone };
+            if fate == Fate::Promised {
+                self.lost.push(format!("{queue} {number:x}"));
+            }
+            self.gone.insert((queue, number));
         }
-        for number in present {
-            assert!(
-                self.fates.contains_key(&(queue, number)),
-                "{queue} holds {number:x}, never sent"
-            );
+        for number in &present {
+            if self.gone.contains(&(queue, *number)) {
+                self.resurrected.push(format!("{queue} {number:x}"));
+            }
         }
+        self.now(present.into_iter().map(|number| (queue, number)).collect(), Fate::Promised);
     }
 
     /// Transactions are in both queues or in none, and the token is that of the last one. All of them are settled now.
@@ -157,6 +154,12 @@ impl Ledger {
         assert_eq!(self.twice, 0, "twice in a queue");
     }
 
+    fn now(&mut self, numbers: Numbers, fate: Fate) {
+        for (queue, number) in numbers {
+            self.fates.entry(queue).or_default().insert(number, fate);
+        }
+    }
+
     /// Messages of one publisher rise, in one queue.
     fn check_order(&mut self, queue: &str, numbers: &[u64]) {
         let mut last: HashMap<u64, u64> = HashMap::new();
@@ -167,5 +170,81 @@ impl Ledger {
                 self.disorder.push(format!("{queue}: {number:x} after {before:x}"));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const QUEUE: &str = super::super::WORK[0];
+
+    fn on_queue(numbers: &[u64]) -> Numbers {
+        numbers.iter().map(|number| (QUEUE, *number)).collect()
+    }
+
+    fn ledger_with(promised: &[u64]) -> Ledger {
+        let mut ledger = Ledger::default();
+        ledger.sent(on_queue(promised));
+        ledger.promised(on_queue(promised));
+        ledger
+    }
+
+    #[test]
+    fn a_sound_queue_passes() {
+        let mut ledger = ledger_with(&[1, 2]);
+        ledger.sent(on_queue(&[3, 4]));
+        ledger.acknowledged(on_queue(&[1]));
+        ledger.check(QUEUE, &[2, 3]);
+        ledger.check(QUEUE, &[2, 3]);
+        ledger.assert_nothing_broken();
+    }
+
+    #[test]
+    fn a_lost_message_is_noticed() {
+        let mut ledger = ledger_with(&[1, 2]);
+        ledger.check(QUEUE, &[1]);
+        assert_eq!(ledger.lost.len(), 1);
+    }
+
+    #[test]
+    fn a_message_lost_after_it_survived_once_is_noticed() {
+        let mut ledger = Ledger::default();
+        ledger.sent(on_queue(&[1]));
+        ledger.check(QUEUE, &[1]);
+        ledger.check(QUEUE, &[]);
+        assert_eq!(ledger.lost.len(), 1);
+    }
+
+    #[test]
+    fn a_settled_message_that_comes_back_is_noticed() {
+        let mut ledger = ledger_with(&[1, 2]);
+        ledger.settled(on_queue(&[1]));
+        ledger.check(QUEUE, &[1, 2]);
+        assert_eq!(ledger.resurrected.len(), 1);
+    }
+
+    #[test]
+    fn order_and_doubles_are_noticed() {
+        let mut ledger = ledger_with(&[1, 2]);
+        ledger.check(QUEUE, &[2, 1, 2]);
+        assert_eq!((ledger.disorder.len(), ledger.twice), (1, 1));
+    }
+
+    #[test]
+    fn half_a_transaction_is_noticed() {
+        for (pair, tokens) in [([vec![5], vec![]], [5]), ([vec![5], vec![5]], [0])] {
+            let mut ledger = Ledger::default();
+            ledger.check_transactions(&pair, &tokens);
+            assert_eq!(ledger.half.len(), 1, "{pair:?} {tokens:?}");
+        }
+    }
+
+    #[test]
+    fn a_lost_transaction_is_noticed() {
+        let mut ledger = Ledger::default();
+        ledger.committed(vec![4]);
+        ledger.check_transactions(&[vec![], vec![]], &[0]);
+        assert_eq!(ledger.lost.len(), 1);
     }
 }

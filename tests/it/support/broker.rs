@@ -58,11 +58,6 @@ impl TestBroker {
         self.home.path().join("data")
     }
 
-    /// Everything logged since the last start.
-    pub fn log(&self) -> String {
-        self.process.lock().unwrap().as_ref().map(|process| process.log.text()).unwrap_or_default()
-    }
-
     /// SIGKILL. The process is gone when this returns.
     pub fn kill9(&self) {
         drop(self.process.lock().unwrap().take());
@@ -74,6 +69,11 @@ impl TestBroker {
     /// When it has not ended in time.
     pub fn stop(&self) -> (ExitStatus, String) {
         self.terminate();
+        self.stops()
+    }
+
+    /// How it ended, after [`terminate`](Self::terminate).
+    pub fn stops(&self) -> (ExitStatus, String) {
         let mut process = self.process.lock().unwrap().take().expect("the broker is running");
         process.ends()
     }

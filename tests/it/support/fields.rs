@@ -87,7 +87,9 @@ impl Field {
             Self::Nested(table) => put(out, b'F', &table.encode()),
             Self::Array(values) => {
                 let mut items = Vec::new();
-                values.iter().for_each(|value| value.encode(&mut items));
+                for value in values {
+                    value.encode(&mut items);
+                }
                 put(out, b'A', &with_length(&items));
             }
             Self::Void => put(out, b'V', &[]),

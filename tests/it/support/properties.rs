@@ -15,7 +15,7 @@ pub fn properties() -> Properties {
 }
 
 impl Properties {
-    /// delivery_mode 2 and nothing else.
+    /// `delivery_mode` 2 and nothing else.
     pub fn persistent() -> Self {
         properties().delivery_mode(2)
     }

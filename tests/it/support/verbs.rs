@@ -1,6 +1,6 @@
 //! What clients do, in one call each. Everything is on one channel, which is always the first argument.
 
-use super::{Method, PATIENCE, Properties, RawPeer, Read, method};
+use super::{Method, PATIENCE, Properties, RawPeer, Read, eventually, method};
 
 /// A message as it came, by deliver, get or return.
 #[derive(Clone, Debug, PartialEq)]
@@ -188,11 +188,22 @@ impl RawPeer {
         }
     }
 
+    /// Waits for the confirm of one publish.
+    #[track_caller]
+    pub fn is_confirmed(&mut self, channel: u16, sequence: u64) {
+        self.expects(channel, &method("basic.ack").set("delivery_tag", sequence));
+    }
+
     /// Ready messages, and consumers.
     pub fn counts(&mut self, channel: u16, queue: &str) -> (u64, u64) {
         let declare = method("queue.declare").set("queue", queue).on("passive");
         let ok = self.asks(channel, &declare, "queue.declare-ok");
         (ok.number("message_count"), ok.number("consumer_count"))
+    }
+
+    /// Waits until so many messages are ready: another channel may be a little behind, and is in RabbitMQ.
+    pub fn waits_for(&mut self, channel: u16, queue: &str, ready: u64) {
+        eventually(PATIENCE, "the messages are ready", || self.counts(channel, queue).0 == ready);
     }
 
     /// Whether the queue is there. Asked on a channel of its own, which a missing queue closes.
