@@ -23,6 +23,9 @@ pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 pub const SILENT_CLOSE: Duration = Duration::from_secs(3);
 /// How long the broker waits for a connection.close-ok before it closes the socket.
 pub const CLOSE_OK_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long clients have to answer connection.close when the broker stops. Supervisors kill after ten
+/// seconds, and the last commit and checkpoint must be done by then.
+pub const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(3);
 /// Read buffer of a busy connection, and so the longest turn. 256 KiB costs 40-70 % more CPU at 16 B
 /// and lifts the neighbours' latency; 16 KiB costs 20 % at 1 KiB.
 pub const READ_BUFFER: usize = 64 * 1024;

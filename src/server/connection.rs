@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Context, reader, spawn, writer};
+use super::{Context, reader, spawn, stopped, writer};
 use crate::amqp::session::outbox::Outbox;
 use crate::amqp::session::{Session, clean_up};
 use crate::amqp::wire::decoder::{Decoder, HeaderCheck};
@@ -26,7 +26,12 @@ pub(super) async fn serve(mut socket: TcpStream, peer: SocketAddr, context: Arc<
     }
     let deadline = Instant::now() + context.handshake_timeout;
     let mut decoder = Decoder::new(limits::FRAME_MAX_BEFORE_TUNE);
-    match timeout_at(deadline, greet(&mut socket, &mut decoder)).await {
+    let mut stopping = context.stopping.clone();
+    let greeted = tokio::select! {
+        () = stopped(&mut stopping) => return,
+        greeted = timeout_at(deadline, greet(&mut socket, &mut decoder)) => greeted,
+    };
+    match greeted {
         Ok(Ok(true)) => {}
         Ok(Ok(false)) => return,
         Ok(Err(error)) => return tracing::debug!(%peer, %error, "gone before the protocol header"),

@@ -9,10 +9,9 @@ use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
 use tokio::net::tcp::OwnedReadHalf;
-use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::Context;
+use super::{Context, stopped};
 use crate::amqp::protocol::error::Ending;
 use crate::amqp::protocol::heartbeat::Heartbeat;
 use crate::amqp::session::outbox::Outbox;
@@ -103,14 +102,18 @@ impl Reader {
                 return End::Closed;
             }
             if let Status::Closing(ending) = status {
-                return self.close(ending, outbox).await;
+                let patience = match ending {
+                    Ending::AwaitCloseOk => limits::CLOSE_OK_TIMEOUT,
+                    Ending::LingerThenHangUp | Ending::HangUp => limits::SILENT_CLOSE,
+                };
+                return self.close(ending, outbox, patience).await;
             }
             let deadline = self.deadline();
             let heard = tokio::select! {
                 biased;
                 () = stopped(&mut stopping) => {
                     self.force_close();
-                    return self.close(Ending::AwaitCloseOk, outbox).await;
+                    return self.close(Ending::AwaitCloseOk, outbox, limits::SHUTDOWN_PATIENCE).await;
                 }
                 heard = self.hear(outbox, deadline) => heard,
             };
@@ -241,11 +244,7 @@ impl Reader {
     }
 
     /// connection.close was sent, or the peer is hung up on.
-    async fn close(&mut self, ending: Ending, outbox: &Outbox) -> End {
-        let patience = match ending {
-            Ending::AwaitCloseOk => limits::CLOSE_OK_TIMEOUT,
-            Ending::LingerThenHangUp | Ending::HangUp => limits::SILENT_CLOSE,
-        };
+    async fn close(&mut self, ending: Ending, outbox: &Outbox, patience: Duration) -> End {
         let listen = ending == Ending::AwaitCloseOk;
         // Whether the peer answered or not, the connection is over.
         let _ = timeout(patience, self.hear_out(listen)).await;
@@ -277,11 +276,6 @@ impl Reader {
         turn.finish(&self.broker);
         done
     }
-}
-
-async fn stopped(stopping: &mut watch::Receiver<bool>) {
-    // An error means that the server is gone, which is as good a reason.
-    let _ = stopping.wait_for(|stop| *stop).await;
 }
 
 async fn until(deadline: Option<Instant>) {
