@@ -1,0 +1,37 @@
+//! The broker as its clients meet it: one file a feature, over TCP, against the real binary.
+//!
+//! `TEST_AMQP=127.0.0.1:5672 cargo test --test it` sends the same dialogues to another broker, which is how the
+//! expected values were checked against RabbitMQ. Tests that start, stop or configure the broker always use ours.
+#![allow(unreachable_pub, reason = "one binary; pub here means: for the test files")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test says what is wrong by failing"
+)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "tests wait for real processes, by the real clock, and have no lock order to keep"
+)]
+
+#[macro_use]
+mod support;
+
+mod channels;
+mod consume;
+mod durability;
+mod exchanges;
+mod framing;
+mod handshake;
+mod kill;
+mod lapin;
+mod properties;
+mod publish;
+mod queues;
+mod settle;
+mod shutdown;
+mod startup;
+mod transactions;
