@@ -23,6 +23,9 @@ pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 pub const SILENT_CLOSE: Duration = Duration::from_secs(3);
 /// How long the broker waits for a connection.close-ok before it closes the socket.
 pub const CLOSE_OK_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long clients have to answer connection.close when the broker stops. Supervisors kill after ten
+/// seconds, and the last commit and checkpoint must be done by then.
+pub const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(3);
 /// Read buffer of a busy connection, and so the longest turn. 256 KiB costs 40-70 % more CPU at 16 B
 /// and lifts the neighbours' latency; 16 KiB costs 20 % at 1 KiB.
 pub const READ_BUFFER: usize = 64 * 1024;
@@ -40,6 +43,9 @@ pub const MESSAGE_SIZE_DEFAULT: u64 = 16 * 1024 * 1024;
 pub const MESSAGE_SIZE_CEILING: u64 = 512 * 1024 * 1024;
 /// Body bytes that are reserved on the word of a content header alone; more grows with what arrives.
 pub const BODY_RESERVE: usize = 256 * 1024;
+/// Bytes of bodies that a connection's channels have received in part, all together, beyond one message
+/// of the largest size. Without it 2047 channels could each hold the largest message but for its last octet.
+pub const PARTIAL_BODIES: u64 = 64 * 1024 * 1024;
 
 // ---- One connection, towards the socket ----------------------------------------------------------
 
@@ -52,6 +58,11 @@ pub const ARENA_MESSAGE: usize = ARENA_CHUNK / 4;
 pub const OUTBOX_BYTES: usize = 1024 * 1024;
 /// Items in an outbox above which consumers are parked.
 pub const OUTBOX_ITEMS: usize = 4096;
+/// The same for everything else that is to be sent (replies, returned messages): above it the connection is
+/// not read, so that a client which asks but does not listen is held to this.
+pub const OUTBOX_REPLY_BYTES: usize = 4 * OUTBOX_BYTES;
+/// Items for which the same holds.
+pub const OUTBOX_REPLY_ITEMS: usize = 4 * OUTBOX_ITEMS;
 /// Bytes encoded before the socket is written. 64 KiB costs 31 % at 1 KiB messages.
 pub const WRITE_BATCH: usize = 256 * 1024;
 /// Bodies from this size on are written from where they lie, not copied.

@@ -31,11 +31,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         .build()?;
 
     // Held to the end: it keeps other processes out.
-    let directory = if settings.transient {
-        None
-    } else {
-        Some(DataDirectory::open(&settings.data_dir)?)
-    };
+    let directory =
+        if settings.transient { None } else { Some(DataDirectory::open(&settings.data_dir)?) };
     let (broker, durability, report) = start_broker(&settings, directory.as_ref())?;
     let shared = Shared { broker: Arc::clone(&broker), users, offer: Arc::new(offer(&settings)) };
     let served = runtime.block_on(serve(&settings, Arc::new(shared), report.as_ref()));

@@ -4,6 +4,8 @@
 //! * A mark is left only after everything it vouches for lies in some queue's or virtual host's unsaved
 //!   changes, and marks are taken out *before* those are collected. So what a mark waits for is either
 //!   collected by the cycle that took it, or on disk already.
+//! * A cycle collects, under the closed gate, all queues that are dirty by then, so that what changed under
+//!   one hold of the gate is collected together.
 //! * A queue is on the dirty list exactly while it has unsaved changes that no cycle has collected.
 
 use std::sync::Arc;
@@ -130,6 +132,19 @@ impl CommitInbox {
         let work = std::mem::take(&mut inner.work);
         inner.work.last = last;
         work
+    }
+
+    /// Adds the queues that raised a hand since [`CommitInbox::wait`] took `work` out. Called while the gate
+    /// is closed: a transaction that came in between may have changed one queue of `work` and one that
+    /// is not in it, and must be collected whole.
+    pub fn late_queues(&self, work: &mut Work) {
+        work.queues.append(&mut self.inner.lock().work.queues);
+    }
+
+    /// The same for virtual hosts. Called after queues were collected, so that no queue among them is without
+    /// its definition.
+    pub fn late_vhosts(&self, work: &mut Work) {
+        work.vhosts.append(&mut self.inner.lock().work.vhosts);
     }
 
     /// Bytes of messages that lie in queues' unsaved changes.

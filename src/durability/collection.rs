@@ -31,11 +31,14 @@ pub(super) struct Collection {
 }
 
 impl Collection {
-    /// Takes everything the queues and virtual hosts of `work` have, as of one instant.
-    pub(super) fn take(inbox: &CommitInbox, work: &Work) -> Self {
+    /// Takes everything the queues and virtual hosts of `work` have, as of one instant, and everything that
+    /// became dirty since `work` was taken out of the inbox.
+    pub(super) fn take(inbox: &CommitInbox, work: &mut Work) -> Self {
         // No transaction is half applied while we look.
         let _whole = inbox.gate().close();
+        inbox.late_queues(work);
         let queues: Vec<_> = work.queues.iter().map(|queue| queue.collect()).collect();
+        inbox.late_vhosts(work);
         let definitions = work.vhosts.iter().flat_map(|vhost| vhost.collect()).collect();
         let puts = queues.iter().flat_map(|changes| &changes.puts);
         let bytes = puts.map(|(_, message)| message.size()).sum();

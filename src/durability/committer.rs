@@ -97,9 +97,9 @@ impl Committer {
     }
 
     /// One cycle.
-    pub(super) fn commit(&mut self, work: Work) -> Result<Next, Stop> {
+    pub(super) fn commit(&mut self, mut work: Work) -> Result<Next, Stop> {
         let is_idle = work.queues.is_empty() && work.vhosts.is_empty();
-        let collection = Collection::take(&self.inbox, &work);
+        let collection = Collection::take(&self.inbox, &mut work);
         let bytes = collection.bytes;
         // Until they are written, collected bytes count as unsaved still.
         self.inbox.add_unsaved(bytes);

@@ -8,8 +8,8 @@ use crate::limits;
 /// The thread's whole life.
 pub(super) fn run(inbox: &CommitInbox) {
     loop {
-        let work = inbox.wait(limits::LINGER, limits::COMMIT_PATIENCE);
-        drop(Collection::take(inbox, &work));
+        let mut work = inbox.wait(limits::LINGER, limits::COMMIT_PATIENCE);
+        drop(Collection::take(inbox, &mut work));
         release(work.marks);
         inbox.let_in();
         if work.last {

@@ -8,9 +8,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Context, reader, spawn, writer};
-use crate::amqp::session::Session;
+use super::{Context, reader, spawn, stopped, writer};
 use crate::amqp::session::outbox::Outbox;
+use crate::amqp::session::{Session, clean_up};
 use crate::amqp::wire::decoder::{Decoder, HeaderCheck};
 use crate::auth::is_loopback;
 use crate::limits;
@@ -26,7 +26,12 @@ pub(super) async fn serve(mut socket: TcpStream, peer: SocketAddr, context: Arc<
     }
     let deadline = Instant::now() + context.handshake_timeout;
     let mut decoder = Decoder::new(limits::FRAME_MAX_BEFORE_TUNE);
-    match timeout_at(deadline, greet(&mut socket, &mut decoder)).await {
+    let mut stopping = context.stopping.clone();
+    let greeted = tokio::select! {
+        () = stopped(&mut stopping) => return,
+        greeted = timeout_at(deadline, greet(&mut socket, &mut decoder)) => greeted,
+    };
+    match greeted {
         Ok(Ok(true)) => {}
         Ok(Ok(false)) => return,
         Ok(Err(error)) => return tracing::debug!(%peer, %error, "gone before the protocol header"),
@@ -73,7 +78,12 @@ async fn converse(
     let ended = spawn(reader.run(Arc::clone(&outbox))).await;
     match ended {
         Ok(end) => tracing::info!(connection, %peer, %end, "connection closed"),
-        Err(panic) => tracing::error!(connection, %peer, %panic, "connection ended by a panic"),
+        Err(panic) => {
+            tracing::error!(connection, %peer, %panic, "connection ended by a panic");
+            let mut turn = broker.begin_turn();
+            clean_up(&outbox, &broker, &mut turn);
+            turn.finish(&broker);
+        }
     }
     outbox.finish();
     if writer.await.is_err() {

@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::{Context, connection};
+use super::{Context, connection, stopped};
 
 /// After a failed accept (out of file descriptors, say): let connections end before the next try.
 const BACK_OFF: Duration = Duration::from_millis(100);
@@ -19,7 +19,7 @@ pub(super) async fn accept(listener: TcpListener, context: Arc<Context>, room: A
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
-            _ = stopping.wait_for(|stop| *stop) => break,
+            () = stopped(&mut stopping) => break,
             Some(_) = connections.join_next() => continue,
             accepted = accept_one(&listener, &room) => accepted,
         };

@@ -20,6 +20,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::amqp::session::Shared;
 use crate::limits;
@@ -109,13 +110,20 @@ impl Server {
     pub async fn stop(self) {
         // Nobody listening any more is what we want.
         self.stopping.send_replace(true);
+        // Connections keep to the patience themselves; what is left hangs in something else.
+        let deadline = Instant::now() + 2 * limits::SHUTDOWN_PATIENCE;
         for listener in self.listeners {
-            let patience = limits::CLOSE_OK_TIMEOUT + limits::SILENT_CLOSE;
-            if tokio::time::timeout(patience, listener).await.is_err() {
+            if tokio::time::timeout_at(deadline, listener).await.is_err() {
                 tracing::warn!("some clients did not answer connection.close in time");
             }
         }
     }
+}
+
+/// Returns when the broker stops.
+async fn stopped(stopping: &mut watch::Receiver<bool>) {
+    // An error means that the server is gone, which is as good a reason.
+    let _ = stopping.wait_for(|stop| *stop).await;
 }
 
 /// Starts a task whose owner keeps the handle.

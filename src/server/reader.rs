@@ -4,14 +4,14 @@ use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
 use tokio::net::tcp::OwnedReadHalf;
-use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::Context;
+use super::{Context, stopped};
 use crate::amqp::protocol::error::Ending;
 use crate::amqp::protocol::heartbeat::Heartbeat;
 use crate::amqp::session::outbox::Outbox;
@@ -22,6 +22,9 @@ use crate::limits;
 
 /// RabbitMQ's words when a node stops.
 const SHUTDOWN: &str = "broker forced connection closure with reason 'shutdown'";
+
+/// A read of this size is a heartbeat and nothing else: the connection is idle.
+const HEARTBEAT_OCTETS: usize = 8;
 
 /// Why a connection ended.
 #[derive(Debug)]
@@ -94,37 +97,74 @@ impl Reader {
     async fn converse(&mut self, outbox: &Outbox) -> End {
         let mut stopping = self.context.stopping.clone();
         loop {
-            match self.take_turn() {
-                Status::Running => {}
-                Status::Stalled => {
-                    poll_fn(|context| outbox.poll_committed(context)).await;
-                    self.resume();
-                    continue;
-                }
-                Status::Closing(ending) => return self.close(ending, outbox).await,
-                Status::Done => return End::Closed,
+            let status = self.take_turn();
+            if status == Status::Done {
+                return End::Closed;
             }
-            // Publishers wait while the committer is behind; nobody else is slowed down by it.
-            let bound = self.context.unsaved_bytes;
-            poll_fn(|context| self.broker.inbox().poll_room(context, bound)).await;
+            if let Status::Closing(ending) = status {
+                let patience = match ending {
+                    Ending::AwaitCloseOk => limits::CLOSE_OK_TIMEOUT,
+                    Ending::LingerThenHangUp | Ending::HangUp => limits::SILENT_CLOSE,
+                };
+                return self.close(ending, outbox, patience).await;
+            }
             let deadline = self.deadline();
-            tokio::select! {
-                read = self.input.read(self.decoder.space()) => match read {
-                    Ok(0) => return End::Vanished,
-                    Ok(count) => self.note_read(count),
-                    Err(error) => return End::Io(error),
-                },
-                () = until(deadline) => {
-                    if let Some(end) = self.overdue() {
-                        return end;
-                    }
-                }
+            let heard = tokio::select! {
+                biased;
                 () = stopped(&mut stopping) => {
                     self.force_close();
-                    return self.close(Ending::AwaitCloseOk, outbox).await;
+                    return self.close(Ending::AwaitCloseOk, outbox, limits::SHUTDOWN_PATIENCE).await;
                 }
+                heard = self.hear(outbox, deadline) => heard,
+            };
+            if let Some(end) = heard {
+                return end;
             }
         }
+    }
+
+    /// Waits until more may be read, and reads it. The end, if it came to that.
+    async fn hear(&mut self, outbox: &Outbox, deadline: Option<Instant>) -> Option<End> {
+        if self.session.status() == Status::Stalled {
+            poll_fn(|context| outbox.poll_committed(context)).await;
+            self.resume();
+            return None;
+        }
+        if self.may_not_read_on(outbox).await {
+            // The peer was not listened to meanwhile, so its silence says nothing.
+            self.last_read = Instant::now();
+            return None;
+        }
+        tokio::select! {
+            biased;
+            read = self.input.read(self.decoder.space()) => match read {
+                Ok(0) => Some(End::Vanished),
+                Ok(count) => {
+                    self.note_read(count);
+                    None
+                }
+                Err(error) => Some(End::Io(error)),
+            },
+            () = until(deadline) => self.overdue(),
+        }
+    }
+
+    /// Waits while the committer is behind, if this connection publishes what it must write, and while the
+    /// peer does not take what it asked for. True if that took any time.
+    async fn may_not_read_on(&self, outbox: &Outbox) -> bool {
+        let bound = self.context.unsaved_bytes;
+        let mut waited = false;
+        poll_fn(|context| {
+            let behind = self.session.has_saved()
+                && self.broker.inbox().poll_room(context, bound).is_pending();
+            if behind || outbox.poll_room(context).is_pending() {
+                waited = true;
+                return Poll::Pending;
+            }
+            Poll::Ready(())
+        })
+        .await;
+        waited
     }
 
     fn note_read(&mut self, count: usize) {
@@ -135,8 +175,12 @@ impl Reader {
 
     /// Everything that is in the read buffer, to completion.
     fn take_turn(&mut self) -> Status {
+        if self.session.status() != Status::Running {
+            return self.session.status();
+        }
         let mut turn = self.broker.begin_turn();
-        self.session.begin_turn(self.batch);
+        let batch = std::mem::take(&mut self.batch);
+        self.session.begin_turn(batch);
         let tuning = self.session.identity().is_none();
         loop {
             match self.decoder.next_frame() {
@@ -157,6 +201,9 @@ impl Reader {
         }
         self.session.end_turn(&mut turn);
         turn.finish(&self.broker);
+        if batch == HEARTBEAT_OCTETS {
+            self.decoder.shrink_when_idle();
+        }
         self.session.status()
     }
 
@@ -197,11 +244,7 @@ impl Reader {
     }
 
     /// connection.close was sent, or the peer is hung up on.
-    async fn close(&mut self, ending: Ending, outbox: &Outbox) -> End {
-        let patience = match ending {
-            Ending::AwaitCloseOk => limits::CLOSE_OK_TIMEOUT,
-            Ending::LingerThenHangUp | Ending::HangUp => limits::SILENT_CLOSE,
-        };
+    async fn close(&mut self, ending: Ending, outbox: &Outbox, patience: Duration) -> End {
         let listen = ending == Ending::AwaitCloseOk;
         // Whether the peer answered or not, the connection is over.
         let _ = timeout(patience, self.hear_out(listen)).await;
@@ -233,11 +276,6 @@ impl Reader {
         turn.finish(&self.broker);
         done
     }
-}
-
-async fn stopped(stopping: &mut watch::Receiver<bool>) {
-    // An error means that the server is gone, which is as good a reason.
-    let _ = stopping.wait_for(|stop| *stop).await;
 }
 
 async fn until(deadline: Option<Instant>) {

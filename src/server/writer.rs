@@ -51,6 +51,8 @@ impl Writer {
                 None => {
                     self.buffer.heartbeat();
                     self.flush().await?;
+                    self.buffer.shrink_when_idle();
+                    items.shrink_to(0);
                 }
             }
         }

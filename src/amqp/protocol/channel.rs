@@ -46,6 +46,11 @@ impl Channels {
         self.ids.len()
     }
 
+    /// Octets of memory held for messages that have arrived in part.
+    pub(super) fn reserved(&self) -> u64 {
+        self.states.iter().map(|channel| channel.content.reserved() as u64).sum()
+    }
+
     /// The channel of this number, if it is open or closing.
     #[inline]
     pub(super) fn find(&mut self, id: ChannelId) -> Option<&mut Channel> {

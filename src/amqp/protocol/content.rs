@@ -165,7 +165,6 @@ impl Content {
     }
 
     /// Octets of memory held for the message.
-    #[cfg(test)]
     pub(super) fn reserved(&self) -> usize {
         self.head.capacity()
     }

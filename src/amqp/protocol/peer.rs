@@ -22,6 +22,7 @@ use super::handshake::{Client, Offer, Tuning};
 use super::request::{self, ids, second_open};
 use crate::amqp::wire::frame::{ChannelId, Frame, FrameKind};
 use crate::amqp::wire::method::{self, Method, MethodError};
+use crate::limits;
 
 /// What a frame came to: nothing yet, a command on the frame's channel, or an error that closes something.
 pub type Received = Result<Option<Command>, AmqpError>;
@@ -176,9 +177,21 @@ impl Peer {
         };
         match channel.content.body(frame.payload) {
             Ok(true) => Ok(Some(Command::Publish(channel.content.message(frame.payload, arena)))),
-            Ok(false) => Ok(None),
+            Ok(false) => self.bound_partial_bodies(),
             Err(error) => Err(self.note(*error)),
         }
+    }
+
+    /// A body goes on in another frame. RabbitMQ has no such bound.
+    #[inline(never)]
+    fn bound_partial_bodies(&mut self) -> Received {
+        let bound = self.max_message_size.saturating_add(limits::PARTIAL_BODIES);
+        if self.channels.reserved() <= bound {
+            return Ok(None);
+        }
+        let text = format_args!("messages received in part hold more than {bound} bytes");
+        let error = AmqpError::connection(ReplyCode::ResourceError, text);
+        Err(self.note(error.caused_by(60, 40)))
     }
 
     #[inline]

@@ -138,6 +138,12 @@ impl Books {
         leftovers
     }
 
+    /// Ends all channels.
+    pub(super) fn close_all(&mut self) -> Vec<Leftovers> {
+        let books: Vec<usize> = self.open.iter().map(|(book, _)| book).collect();
+        books.into_iter().map(|book| self.close(BookId(book), Taken::new())).collect()
+    }
+
     /// The channel has a consumer of this tag.
     pub(super) fn has_consumer(&self, book: BookId, tag: &str) -> bool {
         self.open.get(book.0).is_some_and(|book| book.consumers.contains_key(tag))

@@ -4,7 +4,7 @@
 //! completion: when a turn ends, everything that was read has happened. Answers go to the [`Outbox`].
 //!
 //! Invariants:
-//! * Publishes of a turn are gathered by target ([`batch`]) and are enqueued before anything else the
+//! * Publishes of a turn are gathered by target (`batch`) and are enqueued before anything else the
 //!   connection asks for.
 //! * A reply that must wait for the disk holds back the channel's later replies; commands that send
 //!   something else than a reply wait for it (the session *stalls*).
@@ -101,6 +101,8 @@ pub struct Session {
     confirming: Vec<ChannelId>,
     /// Something was held in this turn.
     held: bool,
+    /// A durable queue took a persistent message in this turn.
+    saved: bool,
     scratch: Taken,
     exclusive: Vec<Arc<Queue>>,
     stalled: Option<(ChannelId, Command)>,
@@ -124,6 +126,7 @@ impl Session {
             batch: Batch::default(),
             confirming: Vec::new(),
             held: false,
+            saved: false,
             scratch: Taken::new(),
             exclusive: Vec::new(),
             stalled: None,
@@ -151,8 +154,14 @@ impl Session {
         &self.broker
     }
 
+    /// The last turn left messages for the disk, so the client must wait while the committer is behind.
+    pub fn has_saved(&self) -> bool {
+        self.saved
+    }
+
     /// Begins a turn in which `bytes` are waiting in the read buffer.
     pub fn begin_turn(&mut self, bytes: usize) {
+        self.saved = false;
         self.arena.begin(bytes);
     }
 
@@ -231,11 +240,8 @@ impl Session {
             self.close_channel(id, turn);
         }
         self.confirming.clear();
-        let Some(login) = self.login.take() else { return };
-        for queue in std::mem::take(&mut self.exclusive) {
-            // Without conditions it cannot be refused.
-            let deleted = login.vhost.delete_queue(&queue, DeleteIf::default(), turn);
-            debug_assert!(deleted.is_ok(), "an unconditional delete succeeds");
+        if let Some(login) = self.login.take() {
+            delete_all(&login.vhost, std::mem::take(&mut self.exclusive), turn);
         }
     }
 
@@ -392,6 +398,28 @@ impl Login {
     /// Refusals of a method on a channel, in this login's virtual host.
     fn refusals(&self, channel: ChannelId, cause: Cause) -> Refusals<'_> {
         Refusals { channel, vhost: &self.vhost.name, cause }
+    }
+}
+
+/// Gives back what a connection has whose session is lost to a panic. The outbox knows its deliveries and
+/// consumers, the queues know their owner.
+pub fn clean_up(outbox: &Outbox, broker: &Broker, turn: &mut Turn) {
+    for leftovers in outbox.close_books() {
+        give_back(leftovers, turn);
+    }
+    for vhost in broker.vhosts() {
+        let mut owned = vhost.queues();
+        owned.retain(|queue| queue.owner == Some(outbox.connection()));
+        delete_all(vhost, owned, turn);
+    }
+    outbox.close();
+}
+
+fn delete_all(vhost: &Arc<VHost>, queues: Vec<Arc<Queue>>, turn: &mut Turn) {
+    for queue in queues {
+        // Without conditions it cannot be refused.
+        let deleted = vhost.delete_queue(&queue, DeleteIf::default(), turn);
+        debug_assert!(deleted.is_ok(), "an unconditional delete succeeds");
     }
 }
 

@@ -82,7 +82,11 @@ impl Outbox {
         }
         std::mem::swap(&mut inner.mail.items, into);
         inner.mail.bytes = 0;
-        Poll::Ready(Drained::Items(inner.books.unpark_full()))
+        let resumed = inner.books.unpark_full();
+        let reader = inner.mail.reader.take();
+        drop(inner);
+        reader.into_iter().for_each(Waker::wake);
+        Poll::Ready(Drained::Items(resumed))
     }
 
     /// Nothing more will be pushed: the writer ends when it has sent what is there.
@@ -90,9 +94,9 @@ impl Outbox {
         let waker = {
             let mut inner = self.inner.lock();
             inner.mail.finished = true;
-            inner.mail.writer.take()
+            [inner.mail.writer.take(), inner.mail.reader.take()]
         };
-        waker.into_iter().for_each(Waker::wake);
+        waker.into_iter().flatten().for_each(Waker::wake);
     }
 
     /// The socket is dead: drops what was to be sent and ends the writer.
@@ -168,6 +172,16 @@ impl Outbox {
         Poll::Pending
     }
 
+    /// Ready when there is room for replies to what would be read next.
+    pub fn poll_room(&self, context: &mut Context<'_>) -> Poll<()> {
+        let mail = &mut self.inner.lock().mail;
+        if !mail.is_overfull() || mail.closed || mail.finished {
+            return Poll::Ready(());
+        }
+        mail.reader = Some(context.waker().clone());
+        Poll::Pending
+    }
+
     /// Refuses everything from now on; the connection is ending.
     pub(super) fn close(&self) {
         let (held, reader) = {
@@ -191,6 +205,13 @@ impl Outbox {
         let mut inner = self.inner.lock();
         inner.mail.held.retain(|held| held.book != book);
         inner.books.close(book, taken)
+    }
+
+    /// Ends all channels, whatever their transactions had taken: that is lost with the session.
+    pub(super) fn close_books(&self) -> Vec<Leftovers> {
+        let mut inner = self.inner.lock();
+        inner.mail.held.clear();
+        inner.books.close_all()
     }
 
     /// The channel has a consumer of this tag.
@@ -290,6 +311,10 @@ impl Mail {
 
     fn is_full(&self) -> bool {
         self.bytes >= limits::OUTBOX_BYTES || self.items.len() >= limits::OUTBOX_ITEMS
+    }
+
+    fn is_overfull(&self) -> bool {
+        self.bytes >= limits::OUTBOX_REPLY_BYTES || self.items.len() >= limits::OUTBOX_REPLY_ITEMS
     }
 
     fn is_holding(&self, book: BookId) -> bool {

@@ -47,6 +47,8 @@ impl Session {
             target
         };
         let persistent = properties.is_persistent();
+        let saving = persistent && target.keeps;
+        self.saved |= saving;
         let mandatory = publish.mandatory;
         let secret = !plain && properties.header("BCC").is_some();
         let publish = if secret { without_bcc(&publish) } else { publish };
@@ -57,7 +59,7 @@ impl Session {
             return if too_large { Err(replies::transaction_too_large(id)) } else { Ok(()) };
         }
         if let Mode::Confirm(confirms) = &mut channel.mode
-            && confirms.published(persistent && target.keeps)
+            && confirms.published(saving)
         {
             self.confirming.push(id);
         }

@@ -1,3 +1,5 @@
+//! Bindings of every kind of exchange.
+
 use std::collections::HashSet;
 
 use amq_protocol::types::AMQPValue;

@@ -231,3 +231,21 @@ fn a_header_alone_reserves_no_memory_for_the_body_it_announces() {
     assert!(!content.body(b"x").unwrap());
     assert!(content.reserved() <= limits::BODY_RESERVE, "{}", content.reserved());
 }
+
+#[test]
+fn messages_received_in_part_on_many_channels_are_bounded_together() {
+    let mut peer = PeerUnderTest::running();
+    let piece = vec![0; 999_999];
+    let error = (1..=1000).find_map(|channel| {
+        peer.sends(open_channel(channel)).expects(Command::OpenChannel);
+        peer.sends(publish(channel, "", "q")).expects_nothing();
+        peer.sends(header(channel, 1_000_000, NO_PROPERTIES)).expects_nothing();
+        peer.sends(body(channel, &piece)).0.err()
+    });
+    let error = error.expect("it ends before a gigabyte");
+    assert_eq!(error.code.number(), 506);
+    assert_eq!(
+        error.text,
+        "RESOURCE_ERROR - messages received in part hold more than 68108864 bytes"
+    );
+}

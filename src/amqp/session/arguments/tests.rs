@@ -1,3 +1,5 @@
+//! The promises of argument checking, in RabbitMQ's words.
+
 use amq_protocol::protocol::queue;
 use amq_protocol::types::{ByteArray, ShortString};
 

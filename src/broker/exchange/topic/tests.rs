@@ -1,3 +1,5 @@
+//! The topic matcher against a naive one.
+
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
