@@ -123,7 +123,8 @@ impl Ledger {
         self.forgotten.extend(left);
         self.last_token = last.unwrap_or(self.last_token);
         if tokens != [self.last_token] {
-            self.half.push(format!("token {tokens:x?}, not {:x}", self.last_token));
+            let last = self.last_token;
+            self.half.push(format!("token {tokens:x?}, not {last:x}; last in the pair {pair:x?}"));
         }
     }
 

@@ -84,7 +84,7 @@ impl Course {
             consumers.map(|it| std::thread::spawn(move || it.run())).into_iter().collect(),
             vec![std::thread::spawn(move || transactor.run())],
         ];
-        std::thread::park_timeout(Duration::from_millis(20 + self.random.below(180)));
+        std::thread::park_timeout(Duration::from_millis(20 + self.random.below(130)));
         self.broker.kill9();
         for thread in threads.into_iter().flatten() {
             self.ledger.merge(thread.join().expect("a client ends when the broker does"));
