@@ -11,7 +11,7 @@ use leveret::broker::Broker;
 use leveret::cli::Arguments;
 use leveret::clock::Clock;
 use leveret::config::{self, Settings};
-use leveret::durability::{self, Durability, RecoveryReport, Store};
+use leveret::durability::{self, Durability, Pace, RecoveryReport, Store};
 use leveret::server::{Server, ServerOptions};
 use leveret::store::DataDirectory;
 use leveret::telemetry;
@@ -60,8 +60,9 @@ fn start_broker(
     };
     let checkpoint = directory.checkpoint()?;
     let recovered = durability::recover(directory.log(), &*checkpoint, &settings.vhosts, clock)?;
+    let pace = Pace { linger: settings.linger, checkpoint_interval: settings.checkpoint_interval };
     let store = Store { log: recovered.log, checkpoint, state: recovered.state };
-    let durability = Durability::start(&recovered.broker, store, durability::exit_process())?;
+    let durability = Durability::start(&recovered.broker, store, pace, durability::exit_process())?;
     Ok((Arc::new(recovered.broker), durability, Some(recovered.report)))
 }
 

@@ -1,6 +1,6 @@
 //! The checkpoint thread: the state as of a log position into the checkpoint, and segments back to the log.
 //!
-//! A checkpoint is due after [`limits::CHECKPOINT_BYTES`] of log or [`limits::CHECKPOINT_INTERVAL`], if
+//! A checkpoint is due after [`limits::CHECKPOINT_BYTES`] of log or the checkpoint interval, if
 //! anything changed. Its content is taken under the lock together with its position X, then the lock is
 //! gone; the commit thread never waits for the checkpoint's disk.
 //!
@@ -23,6 +23,7 @@
 //! what the log never had. So `apply` waits for the commit thread's next sync, which is never far.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::tail::{Release, Shared};
 use crate::limits;
@@ -32,6 +33,7 @@ use crate::store::{Checkpoint, CheckpointBatch, LogPosition, StoreError};
 pub(super) struct Checkpointer {
     shared: Arc<Shared>,
     checkpoint: Box<dyn Checkpoint>,
+    interval: Duration,
     /// Taken out of the state and not yet applied.
     pending: Option<Pending>,
 }
@@ -50,8 +52,12 @@ enum Wait {
 }
 
 impl Checkpointer {
-    pub(super) fn new(shared: Arc<Shared>, checkpoint: Box<dyn Checkpoint>) -> Self {
-        Self { shared, checkpoint, pending: None }
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        checkpoint: Box<dyn Checkpoint>,
+        interval: Duration,
+    ) -> Self {
+        Self { shared, checkpoint, interval, pending: None }
     }
 
     /// The thread's whole life.
@@ -83,7 +89,7 @@ impl Checkpointer {
             if self.pending.is_none() && tail.bytes_since_checkpoint >= limits::CHECKPOINT_BYTES {
                 return Wait::Due;
             }
-            if tail.wait_for(&self.shared.news, limits::CHECKPOINT_INTERVAL) && !tail.is_final {
+            if tail.wait_for(&self.shared.news, self.interval) && !tail.is_final {
                 return Wait::Due;
             }
         }

@@ -10,7 +10,7 @@
 //! * Nobody waits for the state to be brought up to date: marks are released before.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::collection::{Batch, Collection};
 use super::tail::{Shared, Tail};
@@ -28,6 +28,7 @@ pub(super) struct Committer {
     clock: Arc<Clock>,
     log: Box<dyn Log>,
     shared: Arc<Shared>,
+    linger: Duration,
     batch: Batch,
     /// When the oldest bytes that are not synced were appended.
     unsynced_since: Option<Instant>,
@@ -57,8 +58,10 @@ impl Committer {
         clock: Arc<Clock>,
         log: Box<dyn Log>,
         shared: Arc<Shared>,
+        linger: Duration,
     ) -> Self {
-        Self { inbox, clock, log, shared, batch: Batch::default(), unsynced_since: None }
+        let batch = Batch::default();
+        Self { inbox, clock, log, shared, linger, batch, unsynced_since: None }
     }
 
     /// The thread's whole life.
@@ -85,7 +88,7 @@ impl Committer {
                 Some(_) => limits::SYNC_INTERVAL,
                 None => limits::COMMIT_PATIENCE,
             };
-            let work = self.inbox.wait(limits::LINGER, patience);
+            let work = self.inbox.wait(self.linger, patience);
             if self.commit(work)? == Next::End {
                 return Ok(());
             }

@@ -52,6 +52,7 @@ mod transient;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 pub use self::committer::OnFatal;
 pub use self::index::Location;
@@ -63,6 +64,7 @@ use self::committer::Committer;
 use self::tail::Shared;
 use crate::broker::Broker;
 use crate::broker::commit_inbox::CommitInbox;
+use crate::limits;
 use crate::store::{Checkpoint, Log, LogPosition};
 
 /// The exit code of a process whose store can no longer be trusted (`EX_SOFTWARE` of sysexits.h).
@@ -75,6 +77,21 @@ pub struct Durability {
     shared: Arc<Shared>,
     commit: JoinHandle<()>,
     checkpoint: Option<JoinHandle<()>>,
+}
+
+/// What an operator may set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// How long changes nobody waits for may stay uncollected; see [`limits::LINGER`].
+    pub linger: Duration,
+    /// Time after which a checkpoint is due if anything changed; see [`limits::CHECKPOINT_INTERVAL`].
+    pub checkpoint_interval: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { linger: limits::LINGER, checkpoint_interval: limits::CHECKPOINT_INTERVAL }
+    }
 }
 
 /// The store, as recovery left it.
@@ -90,7 +107,12 @@ pub struct Store {
 impl Durability {
     /// Starts making the changes of `broker` durable. `on_fatal` is called once, on a thread of ours, if
     /// the store can no longer be trusted; nothing is confirmed after that. See [`exit_process`].
-    pub fn start(broker: &Broker, store: Store, on_fatal: OnFatal) -> std::io::Result<Self> {
+    pub fn start(
+        broker: &Broker,
+        store: Store,
+        pace: Pace,
+        on_fatal: OnFatal,
+    ) -> std::io::Result<Self> {
         let Store { log, checkpoint, state } = store;
         let inbox = Arc::clone(broker.inbox());
         // Nothing is known to be synced until the commit thread has done so.
@@ -98,12 +120,14 @@ impl Durability {
         let shared = Arc::new(Shared::new(state, nowhere));
 
         let clock = Arc::clone(broker.clock());
-        let committer = Committer::new(Arc::clone(&inbox), clock, log, Arc::clone(&shared));
+        let tail = Arc::clone(&shared);
+        let committer = Committer::new(Arc::clone(&inbox), clock, log, tail, pace.linger);
         let commit = {
             let on_fatal = Arc::clone(&on_fatal);
             spawn("commit", Arc::clone(&on_fatal), move || committer.run(&*on_fatal))?
         };
-        let checkpointer = Checkpointer::new(Arc::clone(&shared), checkpoint);
+        let checkpointer =
+            Checkpointer::new(Arc::clone(&shared), checkpoint, pace.checkpoint_interval);
         let checkpoint = spawn("checkpoint", on_fatal, move || checkpointer.run())?;
         Ok(Self { inbox, shared, commit, checkpoint: Some(checkpoint) })
     }

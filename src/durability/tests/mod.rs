@@ -17,7 +17,7 @@ use bytes::Bytes;
 use super::checkpointer::Checkpointer;
 use super::committer::{Committer, Next};
 use super::tail::Shared;
-use super::{LogState, Recovered, RecoveryReport, recover};
+use super::{LogState, Pace, Recovered, RecoveryReport, recover};
 use crate::broker::Broker;
 use crate::broker::commit_inbox::{Awaiting, Mark};
 use crate::broker::delivery::Entry;
@@ -75,8 +75,10 @@ impl Node {
         let nowhere = LogPosition { generation: 0, offset: 0 };
         let shared = Arc::new(Shared::new(state, nowhere));
         let inbox = Arc::clone(broker.inbox());
-        let committer = Committer::new(inbox, clock, wrap(log), Arc::clone(&shared));
-        let checkpointer = Checkpointer::new(Arc::clone(&shared), checkpoint);
+        let pace = Pace::default();
+        let committer = Committer::new(inbox, clock, wrap(log), Arc::clone(&shared), pace.linger);
+        let checkpointer =
+            Checkpointer::new(Arc::clone(&shared), checkpoint, pace.checkpoint_interval);
         let collector = Arc::default();
         let broker = Arc::new(broker);
         Self { broker, committer, checkpointer, shared, report, collector, marks: 0 }
