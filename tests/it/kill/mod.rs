@@ -6,6 +6,7 @@
 mod clients;
 mod ledger;
 
+use std::io::Write as _;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use self::clients::{Consumer, Events, Publisher, Transactor, WORK, body, number};
@@ -26,7 +27,7 @@ fn a_hundred_kills_lose_nothing_that_was_promised() {
     let kills = setting("KILLS").unwrap_or(100);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let seed = setting("KILL_SEED").unwrap_or(u64::from(now.subsec_nanos()));
-    println!("KILL_SEED={seed}");
+    report(&format!("KILL_SEED={seed}"));
     let mut course =
         Course { broker: TestBroker::own(), ledger: Ledger::default(), random: Random(seed | 1) };
     course.prepare();
@@ -40,7 +41,7 @@ fn a_hundred_kills_lose_nothing_that_was_promised() {
     course.everything_can_be_drained();
 
     let ledger = course.ledger;
-    println!("kills {kills}, {} in {:?}", ledger.summary(), started.elapsed());
+    report(&format!("kills {kills}, {} in {:?}", ledger.summary(), started.elapsed()));
     ledger.assert_nothing_broken();
     assert!(ledger.confirmed() > kills, "too little happened to mean anything");
 }
@@ -175,4 +176,10 @@ impl Ledger {
         self.committed(events.committed);
         self.delivered(&events.delivered);
     }
+}
+
+/// Shows figures also when the test passes, which the harness keeps for itself otherwise.
+fn report(line: &str) {
+    // Nobody reading them is no failure.
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
