@@ -1,0 +1,3 @@
+//! The broker without a protocol and without a disk.
+
+pub(in crate::broker) mod support;
