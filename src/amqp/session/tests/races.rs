@@ -1,0 +1,1 @@
+//! What two threads may do to one consumer at the same time.
