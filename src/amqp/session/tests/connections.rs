@@ -2,6 +2,7 @@
 
 use super::frames::*;
 use super::*;
+use crate::amqp::session::clean_up;
 
 #[test]
 fn an_exclusive_queue_ends_with_its_connection() {
@@ -118,4 +119,33 @@ fn a_forced_close_says_why_and_answers_nothing_more() {
 
     assert_eq!(client.hears(), ["0 close 320 CONNECTION_FORCED - maintenance"]);
     assert!(broker.queue("q").is_none());
+}
+
+#[test]
+fn what_a_lost_session_had_is_given_back() {
+    let broker = BrokerUnderTest::new();
+    let mut client = broker.client();
+    client.says([declare("q", ""), publish("q", "a"), publish("q", "b"), get("q")]);
+    client.says([declare("mine", "exclusive"), consume("q", "worker")]);
+
+    let mut turn = client.broker.begin_turn();
+    clean_up(&client.outbox, &client.broker, &mut turn);
+    turn.finish(&client.broker);
+
+    assert!(broker.queue("mine").is_none());
+    let counts = broker.queue("q").unwrap().counts();
+    assert_eq!((counts.ready, counts.consumers), (2, 0));
+}
+
+#[test]
+fn an_exclusive_queue_that_went_before_its_connection_is_not_held_on_to() {
+    let broker = BrokerUnderTest::new();
+    let mut client = broker.client();
+    client.says([declare("reply", "exclusive auto-delete"), consume("reply", "reader")]);
+    let queue = Arc::downgrade(&broker.queue("reply").unwrap());
+
+    client.says([cancel("reader")]);
+
+    assert!(broker.queue("reply").is_none());
+    assert!(queue.upgrade().is_none(), "its connection still holds it");
 }

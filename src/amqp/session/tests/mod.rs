@@ -129,11 +129,13 @@ impl BrokerUnderTest {
     /// A commit cycle in which something happens between taking the work and collecting the changes.
     fn commits_with(&self, meanwhile: impl FnOnce()) -> Committed {
         let inbox = self.broker().inbox();
-        let work = inbox.wait(Duration::ZERO, Duration::ZERO);
+        let mut work = inbox.wait(Duration::ZERO, Duration::ZERO);
         meanwhile();
         let committed = {
             let _whole = inbox.gate().close();
+            inbox.late_queues(&mut work);
             let queues = work.queues.iter().map(|queue| queue.collect()).collect();
+            inbox.late_vhosts(&mut work);
             let definitions = work.vhosts.iter().flat_map(|host| host.collect()).collect();
             Committed { definitions, queues }
         };
