@@ -9,7 +9,7 @@ use crate::broker::tests::support::{Bell, Listener};
 use crate::limits;
 
 /// Long enough that a test which waits for it would be taken off.
-const FOREVER: Duration = Duration::from_secs(3600);
+const FOREVER: Duration = Duration::from_hours(1);
 
 fn mark(who: &Arc<Listener>, sequence: u64) -> Mark {
     Mark { who: Arc::clone(who) as Arc<dyn Awaiting>, sequence }

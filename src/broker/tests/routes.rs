@@ -37,7 +37,8 @@ fn a_queue_bound_by_two_keys_that_fit_gets_one_message() {
 fn exchanges_lead_to_exchanges_and_cycles_end() {
     let host = HostUnderTest::new();
     let (near, far) = (host.queue("near"), host.queue("far"));
-    let (x, y) = (host.exchange("x", ExchangeKind::Fanout), host.exchange("y", ExchangeKind::Direct));
+    let (x, y) =
+        (host.exchange("x", ExchangeKind::Fanout), host.exchange("y", ExchangeKind::Direct));
     host.bind("x", "", to_queue(&near));
     host.bind("x", "", to_exchange(&y));
     host.bind("y", "k", to_queue(&far));

@@ -63,9 +63,13 @@ impl Disk {
             work.vhosts.iter().for_each(|host| drop(host.collect()));
             changes
         };
-        changes.into_iter().for_each(|changes| self.apply(changes));
+        for changes in changes {
+            self.apply(changes);
+        }
         let mut wakers = Vec::new();
-        work.marks.iter().for_each(|mark| mark.who.committed(mark.sequence, &mut wakers));
+        for mark in work.marks {
+            mark.who.committed(mark.sequence, &mut wakers);
+        }
         inbox.let_in();
     }
 }
@@ -155,22 +159,24 @@ fn nothing_that_was_confirmed_is_lost_whatever_happens_beside_it() {
     let broker = &host.broker;
     host.exchange("events", ExchangeKind::Fanout);
     let queues = KEPT.map(|name| host.durable_queue(name));
-    queues.iter().for_each(|queue| host.bind("events", "", to_queue(queue)));
+    for queue in &queues {
+        host.bind("events", "", to_queue(queue));
+    }
     let confirms: Vec<_> = (0..PUBLISHERS).map(|_| Arc::new(Listener::default())).collect();
     let (published, collected) = (AtomicBool::new(false), AtomicBool::new(false));
     let mut disk = Disk::default();
 
     let acknowledged = std::thread::scope(|scope| {
         let committer = scope.spawn(|| disk.commit_until(broker, &collected));
-        let consumers: Vec<_> = queues
-            .iter()
-            .map(|queue| scope.spawn(|| consume(broker, queue, &published)))
-            .collect();
+        let consumers: Vec<_> =
+            queues.iter().map(|queue| scope.spawn(|| consume(broker, queue, &published))).collect();
         let mut workers: Vec<_> = (0..2).map(|n| scope.spawn(move || churn(broker, n))).collect();
         for (number, confirms) in (0..).zip(&confirms) {
             workers.push(scope.spawn(move || publish(broker, number, confirms)));
         }
-        workers.into_iter().for_each(|worker| worker.join().unwrap());
+        for worker in workers {
+            worker.join().unwrap();
+        }
         published.store(true, Ordering::Release);
         let acknowledged: Vec<_> =
             consumers.into_iter().map(|consumer| consumer.join().unwrap()).collect();

@@ -85,8 +85,7 @@ fn a_queue_that_goes_away_does_not_take_a_consumer_of_another_queue_with_it() {
     client.hears();
     let (old, new) = (broker.queue("old").unwrap(), broker.queue("new").unwrap());
     let steps = Arc::new(Steps::default());
-    let slow =
-        SlowToCancel { outbox: Arc::clone(&client.outbox), steps: Arc::clone(&steps) };
+    let slow = SlowToCancel { outbox: Arc::clone(&client.outbox), steps: Arc::clone(&steps) };
     let book = client.outbox.open_book(1);
     subscribe(&client, book, &old, "first", Arc::new(slow));
 

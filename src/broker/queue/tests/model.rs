@@ -120,8 +120,8 @@ impl<'a> Trial<'a> {
             Verb::ConsumeUnlimited { no_ack: false } => {
                 self.consumers.push((self.queue.consumer().starts(), false));
             }
-            Verb::Cancel(pick) => self.cancel(pick),
-            Verb::Settle { pick, count, requeue } => self.settle(pick, *count, *requeue),
+            Verb::Cancel(pick) => self.cancel(*pick),
+            Verb::Settle { pick, count, requeue } => self.settle(*pick, *count, *requeue),
             Verb::SettleGot { requeue } => {
                 let got = std::mem::take(&mut self.got);
                 self.note_settled(&got, *requeue);
@@ -146,7 +146,7 @@ impl<'a> Trial<'a> {
         self.queue.takes_in(&names, persistent);
     }
 
-    fn cancel(&mut self, pick: &prop::sample::Index) {
+    fn cancel(&mut self, pick: prop::sample::Index) {
         if self.consumers.is_empty() {
             return;
         }
@@ -156,7 +156,7 @@ impl<'a> Trial<'a> {
         self.retired.push(consumer);
     }
 
-    fn settle(&mut self, pick: &prop::sample::Index, count: usize, requeue: bool) {
+    fn settle(&mut self, pick: prop::sample::Index, count: usize, requeue: bool) {
         let active = self.consumers.iter().map(|(consumer, _)| consumer);
         let busy: Vec<_> = active
             .chain(&self.retired)
@@ -170,22 +170,22 @@ impl<'a> Trial<'a> {
         let start = pick.index(unsettled.len());
         let chosen: Vec<_> = unsettled.into_iter().skip(start).take(count).collect();
         let entries = consumer.sink.take(|entry| chosen.contains(&entry.position));
-        if !requeue {
-            entries.iter().for_each(|entry| self.model.settles(entry.position.0));
-        }
-        consumer.settle(entries, outcome(requeue));
+        consumer.settle(entries.clone(), outcome(requeue));
+        self.note_settled(&entries, requeue);
     }
 
     fn note_settled(&mut self, entries: &[Entry], requeue: bool) {
-        if !requeue {
-            entries.iter().for_each(|entry| self.model.settles(entry.position.0));
+        for entry in entries.iter().filter(|_| !requeue) {
+            self.model.settles(entry.position.0);
         }
     }
 
     fn purge(&mut self) {
         let ready = self.ready();
         assert_eq!(self.queue.purge(), ready.len());
-        ready.iter().for_each(|position| self.model.settles(*position));
+        for position in ready {
+            self.model.settles(position);
+        }
     }
 
     fn collect(&mut self) {
