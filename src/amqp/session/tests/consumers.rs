@@ -262,3 +262,38 @@ fn a_full_outbox_parks_the_consumer_until_it_is_drained() {
     assert_eq!(client.hears().len(), 6);
     assert_eq!(broker.ready("jobs"), 0);
 }
+
+#[test]
+fn a_global_prefetch_is_no_consumers_own() {
+    let broker = BrokerUnderTest::new();
+    let mut client = client_with_jobs(&broker, ["a", "b"]);
+    client.says([qos(1, true), consume("jobs", "worker")]);
+    assert_eq!(client.hears().last().unwrap(), "1 deliver 1 to worker: a");
+
+    client.says([qos(0, true)]);
+
+    assert_eq!(client.hears(), ["1 qos-ok", "1 deliver 2 to worker: b"]);
+}
+
+#[test]
+fn deliveries_of_a_cancelled_consumer_hold_the_channels_credit_until_they_are_settled() {
+    let broker = BrokerUnderTest::new();
+    let mut client = client_with_jobs(&broker, ["a", "b"]);
+    client.says([qos(1, true), consume("jobs", "first"), cancel("first")]);
+    client.says([consume("jobs", "second")]);
+    assert_eq!(client.hears().last().unwrap(), "1 consume-ok second");
+
+    client.says([ack(1)]);
+
+    assert_eq!(client.hears(), ["1 deliver 2 to second: b"]);
+}
+
+#[test]
+fn what_was_got_does_not_count_against_the_channels_credit() {
+    let broker = BrokerUnderTest::new();
+    let mut client = client_with_jobs(&broker, ["a", "b"]);
+
+    client.says([qos(1, true), get("jobs"), consume("jobs", "worker")]);
+
+    assert_eq!(client.hears().last().unwrap(), "1 deliver 2 to worker: b");
+}
