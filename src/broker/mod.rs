@@ -15,6 +15,8 @@ pub mod options;
 pub mod queue;
 mod registry;
 pub mod route;
+#[cfg(test)]
+mod tests;
 pub mod turn;
 pub mod vhost;
 

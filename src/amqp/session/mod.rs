@@ -29,6 +29,8 @@ mod queues;
 mod replies;
 mod routes;
 mod settle;
+#[cfg(test)]
+mod tests;
 mod transaction;
 
 use std::sync::Arc;

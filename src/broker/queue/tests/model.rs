@@ -1,0 +1,259 @@
+//! Random verbs against sets of positions.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::broker::tests::support::FakeConsumer;
+
+#[derive(Clone, Debug)]
+enum Verb {
+    Enqueue { count: usize, persistent: bool },
+    Get { no_ack: bool },
+    Consume { prefetch: usize },
+    ConsumeUnlimited { no_ack: bool },
+    Cancel(prop::sample::Index),
+    Settle { pick: prop::sample::Index, count: usize, requeue: bool },
+    SettleGot { requeue: bool },
+    Purge,
+    Collect,
+}
+
+fn verb() -> impl Strategy<Value = Verb> {
+    let pick = any::<prop::sample::Index>;
+    prop_oneof![
+        6 => (1..6_usize, any::<bool>())
+            .prop_map(|(count, persistent)| Verb::Enqueue { count, persistent }),
+        2 => any::<bool>().prop_map(|no_ack| Verb::Get { no_ack }),
+        2 => (1..4_usize).prop_map(|prefetch| Verb::Consume { prefetch }),
+        1 => any::<bool>().prop_map(|no_ack| Verb::ConsumeUnlimited { no_ack }),
+        3 => pick().prop_map(Verb::Cancel),
+        8 => (pick(), 1..4_usize, any::<bool>())
+            .prop_map(|(pick, count, requeue)| Verb::Settle { pick, count, requeue }),
+        2 => any::<bool>().prop_map(|requeue| Verb::SettleGot { requeue }),
+        1 => Just(Verb::Purge),
+        4 => Just(Verb::Collect),
+    ]
+}
+
+/// What must be true of a durable queue, by position.
+#[derive(Default)]
+struct Model {
+    enqueued: u64,
+    persistent: BTreeSet<u64>,
+    settled: BTreeSet<u64>,
+    seen: BTreeSet<u64>,
+    /// Puts that were not collected.
+    pending: BTreeMap<u64, usize>,
+    disk: BTreeSet<u64>,
+    disk_delivered: Option<u64>,
+}
+
+impl Model {
+    fn settles(&mut self, position: u64) {
+        assert!(self.settled.insert(position), "{position} was settled twice");
+        self.pending.remove(&position);
+    }
+
+    /// Entries that came to a consumer in one verb.
+    fn sees(&mut self, entry: &Entry, no_ack: bool) {
+        let position = entry.position.0;
+        assert_eq!(entry.redelivered, self.seen.contains(&position), "redelivered {position}");
+        assert_eq!(entry.durable, self.persistent.contains(&position), "durable {position}");
+        self.seen.insert(position);
+        if no_ack {
+            self.settles(position);
+        }
+    }
+
+    fn collects(&mut self, changes: &QueueChanges) {
+        for (position, _) in &changes.puts {
+            assert!(self.pending.remove(&position.0).is_some(), "{position:?} was not pending");
+            assert!(self.disk.insert(position.0), "{position:?} was put twice");
+        }
+        assert!(self.pending.is_empty(), "not collected: {:?}", self.pending);
+        for position in &changes.gone {
+            assert!(self.disk.remove(&position.0), "{position:?} is gone but was never put");
+        }
+        self.disk_delivered = self.disk_delivered.max(changes.delivered.map(|to| to.0));
+        let live: BTreeSet<u64> = self.persistent.difference(&self.settled).copied().collect();
+        assert_eq!(self.disk, live, "the disk has what lives");
+        let seen = live.intersection(&self.seen).max().copied();
+        assert!(seen <= self.disk_delivered, "{seen:?} was seen and that is not recorded");
+    }
+}
+
+/// The queue, its clients and the model beside it.
+struct Trial<'a> {
+    queue: &'a QueueUnderTest,
+    consumers: Vec<(FakeConsumer<'a>, bool)>,
+    /// Cancelled consumers that still have something.
+    retired: Vec<FakeConsumer<'a>>,
+    got: Vec<Entry>,
+    model: Model,
+}
+
+impl<'a> Trial<'a> {
+    fn of(queue: &'a QueueUnderTest) -> Self {
+        let model = Model::default();
+        Self { queue, consumers: Vec::new(), retired: Vec::new(), got: Vec::new(), model }
+    }
+
+    fn perform(&mut self, verb: &Verb) {
+        match verb {
+            Verb::Enqueue { count, persistent } => self.enqueue(*count, *persistent),
+            Verb::Get { no_ack } => {
+                if let Some((entry, left)) = self.queue.get(*no_ack) {
+                    assert_eq!(left, self.queue.counts().0);
+                    self.model.sees(&entry, *no_ack);
+                    self.got.extend((!no_ack).then_some(entry));
+                }
+            }
+            Verb::Consume { prefetch } => {
+                let consumer = self.queue.consumer().prefetch(*prefetch).starts();
+                self.consumers.push((consumer, false));
+            }
+            Verb::ConsumeUnlimited { no_ack: true } => {
+                self.consumers.push((self.queue.consumer().no_ack().starts(), true));
+            }
+            Verb::ConsumeUnlimited { no_ack: false } => {
+                self.consumers.push((self.queue.consumer().starts(), false));
+            }
+            Verb::Cancel(pick) => self.cancel(*pick),
+            Verb::Settle { pick, count, requeue } => self.settle(*pick, *count, *requeue),
+            Verb::SettleGot { requeue } => {
+                let got = std::mem::take(&mut self.got);
+                self.note_settled(&got, *requeue);
+                self.queue.settle(got, outcome(*requeue));
+            }
+            Verb::Purge => self.purge(),
+            Verb::Collect => self.collect(),
+        }
+        self.check();
+    }
+
+    fn enqueue(&mut self, count: usize, persistent: bool) {
+        let names: Vec<String> = (0..count).map(|n| "x".repeat(n + 1)).collect();
+        for name in &names {
+            if persistent {
+                self.model.persistent.insert(self.model.enqueued);
+                self.model.pending.insert(self.model.enqueued, name.len());
+            }
+            self.model.enqueued += 1;
+        }
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        self.queue.takes_in(&names, persistent);
+    }
+
+    fn cancel(&mut self, pick: prop::sample::Index) {
+        if self.consumers.is_empty() {
+            return;
+        }
+        let at = pick.index(self.consumers.len());
+        let (consumer, _) = self.consumers.swap_remove(at);
+        consumer.cancels();
+        self.retired.push(consumer);
+    }
+
+    fn settle(&mut self, pick: prop::sample::Index, count: usize, requeue: bool) {
+        let active = self.consumers.iter().map(|(consumer, _)| consumer);
+        let busy: Vec<_> = active
+            .chain(&self.retired)
+            .filter(|consumer| !consumer.sink.unsettled().is_empty())
+            .collect();
+        if busy.is_empty() {
+            return;
+        }
+        let consumer = busy[pick.index(busy.len())];
+        let unsettled = consumer.sink.unsettled();
+        let start = pick.index(unsettled.len());
+        let chosen: Vec<_> = unsettled.into_iter().skip(start).take(count).collect();
+        let entries = consumer.sink.take(|entry| chosen.contains(&entry.position));
+        consumer.settle(entries.clone(), outcome(requeue));
+        self.note_settled(&entries, requeue);
+    }
+
+    fn note_settled(&mut self, entries: &[Entry], requeue: bool) {
+        for entry in entries.iter().filter(|_| !requeue) {
+            self.model.settles(entry.position.0);
+        }
+    }
+
+    fn purge(&mut self) {
+        let ready = self.ready();
+        assert_eq!(self.queue.purge(), ready.len());
+        for position in ready {
+            self.model.settles(position);
+        }
+    }
+
+    fn collect(&mut self) {
+        let hands = self.queue.hands();
+        let changes = self.queue.queue.collect();
+        let nothing =
+            changes.puts.is_empty() && changes.gone.is_empty() && changes.delivered.is_none();
+        assert!(hands == 1 || (hands == 0 && nothing), "{hands} hands for {changes:?}");
+        self.model.collects(&changes);
+    }
+
+    /// Positions that are neither settled nor with a client.
+    fn ready(&self) -> BTreeSet<u64> {
+        let unacked = self.unacked();
+        (0..self.model.enqueued)
+            .filter(|position| !self.model.settled.contains(position))
+            .filter(|position| !unacked.contains(position))
+            .collect()
+    }
+
+    fn unacked(&self) -> BTreeSet<u64> {
+        let active = self.consumers.iter().map(|(consumer, _)| consumer);
+        let consumed = active.chain(&self.retired).flat_map(|one| one.sink.unsettled());
+        consumed.chain(self.got.iter().map(|entry| entry.position)).map(|at| at.0).collect()
+    }
+
+    fn check(&mut self) {
+        let mut arrived = Vec::new();
+        for (consumer, no_ack) in &self.consumers {
+            for entry in consumer.sink.arrived() {
+                self.model.sees(&entry, *no_ack);
+                arrived.push(entry.position.0);
+            }
+        }
+        let ready = self.ready();
+        assert_eq!(self.queue.counts(), (ready.len(), self.consumers.len()));
+        let first = ready.first().copied().unwrap_or(u64::MAX);
+        assert!(arrived.iter().all(|position| *position < first), "overtaken: {first}");
+        let idle = self.consumers.iter().any(|(consumer, _)| consumer.sink.has_credit());
+        assert!(ready.is_empty() || !idle, "a consumer waits while {ready:?} are ready");
+        let pending: usize = self.model.pending.values().sum();
+        assert_eq!(self.queue.broker.inbox().unsaved_bytes(), pending);
+    }
+}
+
+fn outcome(requeue: bool) -> Outcome {
+    if requeue { Outcome::Requeued } else { Outcome::Settled }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// Ready, unacked and settled are all that was enqueued; order is position; and what the committer
+    /// collected is what would be found after a restart.
+    #[test]
+    fn a_queue_is_three_sets_of_positions(verbs in prop::collection::vec(verb(), 1..80)) {
+        let queue = QueueUnderTest::durable();
+        let mut trial = Trial::of(&queue);
+        for verb in &verbs {
+            trial.perform(verb);
+        }
+        trial.collect();
+        let left = trial.ready();
+        for (consumer, _) in trial.consumers.drain(..) {
+            consumer.cancels();
+        }
+        let rest: Vec<u64> =
+            std::iter::from_fn(|| queue.get(true)).map(|(entry, _)| entry.position.0).collect();
+        prop_assert_eq!(rest, left.into_iter().collect::<Vec<_>>());
+    }
+}
