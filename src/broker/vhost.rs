@@ -16,7 +16,7 @@ use super::change::{BindingDefinition, Definition, QueueDefinition};
 use super::commit_inbox::CommitInbox;
 use super::delivery::{ConnectionId, QueueId};
 use super::error::BrokerError;
-use super::exchange::{Destination, Exchange, ExchangeKind, HeadersSource};
+use super::exchange::{Destination, Exchange, ExchangeKind, HeadersSource, same_arguments};
 use super::options::{ExchangeOptions, QueueOptions};
 use super::queue::{DeleteIf, Queue, QueueContent, QueueIdentity};
 use super::registry::Registry;
@@ -364,7 +364,7 @@ impl Bound {
     fn is(&self, source: &Arc<Exchange>, request: &BindingRequest<'_>) -> bool {
         Arc::ptr_eq(&self.source, source)
             && self.key == request.key
-            && self.arguments == *request.arguments
+            && same_arguments(&self.arguments, request.arguments)
     }
 }
 

@@ -74,7 +74,9 @@ impl Session {
         let owner = options.exclusive.then(|| self.connection());
         match login.vhost.declare_queue(&name, options, owner) {
             Declared::Created(queue) => {
-                self.exclusive.extend(owner.map(|_| Arc::clone(&queue)));
+                if owner.is_some() {
+                    self.note_exclusive(login, &queue);
+                }
                 Ok((queue, true))
             }
             Declared::Existing(existing) => {
@@ -82,6 +84,16 @@ impl Session {
                 Ok((existing, false))
             }
         }
+    }
+
+    /// Notes a queue that ends with the connection. Auto-delete queues go without a word to the session, so
+    /// those that are gone are sorted out before the list grows.
+    fn note_exclusive(&mut self, login: &Login, queue: &Arc<Queue>) {
+        if self.exclusive.len() == self.exclusive.capacity() {
+            let current = |one: &Arc<Queue>| login.vhost.queue(&one.name);
+            self.exclusive.retain(|one| current(one).is_some_and(|it| Arc::ptr_eq(&it, one)));
+        }
+        self.exclusive.push(Arc::clone(queue));
     }
 
     /// RabbitMQ: the owner is compared first, then what was declared; new arguments are not validated.

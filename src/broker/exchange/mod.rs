@@ -29,6 +29,7 @@ use self::direct::Direct;
 use self::fanout::Fanout;
 use self::headers::Headers;
 use self::roster::Roster;
+pub(super) use self::roster::same_arguments;
 use self::topic::Topic;
 
 pub use self::entity::{Destination, Exchange};

@@ -129,7 +129,7 @@ impl<D: Eq + Hash> Roster<D> {
 }
 
 /// Whether two tables are the same arguments: the same names with values of the same type.
-pub(super) fn same_arguments(left: &FieldTable, right: &FieldTable) -> bool {
+pub(in crate::broker) fn same_arguments(left: &FieldTable, right: &FieldTable) -> bool {
     order_tables(left, right) == Ordering::Equal
 }
 

@@ -212,19 +212,21 @@ impl Queue {
         condition: DeleteIf,
         turn: &mut Turn,
     ) -> Result<usize, BrokerError> {
-        let (ready, consumers) = self.change(turn, |state, _| {
+        self.change(turn, |state, turn| {
             if condition.unused && !state.consumers.is_empty() {
                 return Err(BrokerError::QueueInUse(Arc::clone(&self.name)));
             }
             if condition.empty && !state.backlog.is_empty() {
                 return Err(BrokerError::QueueNotEmpty(Arc::clone(&self.name)));
             }
-            Ok(state.delete())
-        })?;
-        for consumer in consumers {
-            consumer.sink.cancelled(consumer.id.slot, turn);
-        }
-        Ok(ready)
+            let (ready, consumers) = state.delete();
+            // Under the lock: until a client has cancelled its consumer here it does not give the slot to
+            // another, so this cannot meet a consumer of another queue.
+            for consumer in consumers {
+                consumer.sink.cancelled(consumer.id.slot, turn);
+            }
+            Ok(ready)
+        })
     }
 
     /// Its numbers now.
