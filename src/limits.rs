@@ -91,6 +91,11 @@ pub const LINGER: Duration = Duration::from_millis(50);
 pub const LINGER_BYTES: usize = 1024 * 1024;
 /// A segment of the log. Preallocated, recycled by rename.
 pub const SEGMENT: u64 = 32 * 1024 * 1024;
+/// Free space below which publishers of persistent messages are not read. What they have sent already
+/// (`UNSAVED_BYTES`) still fits, and then acknowledgements, which are what makes space again.
+pub const DISK_RESERVE: u64 = UNSAVED_BYTES as u64 + 2 * SEGMENT;
+/// How often the free space is looked at while nothing new is begun on disk.
+pub const SPACE_INTERVAL: Duration = Duration::from_millis(500);
 /// Recycled segments kept ready.
 pub const SEGMENT_POOL: usize = 4;
 /// Payload after which the committer ends a frame and starts another of the same batch.

@@ -32,6 +32,8 @@ pub(super) struct Committer {
     batch: Batch,
     /// When the oldest bytes that are not synced were appended.
     unsynced_since: Option<Instant>,
+    /// When the free space was looked at last, and the segment that was written then.
+    space_seen: Option<(Instant, u64)>,
 }
 
 /// Why the committer ends before its last cycle.
@@ -61,7 +63,7 @@ impl Committer {
         linger: Duration,
     ) -> Self {
         let batch = Batch::default();
-        Self { inbox, clock, log, shared, linger, batch, unsynced_since: None }
+        Self { inbox, clock, log, shared, linger, batch, unsynced_since: None, space_seen: None }
     }
 
     /// The thread's whole life.
@@ -108,6 +110,7 @@ impl Committer {
         let appended = self.append(flush)?;
         release(work.marks);
         self.inbox.subtract_unsaved(bytes);
+        self.watch_space();
         self.inbox.let_in();
 
         self.bring_up_to_date(appended, flush);
@@ -119,6 +122,34 @@ impl Committer {
         }
         self.release_segments()?;
         Ok(if work.last { Next::End } else { Next::Cycle })
+    }
+
+    /// Holds publishers back before the disk is full, so that acknowledgements still find space; those are
+    /// what makes space again. A new segment is when space is taken, so every one is a reason to look.
+    fn watch_space(&mut self) {
+        let (now, generation) = (self.clock.now(), self.log.end().generation);
+        let is_fresh = self.space_seen.is_some_and(|(at, segment)| {
+            segment == generation && now.saturating_duration_since(at) < limits::SPACE_INTERVAL
+        });
+        if is_fresh {
+            return;
+        }
+        self.space_seen = Some((now, generation));
+        let free = match self.log.free_space() {
+            Ok(free) => free,
+            // Not knowing is no reason to stop anybody; the disk itself will say when it is full.
+            Err(error) => return tracing::warn!(%error, "cannot tell the free space"),
+        };
+        let is_short = free < limits::DISK_RESERVE;
+        match (self.inbox.set_short_of_space(is_short), is_short) {
+            (false, true) => tracing::error!(
+                free,
+                reserve = limits::DISK_RESERVE,
+                "the disk is nearly full; publishers of persistent messages wait, consumers go on"
+            ),
+            (true, false) => tracing::info!(free, "the disk has space again; publishing goes on"),
+            (false, false) | (true, true) => {}
+        }
     }
 
     /// Appends the batch, however long the disk is full.

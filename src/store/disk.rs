@@ -10,7 +10,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::{FallocateFlags, SeekFrom, fallocate, seek};
+use rustix::fs::{FallocateFlags, SeekFrom, fallocate, seek, statvfs};
 use rustix::io::Errno;
 
 /// A file system, as far as the log needs one.
@@ -29,6 +29,9 @@ pub trait Disk: Send + Sync + fmt::Debug {
 
     /// Deletes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// Bytes that files in `directory` could still take.
+    fn free_space(&self, directory: &Path) -> io::Result<u64>;
 
     /// Makes creations, renames and deletions in `directory` survive a power cut.
     fn sync_directory(&self, directory: &Path) -> io::Result<()>;
@@ -93,6 +96,11 @@ impl Disk for RealDisk {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         std::fs::remove_file(path)
+    }
+
+    fn free_space(&self, directory: &Path) -> io::Result<u64> {
+        let status = statvfs(directory)?;
+        Ok(status.f_bavail.saturating_mul(status.f_frsize))
     }
 
     fn sync_directory(&self, directory: &Path) -> io::Result<()> {

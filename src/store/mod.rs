@@ -185,6 +185,11 @@ pub trait Log: Send {
     /// The segments there are, oldest first. The last one is being written.
     fn segments(&self) -> Vec<SegmentInfo>;
 
+    /// Bytes that can still be appended, as far as anybody can tell; a log in memory has no end of them.
+    fn free_space(&self) -> Result<u64, StoreError> {
+        Ok(u64::MAX)
+    }
+
     /// Gives up every segment that is older than `before` and not `live`, for reuse; returns their
     /// generations. A durable checkpoint must already stand for everything before `before`, and nobody
     /// may read from these segments any more.

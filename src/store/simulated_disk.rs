@@ -224,6 +224,12 @@ impl Disk for SimulatedDisk {
         removed.map(|_| ()).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
+    fn free_space(&self, _directory: &Path) -> io::Result<u64> {
+        let state = self.state.lock();
+        let used: usize = state.names.values().map(|&inode| state.inodes[inode].bytes.len()).sum();
+        Ok(state.capacity.map_or(u64::MAX, |capacity| capacity.saturating_sub(used as u64)))
+    }
+
     fn sync_directory(&self, directory: &Path) -> io::Result<()> {
         let mut state = self.state.lock();
         let inside = |path: &PathBuf| path.parent() == Some(directory);

@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::task::Context;
 
 use super::*;
 use crate::durability::committer::Stop;
@@ -114,6 +115,41 @@ impl Log for Counting {
     fn release(&mut self, before: u64, live: &dyn Fn(u64) -> bool) -> Result<Vec<u64>, StoreError> {
         self.log.release(before, live)
     }
+}
+
+fn publishers_wait(node: &Node) -> bool {
+    let mut context = Context::from_waker(Waker::noop());
+    node.broker.inbox().poll_room(&mut context, usize::MAX).is_pending()
+}
+
+#[test]
+fn a_disk_that_is_nearly_full_holds_publishers_back_until_acknowledgements_make_space() {
+    let (disk, memory) = (SimulatedDisk::new(), MemoryStore::new());
+    disk.set_capacity(Some(limits::DISK_RESERVE + 6 * SEGMENT));
+    let mut node = node_on(&disk, &memory);
+    let queue = node.declare("q");
+    let mut published = 0;
+    while !publishers_wait(&node) {
+        node.publish(&[&queue], &"x".repeat(8000));
+        node.commit_marked();
+        published += 1;
+        assert!(published < 100, "the disk takes no more than 50");
+    }
+    assert!(published > 10, "held back after {published}");
+
+    // What is under way already still fits, and so do acknowledgements.
+    node.publish(&[&queue], "under way");
+    node.commit_marked();
+    for _ in 0..=published {
+        node.take_first(&queue);
+    }
+    node.commit_marked();
+    assert!(publishers_wait(&node), "nothing was released yet");
+    node.checkpoint();
+    node.broker.clock().advance(limits::SPACE_INTERVAL);
+    node.commit();
+
+    assert!(!publishers_wait(&node));
 }
 
 #[test]

@@ -220,6 +220,12 @@ impl SegmentDirectory {
         Ok(Segment::new(header, path, file))
     }
 
+    /// Bytes that further segments could take; the pool's files are theirs already.
+    pub(super) fn free_space(&self) -> Result<u64, StoreError> {
+        let free = self.disk.free_space(&self.path).map_err(StoreError::io(&self.path, "stat"))?;
+        Ok(free.saturating_add(self.pool.len() as u64 * self.segment_size))
+    }
+
     /// Puts a segment nobody needs into the pool, or deletes it. If a power cut undoes that, the segment
     /// is back and is released again.
     pub(super) fn recycle(&mut self, generation: u64, size: u64) -> Result<(), StoreError> {

@@ -194,6 +194,11 @@ impl Log for SegmentLog {
         all.map(|(generation, bytes)| SegmentInfo { generation, bytes }).collect()
     }
 
+    fn free_space(&self) -> Result<u64, StoreError> {
+        let room = self.current.as_ref().map_or(0, |current| current.size - current.end);
+        Ok(self.directory.free_space()?.saturating_add(room))
+    }
+
     fn release(&mut self, before: u64, live: &dyn Fn(u64) -> bool) -> Result<Vec<u64>, StoreError> {
         let old = self.sealed.range(..before);
         let dead: Vec<_> = old.filter(|&(&generation, _)| !live(generation)).collect();
