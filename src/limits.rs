@@ -91,9 +91,14 @@ pub const LINGER: Duration = Duration::from_millis(50);
 pub const LINGER_BYTES: usize = 1024 * 1024;
 /// A segment of the log. Preallocated, recycled by rename.
 pub const SEGMENT: u64 = 32 * 1024 * 1024;
-/// Free space below which publishers of persistent messages are not read. What they have sent already
-/// (`UNSAVED_BYTES`) still fits, and then acknowledgements, which are what makes space again.
-pub const DISK_RESERVE: u64 = UNSAVED_BYTES as u64 + 2 * SEGMENT;
+/// Free disk space below which publishers are not read, unless configured otherwise. What they have sent
+/// already (`UNSAVED_BYTES`) still fits, and then acknowledgements, which are what makes space again.
+pub const DISK_FREE_LIMIT: u64 = UNSAVED_BYTES as u64 + 2 * SEGMENT;
+/// Memory above which publishers are not read, percent of what the machine or the container has (RabbitMQ 3's
+/// `vm_memory_high_watermark`).
+pub const MEMORY_HIGH_WATERMARK_PERCENT: u64 = 40;
+/// How often the process's memory is looked at.
+pub const MEMORY_INTERVAL: Duration = Duration::from_millis(250);
 /// How often the free space is looked at while nothing new is begun on disk.
 pub const SPACE_INTERVAL: Duration = Duration::from_millis(500);
 /// Recycled segments kept ready.

@@ -11,7 +11,7 @@ use leveret::broker::Broker;
 use leveret::cli::Arguments;
 use leveret::clock::Clock;
 use leveret::config::{self, Settings};
-use leveret::durability::{self, Durability, Pace, RecoveryReport, Store};
+use leveret::durability::{self, Durability, DurabilityOptions, RecoveryReport, Store};
 use leveret::server::{Server, ServerOptions};
 use leveret::store::DataDirectory;
 use leveret::telemetry;
@@ -60,9 +60,14 @@ fn start_broker(
     };
     let checkpoint = directory.checkpoint()?;
     let recovered = durability::recover(directory.log(), &*checkpoint, &settings.vhosts, clock)?;
-    let pace = Pace { linger: settings.linger, checkpoint_interval: settings.checkpoint_interval };
+    let options = DurabilityOptions {
+        linger: settings.linger,
+        checkpoint_interval: settings.checkpoint_interval,
+        disk_free_limit: settings.disk_free_limit,
+    };
     let store = Store { log: recovered.log, checkpoint, state: recovered.state };
-    let durability = Durability::start(&recovered.broker, store, pace, durability::exit_process())?;
+    let durability =
+        Durability::start(&recovered.broker, store, options, durability::exit_process())?;
     Ok((Arc::new(recovered.broker), durability, Some(recovered.report)))
 }
 
@@ -78,6 +83,7 @@ async fn serve(
         max_connections: settings.max_connections,
         handshake_timeout: settings.handshake_timeout,
         unsaved_bytes: settings.unsaved_bytes,
+        memory_high_watermark: settings.memory_high_watermark,
     };
     let server = Server::start(shared, options).await?;
     announce(settings, &server, report);

@@ -9,7 +9,7 @@
 //! * A queue is on the dirty list exactly while it has unsaved changes that no cycle has collected.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -68,7 +68,6 @@ pub struct CommitInbox {
     inner: RankedMutex<{ rank::LEAF }, Inner>,
     arrived: Condvar,
     unsaved_bytes: AtomicUsize,
-    short_of_space: AtomicBool,
     gate: Gate,
 }
 
@@ -167,23 +166,14 @@ impl CommitInbox {
         self.unsaved_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// Holds publishers back, or no more, because the disk is nearly full. Returns what it was before.
-    pub fn set_short_of_space(&self, short: bool) -> bool {
-        self.short_of_space.swap(short, Ordering::Relaxed)
-    }
-
-    fn has_room(&self, bound: usize) -> bool {
-        self.unsaved_bytes() < bound && !self.short_of_space.load(Ordering::Relaxed)
-    }
-
     /// Ready when publishers may go on; else the task is woken by [`CommitInbox::let_in`].
     pub fn poll_room(&self, context: &mut Context<'_>, bound: usize) -> Poll<()> {
-        if self.has_room(bound) {
+        if self.unsaved_bytes() < bound {
             return Poll::Ready(());
         }
         let mut inner = self.inner.lock();
         // Checked again under the lock: `let_in` takes the crowd under it.
-        if self.has_room(bound) {
+        if self.unsaved_bytes() < bound {
             return Poll::Ready(());
         }
         inner.crowd.push(context.waker().clone());

@@ -5,6 +5,7 @@
 //! [`DeliverySink`](delivery::DeliverySink); what must survive a restart is left in queues and virtual
 //! hosts, where the committer collects it.
 
+pub mod alarms;
 pub mod change;
 pub mod commit_inbox;
 pub mod delivery;
@@ -24,6 +25,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use self::alarms::Alarms;
 use self::commit_inbox::CommitInbox;
 use self::delivery::ConnectionId;
 use self::queue::{DeleteIf, Queue};
@@ -35,6 +37,7 @@ use crate::clock::Clock;
 pub struct Broker {
     vhosts: BTreeMap<Arc<str>, Arc<VHost>>,
     inbox: Arc<CommitInbox>,
+    alarms: Arc<Alarms>,
     clock: Arc<Clock>,
     connections: AtomicU64,
     queue_ids: Arc<AtomicU64>,
@@ -56,7 +59,14 @@ impl Broker {
             (Arc::clone(&name), Arc::new(VHost::new(name, inbox, ids)))
         };
         let vhosts = vhosts.into_iter().map(host).collect();
-        Self { vhosts, inbox, clock, connections: AtomicU64::new(1), queue_ids }
+        Self {
+            vhosts,
+            inbox,
+            alarms: Arc::default(),
+            clock,
+            connections: AtomicU64::new(1),
+            queue_ids,
+        }
     }
 
     /// The virtual host of this name.
@@ -72,6 +82,11 @@ impl Broker {
     /// Where the committer waits.
     pub fn inbox(&self) -> &Arc<CommitInbox> {
         &self.inbox
+    }
+
+    /// What the broker is short of.
+    pub fn alarms(&self) -> &Arc<Alarms> {
+        &self.alarms
     }
 
     /// The broker's time.

@@ -121,7 +121,7 @@ impl VHost {
         self.queues.len()
     }
 
-    /// Where a message published to `exchange` goes; see [`route`](super::route).
+    /// Where a message published to `exchange` goes; see [`route`].
     pub fn route(
         &self,
         exchange: &Arc<Exchange>,

@@ -75,6 +75,10 @@ pub struct Settings {
     pub worker_threads: usize,
     /// Bytes of messages not yet written to disk above which publishers wait.
     pub unsaved_bytes: usize,
+    /// Memory above which publishers wait, percent of what the machine or the container has.
+    pub memory_high_watermark: u64,
+    /// Bytes of free disk space below which publishers wait.
+    pub disk_free_limit: u64,
     /// How long changes nobody waits for may stay unwritten.
     pub linger: Duration,
     /// Time after which a checkpoint is due if anything changed.
@@ -126,6 +130,8 @@ impl Default for Settings {
             max_connections: limits::CONNECTIONS_DEFAULT,
             worker_threads: cores(),
             unsaved_bytes: limits::UNSAVED_BYTES,
+            memory_high_watermark: limits::MEMORY_HIGH_WATERMARK_PERCENT,
+            disk_free_limit: limits::DISK_FREE_LIMIT,
             linger: limits::LINGER,
             checkpoint_interval: limits::CHECKPOINT_INTERVAL,
             log: LogSettings { level: "info".to_owned(), format: LogFormat::Text },

@@ -10,10 +10,13 @@
 //! * Nobody waits for the state to be brought up to date: marks are released before.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use super::DurabilityOptions;
 use super::collection::{Batch, Collection};
 use super::tail::{Shared, Tail};
+use crate::broker::Broker;
+use crate::broker::alarms::{Alarm, Alarms};
 use crate::broker::commit_inbox::{CommitInbox, Mark, Work};
 use crate::clock::Clock;
 use crate::limits;
@@ -25,10 +28,11 @@ pub type OnFatal = Arc<dyn Fn() + Send + Sync>;
 /// See the module.
 pub(super) struct Committer {
     inbox: Arc<CommitInbox>,
+    alarms: Arc<Alarms>,
     clock: Arc<Clock>,
     log: Box<dyn Log>,
     shared: Arc<Shared>,
-    linger: Duration,
+    options: DurabilityOptions,
     batch: Batch,
     /// When the oldest bytes that are not synced were appended.
     unsynced_since: Option<Instant>,
@@ -56,14 +60,23 @@ pub(super) enum Next {
 
 impl Committer {
     pub(super) fn new(
-        inbox: Arc<CommitInbox>,
-        clock: Arc<Clock>,
+        broker: &Broker,
         log: Box<dyn Log>,
         shared: Arc<Shared>,
-        linger: Duration,
+        options: DurabilityOptions,
     ) -> Self {
         let batch = Batch::default();
-        Self { inbox, clock, log, shared, linger, batch, unsynced_since: None, space_seen: None }
+        Self {
+            inbox: Arc::clone(broker.inbox()),
+            alarms: Arc::clone(broker.alarms()),
+            clock: Arc::clone(broker.clock()),
+            log,
+            shared,
+            options,
+            batch,
+            unsynced_since: None,
+            space_seen: None,
+        }
     }
 
     /// The thread's whole life.
@@ -90,7 +103,7 @@ impl Committer {
                 Some(_) => limits::SYNC_INTERVAL,
                 None => limits::COMMIT_PATIENCE,
             };
-            let work = self.inbox.wait(self.linger, patience);
+            let work = self.inbox.wait(self.options.linger, patience);
             if self.commit(work)? == Next::End {
                 return Ok(());
             }
@@ -126,7 +139,7 @@ impl Committer {
 
     /// Holds publishers back before the disk is full, so that acknowledgements still find space; those are
     /// what makes space again. A new segment is when space is taken, so every one is a reason to look.
-    fn watch_space(&mut self) {
+    pub(super) fn watch_space(&mut self) {
         let (now, generation) = (self.clock.now(), self.log.end().generation);
         let is_fresh = self.space_seen.is_some_and(|(at, segment)| {
             segment == generation && now.saturating_duration_since(at) < limits::SPACE_INTERVAL
@@ -140,14 +153,17 @@ impl Committer {
             // Not knowing is no reason to stop anybody; the disk itself will say when it is full.
             Err(error) => return tracing::warn!(%error, "cannot tell the free space"),
         };
-        let is_short = free < limits::DISK_RESERVE;
-        match (self.inbox.set_short_of_space(is_short), is_short) {
+        let limit = self.options.disk_free_limit;
+        let is_short = free < limit;
+        match (self.alarms.set(Alarm::Disk, is_short), is_short) {
             (false, true) => tracing::error!(
                 free,
-                reserve = limits::DISK_RESERVE,
-                "the disk is nearly full; publishers of persistent messages wait, consumers go on"
+                limit,
+                "free disk space is below its limit; publishers wait, consumers go on"
             ),
-            (true, false) => tracing::info!(free, "the disk has space again; publishing goes on"),
+            (true, false) => {
+                tracing::info!(free, limit, "the disk has space again; publishing goes on");
+            }
             (false, false) | (true, true) => {}
         }
     }

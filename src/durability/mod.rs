@@ -81,16 +81,22 @@ pub struct Durability {
 
 /// What an operator may set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pace {
+pub struct DurabilityOptions {
     /// How long changes nobody waits for may stay uncollected; see [`limits::LINGER`].
     pub linger: Duration,
     /// Time after which a checkpoint is due if anything changed; see [`limits::CHECKPOINT_INTERVAL`].
     pub checkpoint_interval: Duration,
+    /// Bytes of free space below which the disk alarm is raised; see [`limits::DISK_FREE_LIMIT`].
+    pub disk_free_limit: u64,
 }
 
-impl Default for Pace {
+impl Default for DurabilityOptions {
     fn default() -> Self {
-        Self { linger: limits::LINGER, checkpoint_interval: limits::CHECKPOINT_INTERVAL }
+        Self {
+            linger: limits::LINGER,
+            checkpoint_interval: limits::CHECKPOINT_INTERVAL,
+            disk_free_limit: limits::DISK_FREE_LIMIT,
+        }
     }
 }
 
@@ -110,7 +116,7 @@ impl Durability {
     pub fn start(
         broker: &Broker,
         store: Store,
-        pace: Pace,
+        options: DurabilityOptions,
         on_fatal: OnFatal,
     ) -> std::io::Result<Self> {
         let Store { log, checkpoint, state } = store;
@@ -119,15 +125,15 @@ impl Durability {
         let nowhere = LogPosition { generation: 0, offset: 0 };
         let shared = Arc::new(Shared::new(state, nowhere));
 
-        let clock = Arc::clone(broker.clock());
-        let tail = Arc::clone(&shared);
-        let committer = Committer::new(Arc::clone(&inbox), clock, log, tail, pace.linger);
+        let mut committer = Committer::new(broker, log, Arc::clone(&shared), options);
+        // Before the first client comes.
+        committer.watch_space();
         let commit = {
             let on_fatal = Arc::clone(&on_fatal);
             spawn("commit", Arc::clone(&on_fatal), move || committer.run(&*on_fatal))?
         };
         let checkpointer =
-            Checkpointer::new(Arc::clone(&shared), checkpoint, pace.checkpoint_interval);
+            Checkpointer::new(Arc::clone(&shared), checkpoint, options.checkpoint_interval);
         let checkpoint = spawn("checkpoint", on_fatal, move || checkpointer.run())?;
         Ok(Self { inbox, shared, commit, checkpoint: Some(checkpoint) })
     }

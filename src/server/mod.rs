@@ -9,6 +9,7 @@
 
 mod connection;
 mod listener;
+mod memory;
 mod reader;
 mod writer;
 
@@ -22,6 +23,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use self::memory::MemoryWatch;
 use crate::amqp::session::Shared;
 use crate::limits;
 
@@ -35,6 +37,8 @@ pub struct ServerOptions {
     pub handshake_timeout: Duration,
     /// Unsaved bytes above which publishers are not read.
     pub unsaved_bytes: usize,
+    /// Memory above which publishers are not read, percent.
+    pub memory_high_watermark: u64,
 }
 
 /// What every connection has at hand.
@@ -51,6 +55,7 @@ pub struct Server {
     addresses: Vec<SocketAddr>,
     stopping: watch::Sender<bool>,
     listeners: Vec<JoinHandle<()>>,
+    memory: JoinHandle<()>,
 }
 
 /// An address that cannot be listened on.
@@ -90,6 +95,9 @@ impl Server {
             unsaved_bytes: options.unsaved_bytes,
             stopping: watch,
         });
+        let broker = Arc::clone(&context.shared.broker);
+        let memory = MemoryWatch::begin(broker, options.memory_high_watermark);
+        let memory = spawn(memory.run(context.stopping.clone()));
         let room = Arc::new(Semaphore::new(options.max_connections));
         let listeners = bound
             .into_iter()
@@ -97,7 +105,7 @@ impl Server {
                 spawn(listener::accept(listener, Arc::clone(&context), Arc::clone(&room)))
             })
             .collect();
-        Ok(Self { addresses, stopping, listeners })
+        Ok(Self { addresses, stopping, listeners, memory })
     }
 
     /// Where it listens; port 0 in the options has become a real one.
@@ -116,6 +124,9 @@ impl Server {
             if tokio::time::timeout_at(deadline, listener).await.is_err() {
                 tracing::warn!("some clients did not answer connection.close in time");
             }
+        }
+        if self.memory.await.is_err() {
+            tracing::error!("the watch over the memory ended by a panic");
         }
     }
 }

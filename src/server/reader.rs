@@ -130,6 +130,10 @@ impl Reader {
             self.resume();
             return None;
         }
+        if self.session.has_published() && self.broker.alarms().reason().is_some() {
+            self.await_clear().await;
+            return None;
+        }
         if self.may_not_read_on(outbox).await {
             // The peer was not listened to meanwhile, so its silence says nothing.
             self.last_read = Instant::now();
@@ -147,6 +151,20 @@ impl Reader {
             },
             () = until(deadline) => self.overdue(),
         }
+    }
+
+    /// Waits until no alarm is raised, and tells the client of both.
+    async fn await_clear(&mut self) {
+        if let Some(reason) = self.broker.alarms().reason() {
+            let mut turn = self.broker.begin_turn();
+            self.session.block(reason, &mut turn);
+            turn.finish(&self.broker);
+        }
+        poll_fn(|context| self.broker.alarms().poll_clear(context)).await;
+        let mut turn = self.broker.begin_turn();
+        self.session.unblock(&mut turn);
+        turn.finish(&self.broker);
+        self.last_read = Instant::now();
     }
 
     /// Waits while the committer is behind, if this connection publishes what it must write, and while the

@@ -20,6 +20,7 @@
 #[macro_use]
 mod support;
 
+mod alarms;
 mod channels;
 mod consume;
 mod durability;

@@ -27,6 +27,28 @@ impl Session {
         self.outbox.push(on_connection(done), turn);
     }
 
+    /// The client published under an alarm and is not read until it is cleared. RabbitMQ tells only clients
+    /// that have the capability, and once.
+    pub fn block(&mut self, reason: &str, turn: &mut Turn) {
+        if std::mem::replace(&mut self.blocked, true) || !self.wants_blocked() {
+            return;
+        }
+        let blocked = connection::Blocked { reason: reason.into() };
+        self.outbox.push(on_connection(connection::AMQPMethod::Blocked(blocked)), turn);
+    }
+
+    /// No alarm is raised any more.
+    pub fn unblock(&mut self, turn: &mut Turn) {
+        if std::mem::replace(&mut self.blocked, false) && self.wants_blocked() {
+            let unblocked = connection::AMQPMethod::Unblocked(connection::Unblocked {});
+            self.outbox.push(on_connection(unblocked), turn);
+        }
+    }
+
+    fn wants_blocked(&self) -> bool {
+        self.peer.client().capabilities.connection_blocked
+    }
+
     /// connection.close: everything is given back before the answer, as in RabbitMQ.
     pub(super) fn connection_closed(&mut self, turn: &mut Turn) {
         self.end_quietly(turn);

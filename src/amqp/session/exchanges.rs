@@ -79,7 +79,7 @@ impl Session {
 }
 
 impl Login {
-    /// Declares an exchange; true if it is new and must survive a restart.
+    /// Declares an exchange, or compares it with the one that is there; true if it survives a restart.
     fn declare_exchange(
         &self,
         kind: ExchangeKind,
@@ -103,7 +103,8 @@ impl Login {
         let received = arguments::declared_exchange(kind, declare);
         arguments::exchange_equivalence(name, vhost, &existing.options, &received)
             .map_err(|refused| refusals.refused(refused))?;
-        Ok(false)
+        // The one who made it may still be waiting for the disk.
+        Ok(existing.options.durable)
     }
 
     /// RabbitMQ: an alternate exchange needs read on the exchange and write on the alternate.

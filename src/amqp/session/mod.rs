@@ -86,6 +86,17 @@ struct Login {
     vhost: Arc<VHost>,
 }
 
+/// What a turn came to so far.
+#[derive(Default)]
+struct Noted {
+    /// Something waits for the disk.
+    held: bool,
+    /// A durable queue took a persistent message.
+    saved: bool,
+    /// Something was published.
+    published: bool,
+}
+
 /// See the module.
 pub struct Session {
     shared: Arc<Shared>,
@@ -101,10 +112,9 @@ pub struct Session {
     batch: Batch,
     /// Channels that owe confirms at the end of the turn.
     confirming: Vec<ChannelId>,
-    /// Something was held in this turn.
-    held: bool,
-    /// A durable queue took a persistent message in this turn.
-    saved: bool,
+    noted: Noted,
+    /// connection.blocked was sent, or would have been had the client wanted it.
+    blocked: bool,
     scratch: Taken,
     exclusive: Vec<Arc<Queue>>,
     stalled: Option<(ChannelId, Command)>,
@@ -127,8 +137,8 @@ impl Session {
             channels: Channels::default(),
             batch: Batch::default(),
             confirming: Vec::new(),
-            held: false,
-            saved: false,
+            noted: Noted::default(),
+            blocked: false,
             scratch: Taken::new(),
             exclusive: Vec::new(),
             stalled: None,
@@ -158,12 +168,18 @@ impl Session {
 
     /// The last turn left messages for the disk, so the client must wait while the committer is behind.
     pub fn has_saved(&self) -> bool {
-        self.saved
+        self.noted.saved
+    }
+
+    /// The last turn published something, so the client must wait while an alarm is raised.
+    pub fn has_published(&self) -> bool {
+        self.noted.published
     }
 
     /// Begins a turn in which `bytes` are waiting in the read buffer.
     pub fn begin_turn(&mut self, bytes: usize) {
-        self.saved = false;
+        self.noted.saved = false;
+        self.noted.published = false;
         self.arena.begin(bytes);
     }
 
@@ -199,7 +215,7 @@ impl Session {
         for id in std::mem::take(&mut self.confirming) {
             self.confirm(id, turn);
         }
-        if std::mem::take(&mut self.held) {
+        if std::mem::take(&mut self.noted.held) {
             let sequence = self.outbox.next_sequence();
             let who: Arc<dyn Awaiting> = Arc::clone(&self.outbox) as Arc<dyn Awaiting>;
             turn.leave_mark(Mark { who, sequence });
@@ -379,7 +395,7 @@ impl Session {
     /// Sends a reply once what this turn changed is durable.
     fn hold(&mut self, book: BookId, item: Outgoing) {
         self.outbox.hold(book, item);
-        self.held = true;
+        self.noted.held = true;
     }
 
     /// Replies to a change of definitions: at once, or when it is durable.

@@ -6,7 +6,7 @@
 //! * A consumer that is refused is parked under the lock that a later acknowledgement or drain takes, so
 //!   its resumption is never missed.
 //! * Held items leave in the order in which they were held, when their sequence is committed.
-//! * After [`Outbox::close`] nothing is taken any more.
+//! * After `Outbox::close` nothing is taken any more.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -48,7 +48,8 @@ impl Session {
         };
         let persistent = properties.is_persistent();
         let saving = persistent && target.keeps;
-        self.saved |= saving;
+        self.noted.saved |= saving;
+        self.noted.published = true;
         let mandatory = publish.mandatory;
         let secret = !plain && properties.header("BCC").is_some();
         let publish = if secret { without_bcc(&publish) } else { publish };

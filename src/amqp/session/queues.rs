@@ -25,8 +25,8 @@ impl Session {
     ) -> Result<(), AmqpError> {
         let login = self.login()?;
         let refusals = login.refusals(id, (50, 10));
-        let (queue, created) = if declare.passive {
-            (login.passive_queue(declare.queue.as_str(), self.connection(), &refusals)?, false)
+        let queue = if declare.passive {
+            login.passive_queue(declare.queue.as_str(), self.connection(), &refusals)?
         } else {
             self.declare_actively(&login, declare, &refusals)?
         };
@@ -40,19 +40,20 @@ impl Session {
                 message_count: u32::try_from(counts.ready).unwrap_or(u32::MAX),
                 consumer_count: u32::try_from(counts.consumers).unwrap_or(u32::MAX),
             });
-            let durable = created && queue.options.durable;
+            // Also if it was there: the one who made it may still be waiting for the disk.
+            let durable = !declare.passive && queue.options.durable;
             self.reply_when(durable, id, AMQPClass::Queue(done), turn);
         }
         Ok(())
     }
 
-    /// Declares a queue; the second value says that it is new.
+    /// Declares a queue, or compares it with the one that is there.
     fn declare_actively(
         &mut self,
         login: &Login,
         declare: &queue::Declare,
         refusals: &Refusals<'_>,
-    ) -> Result<(Arc<Queue>, bool), AmqpError> {
+    ) -> Result<Arc<Queue>, AmqpError> {
         let given = declare.queue.as_str();
         if given.starts_with(RESERVED) {
             return Err(refusals.reserved("queue", given));
@@ -66,7 +67,7 @@ impl Session {
         login.queue(Access::Configure, &name, refusals)?;
         if let Some(existing) = login.vhost.queue(&name) {
             self.compare_queue(login, &existing, declare, refusals)?;
-            return Ok((existing, false));
+            return Ok(existing);
         }
         let options = arguments::queue_options(&name, &login.vhost.name, declare);
         let options = options.map_err(|refused| refusals.refused(refused))?;
@@ -77,11 +78,11 @@ impl Session {
                 if owner.is_some() {
                     self.note_exclusive(login, &queue);
                 }
-                Ok((queue, true))
+                Ok(queue)
             }
             Declared::Existing(existing) => {
                 self.compare_queue(login, &existing, declare, refusals)?;
-                Ok((existing, false))
+                Ok(existing)
             }
         }
     }

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use super::checkpointer::Checkpointer;
 use super::committer::{Committer, Next};
 use super::tail::Shared;
-use super::{LogState, Pace, Recovered, RecoveryReport, recover};
+use super::{DurabilityOptions, LogState, Recovered, RecoveryReport, recover};
 use crate::broker::Broker;
 use crate::broker::commit_inbox::{Awaiting, Mark};
 use crate::broker::delivery::Entry;
@@ -70,15 +70,14 @@ impl Node {
         wrap: &dyn Fn(Box<dyn Log>) -> Box<dyn Log>,
     ) -> Self {
         let clock = Arc::new(Clock::manual());
-        let recovered = recover(log, &*checkpoint, &["/".to_owned()], Arc::clone(&clock)).unwrap();
+        let recovered = recover(log, &*checkpoint, &["/".to_owned()], clock).unwrap();
         let Recovered { broker, log, state, report } = recovered;
         let nowhere = LogPosition { generation: 0, offset: 0 };
         let shared = Arc::new(Shared::new(state, nowhere));
-        let inbox = Arc::clone(broker.inbox());
-        let pace = Pace::default();
-        let committer = Committer::new(inbox, clock, wrap(log), Arc::clone(&shared), pace.linger);
+        let options = DurabilityOptions::default();
+        let committer = Committer::new(&broker, wrap(log), Arc::clone(&shared), options);
         let checkpointer =
-            Checkpointer::new(Arc::clone(&shared), checkpoint, pace.checkpoint_interval);
+            Checkpointer::new(Arc::clone(&shared), checkpoint, options.checkpoint_interval);
         let collector = Arc::default();
         let broker = Arc::new(broker);
         Self { broker, committer, checkpointer, shared, report, collector, marks: 0 }

@@ -119,13 +119,13 @@ impl Log for Counting {
 
 fn publishers_wait(node: &Node) -> bool {
     let mut context = Context::from_waker(Waker::noop());
-    node.broker.inbox().poll_room(&mut context, usize::MAX).is_pending()
+    node.broker.alarms().poll_clear(&mut context).is_pending()
 }
 
 #[test]
 fn a_disk_that_is_nearly_full_holds_publishers_back_until_acknowledgements_make_space() {
     let (disk, memory) = (SimulatedDisk::new(), MemoryStore::new());
-    disk.set_capacity(Some(limits::DISK_RESERVE + 6 * SEGMENT));
+    disk.set_capacity(Some(limits::DISK_FREE_LIMIT + 6 * SEGMENT));
     let mut node = node_on(&disk, &memory);
     let queue = node.declare("q");
     let mut published = 0;

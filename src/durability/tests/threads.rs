@@ -17,7 +17,8 @@ fn start(log: Box<dyn StoredLog>, checkpoint: Box<dyn Checkpoint>, on_fatal: OnF
     let recovered = recover(log, &*checkpoint, &["/".to_owned()], clock).unwrap();
     let Recovered { broker, log, state, .. } = recovered;
     let store = Store { log, checkpoint, state };
-    let durability = Durability::start(&broker, store, Pace::default(), on_fatal).unwrap();
+    let durability =
+        Durability::start(&broker, store, DurabilityOptions::default(), on_fatal).unwrap();
     Running { broker: Arc::new(broker), durability, collector: Arc::default() }
 }
 

@@ -80,13 +80,26 @@ fn a_reply_of_a_later_turn_waits_for_its_own_mark() {
 }
 
 #[test]
-fn declaring_what_exists_waits_for_nothing() {
+fn a_passive_declare_waits_for_nothing() {
     let broker = BrokerUnderTest::new();
     let mut client = broker.client_of(["jobs"]);
 
-    client.says([declare("jobs", "durable"), declare("jobs", "passive")]);
+    client.says([declare("jobs", "passive")]);
 
-    assert_eq!(client.hears(), ["1 declare-ok jobs 0 0", "1 declare-ok jobs 0 0"]);
+    assert_eq!(client.hears(), ["1 declare-ok jobs 0 0"]);
+}
+
+#[test]
+fn a_queue_that_somebody_else_declared_is_promised_when_it_is_on_disk() {
+    let broker = BrokerUnderTest::new();
+    let (mut first, mut second) = (broker.client(), broker.client());
+    first.says([declare("jobs", "durable")]);
+    second.says([declare("jobs", "durable")]);
+    assert!(second.hears().is_empty());
+
+    broker.commits();
+
+    assert_eq!(second.hears(), ["1 declare-ok jobs 0 0"]);
 }
 
 #[test]
