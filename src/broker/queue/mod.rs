@@ -283,6 +283,15 @@ impl Queue {
         self.state.lock().backlog.bytes()
     }
 
+    /// Drops what is too much after a restart: messages that consumers had are ready again.
+    pub(super) fn drop_excess(self: &Arc<Self>) {
+        let mut dropped = Vec::new();
+        let mut state = self.state.lock();
+        let before = state.unsaved_bytes();
+        self.keep_within_limit(&mut state, Dispatched::All, &mut dropped);
+        self.report(&mut state, before);
+    }
+
     /// Takes out what the committer must write; only the committer calls this.
     pub fn collect(&self) -> QueueChanges {
         let mut state = self.state.lock();

@@ -89,6 +89,7 @@ fn publishes_to_a_queue_that_rejects_do_not_overtake_others() {
     let broker = BrokerUnderTest::new();
     let mut client = client(&broker);
     client.says([bind("jobs", "amq.direct", "key"), bind("full", "amq.direct", "key")]);
+    broker.commits();
     client.hears();
 
     client.says([
@@ -99,7 +100,8 @@ fn publishes_to_a_queue_that_rejects_do_not_overtake_others() {
     ]);
 
     let heard = client.hears();
-    let delivered = ["1 deliver 1 to worker: a", "1 deliver 2 to worker: b", "1 deliver 3 to worker: c"];
+    let delivered =
+        ["1 deliver 1 to worker: a", "1 deliver 2 to worker: b", "1 deliver 3 to worker: c"];
     assert_eq!(heard[heard.len() - 3..], delivered);
 }
 

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::broker::delivery::Refusal;
 use crate::broker::options::{Overflow, QueueType};
 
 fn of_length(max: u64) -> QueueOptions {
