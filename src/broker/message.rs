@@ -72,6 +72,11 @@ impl Message {
         self.blob.len()
     }
 
+    /// Bytes of the body alone.
+    pub fn body_size(&self) -> usize {
+        self.blob.len() - self.layout.body_start()
+    }
+
     /// Asked for with delivery mode 2.
     pub fn is_persistent(&self) -> bool {
         self.persistent
@@ -97,6 +102,7 @@ mod tests {
         assert_eq!(message.routing_key(), b"key");
         assert_eq!(message.header(), b"\0\0");
         assert_eq!(message.body(), b"body");
+        assert_eq!(message.body_size(), 4);
     }
 
     #[test]

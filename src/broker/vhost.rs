@@ -252,6 +252,7 @@ impl VHost {
     /// Puts back a queue from before a restart. Only recovery calls the `restore` verbs.
     pub fn restore_queue(&self, identity: QueueIdentity, content: QueueContent) {
         let queue = Arc::new(Queue::restored(identity, content, Arc::clone(&self.inbox)));
+        queue.drop_excess();
         self.queues.insert(Arc::clone(&queue.name), queue);
     }
 

@@ -98,6 +98,36 @@ fn confirm_select_may_be_repeated_and_keeps_counting() {
 }
 
 #[test]
+fn a_full_queue_that_rejects_says_nack() {
+    let mut peer = peer();
+    let queue = unique("full");
+    let arguments = table! { "x-max-length" => 1, "x-overflow" => "reject-publish" };
+    let declare = method("queue.declare").set("queue", &queue).on("exclusive");
+    peer.asks(1, &declare.set("arguments", arguments), "queue.declare-ok");
+    peer.selects_confirms(1);
+    peer.publishes(1, &queue, "fits");
+    assert_eq!(peer.takes(1, "basic.ack").number("delivery_tag"), 1);
+    peer.publishes(1, &queue, "does not");
+    assert_eq!(peer.takes(1, "basic.nack").number("delivery_tag"), 2);
+    assert_eq!(peer.drains(1, &queue), ["fits"]);
+}
+
+#[test]
+fn a_full_queue_drops_its_head_and_confirms() {
+    let mut peer = peer();
+    let queue = unique("full");
+    let arguments = table! { "x-max-length" => 2 };
+    let declare = method("queue.declare").set("queue", &queue).on("exclusive");
+    peer.asks(1, &declare.set("arguments", arguments), "queue.declare-ok");
+    peer.selects_confirms(1);
+    for body in ["a", "b", "c"] {
+        peer.publishes(1, &queue, body);
+    }
+    peer.is_confirmed_up_to(1, 3);
+    assert_eq!(peer.drains(1, &queue), ["b", "c"]);
+}
+
+#[test]
 fn a_missing_exchange_closes_the_channel_and_later_publishes_are_lost() {
     let mut peer = peer();
     let queue = unique("q");

@@ -173,6 +173,26 @@ fn a_commit_covers_all_its_queues() {
 }
 
 #[test]
+fn a_commit_that_a_queue_refuses_changes_nothing() {
+    // RabbitMQ keeps what the other queues accepted. Ours is all or nothing.
+    let mut peer = RawPeer::connect(&TestBroker::own());
+    let (open, full) = (unique("open"), unique("full"));
+    peer.has_queue(1, &open);
+    let arguments = table! { "x-max-length" => 1, "x-overflow" => "reject-publish" };
+    let declare = method("queue.declare").set("queue", &full).on("exclusive");
+    peer.asks(1, &declare.set("arguments", arguments), "queue.declare-ok");
+    peer.publishes(1, &full, "there already");
+    peer.opens(2);
+    peer.asks(2, &method("tx.select"), "tx.select-ok");
+    peer.publishes(2, &open, "m");
+    peer.publishes(2, &full, "m");
+    peer.sends(2, &method("tx.commit"));
+    peer.is_refused(2, "tx.commit", 406, "PRECONDITION_FAILED - partial tx completion");
+    assert_eq!(peer.drains(1, &open), [""; 0]);
+    assert_eq!(peer.drains(1, &full), ["there already"]);
+}
+
+#[test]
 fn an_empty_commit_succeeds() {
     let (mut peer, _) = peer_in_transaction();
     commits(&mut peer);

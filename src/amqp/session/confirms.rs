@@ -1,4 +1,10 @@
-//! Publisher confirms of one channel: publishes are numbered from 1, acknowledged up to a number.
+//! Publisher confirms of one channel: publishes are numbered from 1 and answered in that order, accepted ones
+//! up to a number, refused ones one by one.
+//!
+//! **Invariant:** refused numbers lie in rising order above `answered`, so that no acknowledgement of several
+//! spans one.
+
+use std::collections::VecDeque;
 
 use super::outgoing::Outgoing;
 use crate::amqp::wire::frame::ChannelId;
@@ -8,6 +14,7 @@ use crate::amqp::wire::frame::ChannelId;
 pub(super) struct Confirms {
     published: u64,
     answered: u64,
+    refused: VecDeque<u64>,
     saving: bool,
 }
 
@@ -21,17 +28,36 @@ impl Confirms {
         first
     }
 
-    /// The confirm for everything published since the last answer, and whether it must wait for the disk.
+    /// Counts a publish that a queue refused. True if it is the first since the last answer.
+    pub(super) fn refused(&mut self) -> bool {
+        let first = self.published(false);
+        self.refused.push_back(self.published);
+        first
+    }
+
+    /// The next answer to what was published since the last one, and whether it must wait for the disk.
+    /// Ask until there is none.
     ///
     /// RabbitMQ sends a lone confirm with `multiple` unset.
     pub(super) fn answer(&mut self, channel: ChannelId) -> Option<(Outgoing, bool)> {
         if self.published == self.answered {
             return None;
         }
-        let multiple = self.published - self.answered > 1;
-        self.answered = self.published;
-        let item = Outgoing::Confirm { channel, sequence: self.published, multiple };
-        Some((item, std::mem::take(&mut self.saving)))
+        let next = self.answered + 1;
+        let item = if self.refused.front() == Some(&next) {
+            self.refused.pop_front();
+            self.answered = next;
+            Outgoing::Refused { channel, sequence: next }
+        } else {
+            let sequence = self.refused.front().map_or(self.published, |refused| refused - 1);
+            let multiple = sequence > next;
+            self.answered = sequence;
+            Outgoing::Confirm { channel, sequence, multiple }
+        };
+        let saving = self.saving;
+        // Once one waits, those behind it wait, too.
+        self.saving &= self.answered < self.published;
+        Some((item, saving))
     }
 }
 
@@ -62,5 +88,41 @@ mod tests {
 
         confirms.published(false);
         assert!(!confirms.answer(1).unwrap().1);
+    }
+
+    #[test]
+    fn an_acknowledgement_of_several_never_spans_a_refused_one() {
+        let mut confirms = Confirms::default();
+        confirms.published(false);
+        confirms.published(true);
+        confirms.refused();
+        confirms.refused();
+        confirms.published(false);
+
+        let answers: Vec<_> = std::iter::from_fn(|| confirms.answer(3)).collect();
+
+        assert!(answers.iter().all(|(_, waits)| *waits), "all behind one that waits");
+        let items: Vec<_> = answers.into_iter().map(|(item, _)| item).collect();
+        assert!(matches!(
+            items[..],
+            [
+                Outgoing::Confirm { sequence: 2, multiple: true, .. },
+                Outgoing::Refused { sequence: 3, .. },
+                Outgoing::Refused { sequence: 4, .. },
+                Outgoing::Confirm { sequence: 5, multiple: false, .. },
+            ]
+        ));
+    }
+
+    #[test]
+    fn a_refused_publish_alone_does_not_wait_for_the_disk() {
+        let mut confirms = Confirms::default();
+        assert!(confirms.refused());
+
+        let (item, waits) = confirms.answer(3).unwrap();
+
+        assert!(matches!(item, Outgoing::Refused { channel: 3, sequence: 1 }));
+        assert!(!waits);
+        assert!(confirms.answer(3).is_none());
     }
 }

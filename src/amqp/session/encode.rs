@@ -61,6 +61,7 @@ pub fn encode(item: Outgoing, names: &mut ConsumerNames, into: &mut WriteBuffer)
             into.return_(channel, &method, &content(&message));
         }
         Outgoing::Confirm { channel, sequence, multiple } => into.ack(channel, sequence, multiple),
+        Outgoing::Refused { channel, sequence } => into.nack(channel, sequence, false),
         Outgoing::Tuned(tuning) => into.set_frame_max(tuning.frame_max),
         Outgoing::Method(channel, method) => into.method(channel, &method),
     }

@@ -226,11 +226,13 @@ impl Session {
         let Some(channel) = self.channels.get_mut(id) else { return };
         let book = channel.book;
         let Mode::Confirm(confirms) = &mut channel.mode else { return };
-        let Some((item, saving)) = confirms.answer(id) else { return };
-        if saving {
-            self.hold(book, item);
-        } else {
-            self.outbox.reply(book, item, turn);
+        while let Some((item, saving)) = confirms.answer(id) {
+            if saving {
+                self.outbox.hold(book, item);
+                self.noted.held = true;
+            } else {
+                self.outbox.reply(book, item, turn);
+            }
         }
     }
 

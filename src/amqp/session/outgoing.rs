@@ -38,6 +38,13 @@ pub enum Outgoing {
         /// All before it too.
         multiple: bool,
     },
+    /// basic.nack of one publish: a queue refused it.
+    Refused {
+        /// Whose.
+        channel: ChannelId,
+        /// The publish's number.
+        sequence: u64,
+    },
     /// What was negotiated holds from here on. Sends nothing.
     Tuned(Tuning),
     /// Any other method.
@@ -77,9 +84,11 @@ impl Outgoing {
         match self {
             Self::Deliver { message, .. } | Self::Returned(_, message) => OVERHEAD + message.size(),
             Self::Got(got) => OVERHEAD + got.message.size(),
-            Self::Consumer(_) | Self::Confirm { .. } | Self::Tuned(_) | Self::Method(..) => {
-                OVERHEAD
-            }
+            Self::Consumer(_)
+            | Self::Confirm { .. }
+            | Self::Refused { .. }
+            | Self::Tuned(_)
+            | Self::Method(..) => OVERHEAD,
         }
     }
 }

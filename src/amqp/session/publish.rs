@@ -18,6 +18,7 @@ use crate::amqp::wire::frame::ChannelId;
 use crate::amqp::wire::properties::{PropertiesView, without_header};
 use crate::auth::Access;
 use crate::broker::message::{Layout, Message};
+use crate::broker::queue::Admission;
 use crate::broker::turn::Turn;
 
 const PUBLISH: Cause = (60, 40);
@@ -59,6 +60,11 @@ impl Session {
             let too_large = transaction.is_too_large();
             return if too_large { Err(replies::transaction_too_large(id)) } else { Ok(()) };
         }
+        if target.rejects {
+            let admission = self.batch.offer(&target, message, &self.broker, turn);
+            self.number(id, saving, admission);
+            return Ok(());
+        }
         if let Mode::Confirm(confirms) = &mut channel.mode
             && confirms.published(saving)
         {
@@ -72,6 +78,19 @@ impl Session {
         }
         self.batch.add(&target, message, &self.broker, turn);
         Ok(())
+    }
+
+    /// Counts a publish that might have been refused, if the channel confirms.
+    fn number(&mut self, id: ChannelId, saving: bool, admission: Admission) {
+        let Some(channel) = self.channels.get_mut(id) else { return };
+        let Mode::Confirm(confirms) = &mut channel.mode else { return };
+        let first = match admission {
+            Admission::Accepted => confirms.published(saving),
+            Admission::Refused => confirms.refused(),
+        };
+        if first {
+            self.confirming.push(id);
+        }
     }
 
     /// basic.return of a mandatory message that met no queue. Comes before its confirm.

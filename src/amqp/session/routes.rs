@@ -15,12 +15,15 @@ pub(super) struct Target {
     pub(super) queues: Queues,
     /// One of the queues survives a restart.
     pub(super) keeps: bool,
+    /// One of the queues may refuse messages.
+    pub(super) rejects: bool,
 }
 
 impl Target {
     pub(super) fn new(queues: Queues) -> Arc<Self> {
         let keeps = queues.iter().any(|queue| queue.options.durable);
-        Arc::new(Self { queues, keeps })
+        let rejects = queues.iter().any(|queue| queue.rejects());
+        Arc::new(Self { queues, keeps, rejects })
     }
 }
 

@@ -1,8 +1,10 @@
 //! tx.select, tx.commit, tx.rollback: publishes and acknowledgements that happen together or not at all.
 //!
 //! RabbitMQ only batches here. We commit under the collection gate, so the committer finds all of a
-//! transaction or nothing of it, and writes it as one atomic batch.
+//! transaction or nothing of it, and writes it as one atomic batch. Queues that may refuse messages are asked
+//! for room before anything is applied, and then take everything; see docs/decisions/0012.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use amq_protocol::protocol::{AMQPClass, tx};
@@ -15,8 +17,9 @@ use super::outgoing::Outgoing;
 use super::routes::Target;
 use crate::amqp::protocol::error::{AmqpError, ReplyCode};
 use crate::amqp::wire::frame::ChannelId;
+use crate::broker::delivery::QueueId;
 use crate::broker::message::Message;
-use crate::broker::queue::Outcome;
+use crate::broker::queue::{Outcome, Queue};
 use crate::broker::turn::Turn;
 use crate::limits;
 
@@ -57,6 +60,19 @@ impl Transaction {
         self.bytes > limits::TRANSACTION_BYTES || self.items > limits::TRANSACTION_ITEMS
     }
 
+    /// Every queue has room for all of it that goes there, even if no consumer took any of it.
+    fn has_room(&self) -> bool {
+        let mut wanted: HashMap<QueueId, (&Queue, usize, usize)> = HashMap::new();
+        for held in self.publishes.iter().filter(|held| held.target.rejects) {
+            for queue in &held.target.queues {
+                let (_, messages, bytes) = wanted.entry(queue.id).or_insert((queue, 0, 0));
+                *messages += 1;
+                *bytes += held.message.body_size();
+            }
+        }
+        wanted.values().all(|(queue, messages, bytes)| queue.has_room(*messages, *bytes))
+    }
+
     /// Every delivery it has taken.
     pub(super) fn into_taken(self) -> Taken {
         self.settled.into_iter().flat_map(|(taken, _)| taken).collect()
@@ -94,6 +110,12 @@ impl Session {
         let Mode::Transaction(current) = &mut channel.mode else {
             return Err(not_transactional(id, COMMIT));
         };
+        if !current.has_room() {
+            // Left as it is: closing the channel gives back what it had taken.
+            let text = "partial tx completion";
+            let refused = AmqpError::channel(id, ReplyCode::PreconditionFailed, text);
+            return Err(refused.caused_by(COMMIT.0, COMMIT.1));
+        }
         let transaction = std::mem::take(&mut **current);
         let keeps = transaction.keeps();
         for held in &transaction.publishes {

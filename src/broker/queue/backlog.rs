@@ -20,7 +20,7 @@ impl Backlog {
         self.entries.is_empty()
     }
 
-    /// Bytes of the messages in it.
+    /// Bytes of the bodies in it.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -32,20 +32,27 @@ impl Backlog {
     /// Adds an entry whose position is above all others.
     pub(super) fn push(&mut self, entry: Entry) {
         debug_assert!(self.entries.back().is_none_or(|last| last.position < entry.position));
-        self.bytes += entry.message.size();
+        self.bytes += entry.message.body_size();
         self.entries.push_back(entry);
     }
 
     pub(super) fn pop(&mut self) -> Option<Entry> {
         let entry = self.entries.pop_front()?;
-        self.bytes -= entry.message.size();
+        self.bytes -= entry.message.body_size();
+        Some(entry)
+    }
+
+    /// Takes the newest entry out.
+    pub(super) fn pop_last(&mut self) -> Option<Entry> {
+        let entry = self.entries.pop_back()?;
+        self.bytes -= entry.message.body_size();
         Some(entry)
     }
 
     /// Puts entries back where they were. `returned` is in rising position.
     pub(super) fn put_back(&mut self, returned: Vec<Entry>) {
         let Some(last) = returned.last().map(|entry| entry.position) else { return };
-        self.bytes += returned.iter().map(|entry| entry.message.size()).sum::<usize>();
+        self.bytes += returned.iter().map(|entry| entry.message.body_size()).sum::<usize>();
         if self.entries.front().is_none_or(|first| last < first.position) {
             for entry in returned.into_iter().rev() {
                 self.entries.push_front(entry);

@@ -1,10 +1,12 @@
 //! A queue: identity, options, one lock, and the verbs everybody uses.
 //!
 //! **Invariant:** nobody outside this folder sees the state; every verb takes the lock once, lets go of
-//! it between bursts of deliveries, and never holds it while it calls anything of a lower rank.
+//! it between bursts of deliveries, and never holds it while it calls anything of a lower rank. When a verb is
+//! over and consumers took what they could, a queue that drops its head is within its limit.
 
 mod backlog;
 mod consumers;
+mod length;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -13,6 +15,8 @@ mod unsaved;
 use std::sync::Arc;
 
 pub use self::consumers::{Consumer, ConsumerId};
+pub use self::length::Admission;
+use self::length::Limit;
 use self::state::{Dispatched, QueueState};
 use super::change::QueueChanges;
 use super::commit_inbox::CommitInbox;
@@ -64,6 +68,7 @@ pub struct Queue {
     pub options: QueueOptions,
     /// The connection that has it for itself.
     pub owner: Option<ConnectionId>,
+    limit: Option<Limit>,
     inbox: Arc<CommitInbox>,
     state: RankedMutex<{ rank::QUEUE }, QueueState>,
 }
@@ -114,11 +119,37 @@ impl Queue {
         });
         let state = QueueState::restored(entries, content.next_position, delivered);
         let QueueIdentity { id, name, vhost, options, owner } = identity;
-        Self { id, name, vhost, options, owner, inbox, state: RankedMutex::new(state) }
+        let limit = Limit::of(&options);
+        Self { id, name, vhost, options, owner, limit, inbox, state: RankedMutex::new(state) }
     }
 
-    /// Adds messages at the end, in order, and empties `messages`. A deleted queue drops them.
-    pub fn enqueue(self: &Arc<Self>, messages: &mut Vec<Arc<Message>>, turn: &mut Turn) {
+    /// Adds messages at the end, in order, and empties `messages`. A deleted queue drops them, which is no
+    /// refusal.
+    pub fn enqueue(
+        self: &Arc<Self>,
+        messages: &mut Vec<Arc<Message>>,
+        turn: &mut Turn,
+    ) -> Admission {
+        let Some(limit) = self.limit.filter(Limit::rejects) else {
+            self.enqueue_regardless(messages, turn);
+            return Admission::Accepted;
+        };
+        self.change(turn, |state, turn| {
+            let mut admission = Admission::Accepted;
+            if state.deleted {
+                messages.clear();
+            }
+            for message in messages.drain(..) {
+                if state.admit(message, self.options.durable, &limit, turn) == Admission::Refused {
+                    admission = Admission::Refused;
+                }
+            }
+            admission
+        })
+    }
+
+    /// The same, but even a full queue refuses nothing: it was asked before, with [`Queue::has_room`].
+    pub fn enqueue_regardless(self: &Arc<Self>, messages: &mut Vec<Arc<Message>>, turn: &mut Turn) {
         self.change(turn, |state, _| {
             if state.deleted {
                 messages.clear();
@@ -127,6 +158,18 @@ impl Queue {
                 state.enqueue(message, self.options.durable);
             }
         });
+    }
+
+    /// It may refuse messages.
+    pub fn rejects(&self) -> bool {
+        self.limit.is_some_and(|limit| limit.rejects())
+    }
+
+    /// It would take this many messages now whose bodies have this many bytes, even if no consumer did.
+    pub fn has_room(&self, messages: usize, bytes: usize) -> bool {
+        let Some(limit) = self.limit.filter(Limit::rejects) else { return true };
+        let state = self.state.lock();
+        state.deleted || limit.has_room(&state.backlog, messages, bytes)
     }
 
     /// Adds a consumer. `accepted` runs before anything is delivered to it.
@@ -241,9 +284,18 @@ impl Queue {
         QueueCounts { ready: state.backlog.len(), consumers: state.consumers.len() }
     }
 
-    /// Bytes of ready messages.
+    /// Bytes of ready messages' bodies.
     pub fn ready_bytes(&self) -> usize {
         self.state.lock().backlog.bytes()
+    }
+
+    /// Drops what is too much after a restart: messages that consumers had are ready again.
+    pub(super) fn drop_excess(self: &Arc<Self>) {
+        let mut dropped = Vec::new();
+        let mut state = self.state.lock();
+        let before = state.unsaved_bytes();
+        self.keep_within_limit(&mut state, Dispatched::All, &mut dropped);
+        self.report(&mut state, before);
     }
 
     /// Takes out what the committer must write; only the committer calls this.
@@ -261,19 +313,39 @@ impl Queue {
         turn: &mut Turn,
         verb: impl FnOnce(&mut QueueState, &mut Turn) -> R,
     ) -> R {
+        // Declared before the guard: freed after the lock is gone.
+        let mut dropped = Vec::new();
         let mut state = self.state.lock();
         let before = state.unsaved_bytes();
         let result = verb(&mut state, turn);
         let mut dispatched = state.dispatch(turn);
+        self.keep_within_limit(&mut state, dispatched, &mut dropped);
         self.report(&mut state, before);
         while dispatched == Dispatched::Burst {
             drop(state);
             state = self.state.lock();
             let before = state.unsaved_bytes();
             dispatched = state.dispatch(turn);
+            self.keep_within_limit(&mut state, dispatched, &mut dropped);
             self.report(&mut state, before);
         }
         result
+    }
+
+    /// Drops the head if there is too much, once consumers had their chance.
+    #[inline]
+    fn keep_within_limit(
+        &self,
+        state: &mut QueueState,
+        dispatched: Dispatched,
+        dropped: &mut Vec<Entry>,
+    ) {
+        if let Some(limit) = &self.limit
+            && !limit.rejects()
+            && dispatched == Dispatched::All
+        {
+            state.drop_head(limit, dropped);
+        }
     }
 
     fn report(self: &Arc<Self>, state: &mut Guard<'_>, bytes_before: usize) {

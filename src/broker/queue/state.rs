@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::backlog::Backlog;
 use super::consumers::{Consumer, ConsumerId, Consumers};
+use super::length::{Admission, Limit};
 use super::unsaved::Unsaved;
 use crate::broker::change::QueueChanges;
 use crate::broker::delivery::{Entry, Position, QueueId};
@@ -87,6 +88,50 @@ impl QueueState {
             self.unsaved.put(position, &message);
         }
         self.backlog.push(Entry { position, message, redelivered: false, durable });
+    }
+
+    /// Adds a message at the end unless `limit` is exceeded by it even after consumers had their chance.
+    pub(super) fn admit(
+        &mut self,
+        message: Arc<Message>,
+        keeps: bool,
+        limit: &Limit,
+        turn: &mut Turn,
+    ) -> Admission {
+        if limit.has_room_for(&self.backlog, &message) {
+            self.enqueue(message, keeps);
+            return Admission::Accepted;
+        }
+        if self.consumers.first().is_none() {
+            return Admission::Refused;
+        }
+        self.enqueue(message, keeps);
+        self.dispatch(turn);
+        if !limit.is_exceeded(&self.backlog) {
+            return Admission::Accepted;
+        }
+        self.withdraw_last();
+        Admission::Refused
+    }
+
+    /// Undoes the last enqueue. Nobody has seen the entry: it is the last one ready.
+    fn withdraw_last(&mut self) {
+        let Some(entry) = self.backlog.pop_last() else { return };
+        self.next_position = entry.position.0;
+        if entry.durable {
+            self.unsaved.withdraw(entry.position);
+        }
+    }
+
+    /// Moves the oldest ready messages to `dropped` until `limit` is no longer exceeded. They are gone.
+    pub(super) fn drop_head(&mut self, limit: &Limit, dropped: &mut Vec<Entry>) {
+        while limit.is_exceeded(&self.backlog) {
+            let Some(entry) = self.backlog.pop() else { return };
+            if entry.durable {
+                self.unsaved.settle(entry.position);
+            }
+            dropped.push(entry);
+        }
     }
 
     /// Hands ready messages to consumers, at most a burst of them.

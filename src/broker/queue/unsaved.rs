@@ -42,6 +42,14 @@ impl Unsaved {
         message.size()
     }
 
+    /// The entry that was put last was not enqueued after all, and was not collected either.
+    pub(super) fn withdraw(&mut self, position: Position) {
+        debug_assert!(self.puts.back().is_some_and(|(last, _)| *last == position));
+        if let Some((_, Some(message))) = self.puts.pop_back() {
+            self.bytes -= message.size();
+        }
+    }
+
     fn cancel(&mut self, position: Position) -> Option<Arc<Message>> {
         if self.puts.front().is_none_or(|(first, _)| *first > position) {
             return None;

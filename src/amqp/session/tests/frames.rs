@@ -84,6 +84,18 @@ pub(super) fn close_channel_ok() -> Said {
 
 /// queue.declare; `flags` are words.
 pub(super) fn declare(name: &str, flags: &str) -> Said {
+    declare_with(name, flags, FieldTable::default())
+}
+
+/// queue.declare of a queue that refuses publishes while this many messages lie ready.
+pub(super) fn declare_rejecting(name: &str, flags: &str, max_length: i32) -> Said {
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-max-length".into(), AMQPValue::LongInt(max_length));
+    arguments.insert("x-overflow".into(), AMQPValue::LongString("reject-publish".into()));
+    declare_with(name, flags, arguments)
+}
+
+fn declare_with(name: &str, flags: &str, arguments: FieldTable) -> Said {
     let has = |flag| flags.split(' ').any(|word| word == flag);
     let declare = queue::Declare {
         queue: name.into(),
@@ -92,7 +104,7 @@ pub(super) fn declare(name: &str, flags: &str) -> Said {
         exclusive: has("exclusive"),
         auto_delete: has("auto-delete"),
         nowait: has("nowait"),
-        arguments: FieldTable::default(),
+        arguments,
     };
     says(&AMQPClass::Queue(queue::AMQPMethod::Declare(declare)))
 }

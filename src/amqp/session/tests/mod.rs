@@ -6,6 +6,7 @@ mod connections;
 mod consumers;
 mod declarations;
 mod frames;
+mod length;
 mod publishing;
 mod races;
 mod transactions;

@@ -42,6 +42,7 @@ impl Names {
             Outgoing::Confirm { channel, sequence, multiple: true } => {
                 format!("{channel} confirm up to {sequence}")
             }
+            Outgoing::Refused { channel, sequence } => format!("{channel} refuse {sequence}"),
             Outgoing::Method(channel, method) => format!("{channel} {}", method_word(&method)),
         })
     }

@@ -3,6 +3,7 @@
 mod consumers;
 mod deliveries;
 mod durable;
+mod length;
 mod model;
 
 use std::sync::Arc;

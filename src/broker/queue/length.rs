@@ -1,0 +1,67 @@
+//! How much may lie ready in a queue: `x-max-length`, `x-max-length-bytes`, `x-overflow`.
+//!
+//! Only ready messages count, and only their bodies, as in RabbitMQ. This says what is too much; the state next
+//! door drops and refuses.
+
+use super::backlog::Backlog;
+use crate::broker::message::Message;
+use crate::broker::options::{Overflow, QueueOptions, QueueType};
+
+/// What became of messages at a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// The queue took them all. A later one may still push them out.
+    Accepted,
+    /// The queue is full and refused at least one of them.
+    Refused,
+}
+
+/// See the module.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limit {
+    messages: usize,
+    bytes: usize,
+    rejects: bool,
+}
+
+impl Limit {
+    /// The limit of a queue, if it has one.
+    pub(super) fn of(options: &QueueOptions) -> Option<Self> {
+        if options.max_length.is_none() && options.max_length_bytes.is_none() {
+            return None;
+        }
+        let rejects = match options.overflow {
+            Overflow::DropHead => false,
+            Overflow::RejectPublish => true,
+            // RabbitMQ: quorum queues take the argument and drop the head all the same.
+            Overflow::RejectPublishDlx => options.queue_type != QueueType::Quorum,
+        };
+        let messages = bound(options.max_length);
+        Some(Self { messages, bytes: bound(options.max_length_bytes), rejects })
+    }
+
+    /// A full queue refuses what is new rather than dropping what is old.
+    pub(super) fn rejects(&self) -> bool {
+        self.rejects
+    }
+
+    /// More lies ready than may.
+    pub(super) fn is_exceeded(&self, backlog: &Backlog) -> bool {
+        backlog.len() > self.messages || backlog.bytes() > self.bytes
+    }
+
+    /// This many more messages with bodies of this many bytes would not exceed it.
+    pub(super) fn has_room(&self, backlog: &Backlog, messages: usize, bytes: usize) -> bool {
+        backlog.len().saturating_add(messages) <= self.messages
+            && backlog.bytes().saturating_add(bytes) <= self.bytes
+    }
+
+    /// One more message would not exceed it.
+    pub(super) fn has_room_for(&self, backlog: &Backlog, message: &Message) -> bool {
+        self.has_room(backlog, 1, message.body_size())
+    }
+}
+
+fn bound(limit: Option<u64>) -> usize {
+    limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX)
+}
