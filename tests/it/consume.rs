@@ -387,3 +387,23 @@ fn deliveries_of_a_lost_connection_go_to_the_next_consumer() {
         assert_eq!((again.text(), again.redelivered()), (body, true));
     }
 }
+
+#[test]
+fn who_follows_a_lost_active_consumer_gets_everything_in_order() {
+    let broker = TestBroker::start();
+    let (mut lost, mut next) = (RawPeer::connect(&broker), RawPeer::connect(&broker));
+    let queue = unique("q");
+    let declare = method("queue.declare").set("queue", &queue).on("auto_delete");
+    let single = table! { "x-single-active-consumer" => true };
+    next.asks(1, &declare.set("arguments", single), "queue.declare-ok");
+    lost.prefetches(1, 2);
+    lost.consumes(1, &queue, "active");
+    lost.consumes(1, &queue, "second");
+    next.consumes(1, &queue, "third");
+    for body in ["a", "b", "c", "d"] {
+        next.publishes(1, &queue, body);
+    }
+    lost.receives(1, &["a", "b"]);
+    drop(lost);
+    next.receives(1, &["a", "b", "c", "d"]);
+}

@@ -443,10 +443,11 @@ fn delete_all(vhost: &Arc<VHost>, queues: Vec<Arc<Queue>>, turn: &mut Turn) {
     }
 }
 
-/// Cancels consumers first, so that nothing comes back to them.
+/// Messages go back before consumers are cancelled, so that whoever follows a single active consumer gets
+/// them in order. Nothing comes back to the old ones: their channel is closed, and takes nothing.
 fn give_back(leftovers: Leftovers, turn: &mut Turn) {
+    settle::settle_groups(leftovers.groups, Outcome::Requeued, turn);
     for (queue, consumer) in leftovers.consumers {
         queue.cancel(consumer, turn);
     }
-    settle::settle_groups(leftovers.groups, Outcome::Requeued, turn);
 }
