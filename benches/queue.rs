@@ -81,6 +81,7 @@ impl Stage {
             sink: Arc::clone(&keeper) as Arc<dyn DeliverySink>,
             no_ack: false,
             exclusive: false,
+            priority: 0,
         };
         let accepted = self.turn(|turn| self.queue.consume(consumer, turn, |_| {}));
         assert!(accepted.is_ok());

@@ -187,6 +187,19 @@ fn consumers_take_turns() {
 }
 
 #[test]
+fn a_consumer_with_priority_is_served_first() {
+    let (mut peer, queue) = peer_with(&[]);
+    peer.prefetches(1, 1);
+    peer.consumes(1, &queue, "low");
+    let high = consume(&queue, "high").set("arguments", table! { "x-priority" => 5 });
+    peer.asks(1, &high, "basic.consume-ok");
+    peer.publishes(1, &queue, "a");
+    assert_eq!(peer.delivery(1).consumer(), "high");
+    peer.publishes(1, &queue, "b");
+    assert_eq!(peer.delivery(1).consumer(), "low");
+}
+
+#[test]
 fn a_priority_is_a_number() {
     let (mut peer, queue) = peer_with(&[]);
     peer.sends(1, &consume(&queue, "c").set("arguments", table! { "x-priority" => "5" }));
@@ -220,6 +233,54 @@ fn an_exclusive_consumer_leaves_room_for_get_and_goes() {
     assert_eq!(peer.gets(1, &queue).unwrap().text(), "b");
     peer.asks(1, &cancel("a"), "basic.cancel-ok");
     peer.consumes(1, &queue, "b");
+}
+
+#[test]
+fn of_single_active_consumers_one_is_served_until_it_goes() {
+    let (mut peer, queue) = (peer(), unique("q"));
+    let declare = method("queue.declare").set("queue", &queue).on("exclusive");
+    let single = table! { "x-single-active-consumer" => true };
+    peer.asks(1, &declare.set("arguments", single), "queue.declare-ok");
+    peer.consumes(1, &queue, "first");
+    peer.consumes(1, &queue, "second");
+    for body in ["a", "b"] {
+        peer.publishes(1, &queue, body);
+        assert_eq!(peer.delivery(1).consumer(), "first");
+    }
+    peer.asks(1, &cancel("first"), "basic.cancel-ok");
+    peer.publishes(1, &queue, "c");
+    assert_eq!(peer.delivery(1).consumer(), "second");
+}
+
+#[test]
+fn no_consumer_is_exclusive_where_one_is_active_at_a_time() {
+    let (mut peer, queue) = (peer(), unique("q"));
+    let declare = method("queue.declare").set("queue", &queue).on("exclusive");
+    let single = table! { "x-single-active-consumer" => true };
+    peer.asks(1, &declare.set("arguments", single), "queue.declare-ok");
+    peer.sends(1, &consume(&queue, "c").on("exclusive"));
+    let text = format!("ACCESS_REFUSED - queue '{queue}' in vhost '/' in exclusive use");
+    peer.is_refused(1, "basic.consume", 403, &text);
+}
+
+#[test]
+fn the_next_in_line_gets_what_a_lost_active_consumer_had() {
+    let broker = TestBroker::start();
+    let (mut lost, mut next) = (RawPeer::connect(&broker), RawPeer::connect(&broker));
+    let queue = unique("q");
+    let declare = method("queue.declare").set("queue", &queue).on("auto_delete");
+    let single = table! { "x-single-active-consumer" => true };
+    next.asks(1, &declare.set("arguments", single), "queue.declare-ok");
+    for (peer, tags) in [(&mut lost, ["active", "second"]), (&mut next, ["third", "fourth"])] {
+        for tag in tags {
+            peer.consumes(1, &queue, tag);
+        }
+    }
+    next.publishes(1, &queue, "a");
+    assert_eq!(lost.delivery(1).consumer(), "active");
+    drop(lost);
+    let again = next.delivery(1);
+    assert_eq!((again.text(), again.consumer(), again.redelivered()), ("a", "third", true));
 }
 
 #[test]

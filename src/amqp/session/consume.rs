@@ -15,6 +15,14 @@ use crate::broker::delivery::{ConnectionId, DeliverySink};
 use crate::broker::queue::{Consumer, ConsumerId, Outcome, Queue};
 use crate::broker::turn::Turn;
 
+/// What basic.consume says beside the subscription.
+#[derive(Clone, Copy)]
+struct Wanted {
+    priority: i64,
+    exclusive: bool,
+    reply: bool,
+}
+
 impl Session {
     pub(super) fn connection(&self) -> ConnectionId {
         self.outbox.connection()
@@ -61,11 +69,16 @@ impl Session {
             &queue.options,
             &consume.arguments,
         );
-        checked.map_err(|refused| refusals.refused(refused))?;
+        let options = checked.map_err(|refused| refusals.refused(refused))?;
         let no_ack = consume.no_ack;
         let subscription =
             Subscription { tag: tag.clone(), queue: Arc::clone(&queue), no_ack, prefetch };
-        let started = self.start_consumer(id, book, subscription, consume, turn);
+        let wanted = Wanted {
+            priority: options.priority,
+            exclusive: consume.exclusive,
+            reply: !consume.nowait,
+        };
+        let started = self.start_consumer(id, book, subscription, wanted, turn);
         started.map_err(|error| {
             self.outbox.unsubscribe(book, &tag);
             refusals.broker(&error)
@@ -77,7 +90,7 @@ impl Session {
         id: ChannelId,
         book: BookId,
         subscription: Subscription,
-        consume: &basic::Consume,
+        wanted: Wanted,
         turn: &mut Turn,
     ) -> Result<(), crate::broker::error::BrokerError> {
         let (tag, queue) = (subscription.tag.clone(), Arc::clone(&subscription.queue));
@@ -87,12 +100,12 @@ impl Session {
             id: ConsumerId { connection: self.connection(), slot },
             sink: Arc::clone(&self.outbox) as Arc<dyn DeliverySink>,
             no_ack,
-            exclusive: consume.exclusive,
+            exclusive: wanted.exclusive,
+            priority: wanted.priority,
         };
         let outbox = Arc::clone(&self.outbox);
-        let reply = !consume.nowait;
         queue.consume(consumer, turn, move |turn| {
-            if reply {
+            if wanted.reply {
                 let done =
                     basic::AMQPMethod::ConsumeOk(basic::ConsumeOk { consumer_tag: tag.into() });
                 outbox.push(Outgoing::Method(id, Box::new(AMQPClass::Basic(done))), turn);

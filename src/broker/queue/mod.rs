@@ -183,12 +183,18 @@ impl Queue {
             if state.deleted {
                 return Err(BrokerError::NoQueue(Arc::clone(&self.name)));
             }
-            let alone = consumer.exclusive && !state.consumers.is_empty();
+            let single = self.options.single_active_consumer;
+            // RabbitMQ: a queue with a single active consumer has no exclusive ones.
+            let alone = consumer.exclusive && (single || !state.consumers.is_empty());
             if alone || state.consumers.is_exclusive() {
                 return Err(BrokerError::InExclusiveUse(Arc::clone(&self.name)));
             }
             accepted(turn);
-            state.consumers.add(consumer);
+            if single {
+                state.consumers.line_up(consumer);
+            } else {
+                state.consumers.add(consumer);
+            }
             Ok(())
         })
     }

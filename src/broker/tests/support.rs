@@ -197,13 +197,14 @@ pub(in crate::broker) struct ConsumerToBe<'a> {
     queue: Arc<Queue>,
     no_ack: bool,
     exclusive: bool,
+    priority: i64,
     prefetch: Option<usize>,
 }
 
 impl<'a> ConsumerToBe<'a> {
     pub(in crate::broker) fn of(broker: &'a Broker, queue: &Arc<Queue>) -> Self {
         let queue = Arc::clone(queue);
-        Self { broker, queue, no_ack: false, exclusive: false, prefetch: None }
+        Self { broker, queue, no_ack: false, exclusive: false, priority: 0, prefetch: None }
     }
 
     pub(in crate::broker) fn prefetch(self, limit: usize) -> Self {
@@ -216,6 +217,10 @@ impl<'a> ConsumerToBe<'a> {
 
     pub(in crate::broker) fn exclusive(self) -> Self {
         Self { exclusive: true, ..self }
+    }
+
+    pub(in crate::broker) fn priority(self, priority: i64) -> Self {
+        Self { priority, ..self }
     }
 
     #[track_caller]
@@ -231,6 +236,7 @@ impl<'a> ConsumerToBe<'a> {
             sink: Arc::clone(&sink) as Arc<dyn DeliverySink>,
             no_ack: self.no_ack,
             exclusive: self.exclusive,
+            priority: self.priority,
         };
         turn(self.broker, |turn| {
             self.queue.consume(consumer, turn, |_| {

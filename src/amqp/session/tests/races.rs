@@ -72,7 +72,7 @@ fn subscribe(
     let slot = client.outbox.subscribe(1, book, subscription);
     let id = ConsumerId { connection: client.outbox.connection(), slot };
     let mut turn = client.broker.begin_turn();
-    let consumer = Consumer { id, sink, no_ack: false, exclusive: false };
+    let consumer = Consumer { id, sink, no_ack: false, exclusive: false, priority: 0 };
     queue.consume(consumer, &mut turn, |_| {}).unwrap();
     turn.finish(&client.broker);
 }

@@ -6,6 +6,11 @@ fn auto_delete() -> QueueUnderTest {
     QueueUnderTest::new(QueueOptions { auto_delete: true, ..QueueOptions::default() })
 }
 
+fn single_active() -> QueueUnderTest {
+    let options = QueueOptions { single_active_consumer: true, ..QueueOptions::default() };
+    QueueUnderTest::new(options)
+}
+
 fn is_there(queue: &QueueUnderTest) -> bool {
     host(&queue.broker).queue("queue").is_some()
 }
@@ -174,4 +179,219 @@ fn what_comes_back_to_a_deleted_queue_is_dropped() {
     assert_eq!(queue.counts(), (0, 0));
     assert_eq!(queue.collects(), Collected::default());
     assert_eq!(queue.broker.inbox().unsaved_bytes(), 0);
+}
+
+#[test]
+fn the_highest_priority_is_served_first() {
+    let queue = QueueUnderTest::with_messages([]);
+    let lowest = queue.consumer().priority(-1).starts();
+    let highest = queue.consumer().priority(7).starts();
+    let ordinary = queue.consumer().starts();
+    queue.enqueues(["a", "b"]);
+
+    highest.takes(["a", "b"]);
+    highest.cancels();
+    queue.enqueues(["c", "d"]);
+    ordinary.takes(["c", "d"]);
+    ordinary.cancels();
+    queue.enqueues(["e"]);
+    lowest.takes(["e"]);
+}
+
+#[test]
+fn consumers_of_one_priority_take_turns() {
+    let queue = QueueUnderTest::with_messages([]);
+    let low = queue.consumer().starts();
+    let (first, second) =
+        (queue.consumer().priority(1).starts(), queue.consumer().priority(1).starts());
+
+    queue.enqueues(["a", "b", "c"]);
+
+    first.takes(["a", "c"]);
+    second.takes(["b"]);
+    low.takes([]);
+}
+
+#[test]
+fn a_lower_priority_is_served_while_higher_ones_are_parked() {
+    let queue = QueueUnderTest::with_messages([]);
+    let low = queue.consumer().prefetch(1).starts();
+    let middle = queue.consumer().priority(1).prefetch(1).starts();
+    let high = queue.consumer().priority(2).prefetch(1).starts();
+    queue.enqueues(["a", "b", "c", "d"]);
+    high.takes(["a"]);
+    middle.takes(["b"]);
+    low.takes(["c"]);
+
+    high.acks("a");
+    queue.enqueues(["e"]);
+
+    high.takes(["d"]);
+    middle.acks("b");
+    middle.takes(["e"]);
+}
+
+#[test]
+fn a_consumer_that_resumes_comes_before_lower_priorities_again() {
+    let queue = QueueUnderTest::with_messages([]);
+    let low = queue.consumer().starts();
+    let high = queue.consumer().priority(1).prefetch(1).starts();
+    queue.enqueues(["a", "b"]);
+    high.takes(["a"]);
+    low.takes(["b"]);
+
+    high.acks("a");
+    queue.enqueues(["c"]);
+
+    high.takes(["c"]);
+    low.takes([]);
+}
+
+#[test]
+fn a_lower_priority_is_not_asked_while_a_higher_one_can_take() {
+    let queue = QueueUnderTest::with_messages([]);
+    let low = queue.consumer().starts();
+    let _high = queue.consumer().priority(1).starts();
+
+    queue.enqueues(["a", "b", "c"]);
+
+    assert_eq!(low.sink.offered(), 0);
+}
+
+#[test]
+fn consumers_of_all_priorities_count_and_hear_that_their_queue_is_deleted() {
+    let queue = QueueUnderTest::with_messages(["a"]);
+    let parked = queue.consumer().priority(9).prefetch(1).starts();
+    queue.enqueues(["b"]);
+    let others = [0, 5, -5, 5].map(|priority| queue.consumer().priority(priority).starts());
+    assert_eq!(queue.counts().1, 5);
+    others[2].cancels();
+    assert_eq!(queue.counts().1, 4);
+
+    queue.deletes(DeleteIf::default()).unwrap();
+
+    let heard = [&parked, &others[0], &others[1], &others[2], &others[3]]
+        .map(|consumer| consumer.sink.was_cancelled());
+    assert_eq!(heard, [true, true, true, false, true]);
+}
+
+#[test]
+fn of_single_active_consumers_the_first_gets_everything() {
+    let queue = single_active();
+    let active = queue.consumer().starts();
+    let waiting = queue.consumer().priority(9).starts();
+
+    queue.enqueues(["a", "b", "c"]);
+
+    active.takes(["a", "b", "c"]);
+    assert_eq!(waiting.sink.offered(), 0);
+    assert_eq!(queue.counts(), (0, 2));
+}
+
+#[test]
+fn nobody_is_served_while_the_single_active_consumer_is_parked() {
+    let queue = single_active();
+    let active = queue.consumer().prefetch(1).starts();
+    let waiting = queue.consumer().starts();
+    queue.enqueues(["a", "b"]);
+    active.takes(["a"]);
+    waiting.takes([]);
+
+    active.acks("a");
+
+    active.takes(["b"]);
+    waiting.takes([]);
+}
+
+#[test]
+fn the_next_in_line_is_active_at_once_though_the_last_has_unsettled_messages() {
+    let queue = single_active();
+    let active = queue.consumer().prefetch(1).starts();
+    let (second, third) = (queue.consumer().starts(), queue.consumer().starts());
+    queue.enqueues(["a", "b"]);
+    active.takes(["a"]);
+
+    active.cancels();
+
+    second.takes(["b"]);
+    active.requeues("a");
+    second.takes(["a"]);
+    second.cancels();
+    queue.enqueues(["c"]);
+    third.takes(["c"]);
+}
+
+#[test]
+fn a_cancelled_consumer_leaves_the_line() {
+    let queue = single_active();
+    let active = queue.consumer().starts();
+    let (second, third) = (queue.consumer().starts(), queue.consumer().starts());
+    second.cancels();
+    queue.enqueues(["a"]);
+    active.takes(["a"]);
+
+    active.cancels();
+    queue.enqueues(["b"]);
+
+    third.takes(["b"]);
+    second.takes([]);
+    assert_eq!(queue.counts(), (0, 1));
+}
+
+#[test]
+fn who_comes_back_to_the_line_is_last() {
+    let queue = single_active();
+    let first = queue.consumer().starts();
+    let second = queue.consumer().starts();
+    first.cancels();
+    let again = queue.consumer().starts();
+
+    queue.enqueues(["a"]);
+
+    second.takes(["a"]);
+    again.takes([]);
+}
+
+#[test]
+fn get_takes_messages_beside_a_single_active_consumer() {
+    let queue = single_active();
+    let _parked = queue.consumer().prefetch(1).starts();
+    queue.enqueues(["a", "b"]);
+
+    assert_eq!(queue.ready(), ["b"]);
+}
+
+#[test]
+fn nobody_is_exclusive_where_there_is_a_single_active_consumer() {
+    let queue = single_active();
+    assert_eq!(queue.consumer().exclusive().tries().err(), Some(in_exclusive_use()));
+
+    assert!(queue.consumer().tries().is_ok());
+}
+
+#[test]
+fn all_in_line_hear_that_their_queue_is_deleted() {
+    let queue = single_active();
+    let line = [queue.consumer().starts(), queue.consumer().starts(), queue.consumer().starts()];
+
+    queue.deletes(DeleteIf::default()).unwrap();
+
+    assert!(line.iter().all(|consumer| consumer.sink.was_cancelled()));
+    assert_eq!(queue.counts(), (0, 0));
+}
+
+#[test]
+fn an_auto_delete_queue_stays_while_somebody_is_in_line() {
+    let queue = QueueUnderTest::new(QueueOptions {
+        auto_delete: true,
+        single_active_consumer: true,
+        ..QueueOptions::default()
+    });
+    let (active, waiting) = (queue.consumer().starts(), queue.consumer().starts());
+    active.cancels();
+    assert!(is_there(&queue));
+
+    waiting.cancels();
+
+    assert!(!is_there(&queue));
 }

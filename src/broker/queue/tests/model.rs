@@ -11,8 +11,8 @@ use crate::broker::tests::support::FakeConsumer;
 enum Verb {
     Enqueue { count: usize, persistent: bool },
     Get { no_ack: bool },
-    Consume { prefetch: usize },
-    ConsumeUnlimited { no_ack: bool },
+    Consume { prefetch: usize, priority: i64 },
+    ConsumeUnlimited { no_ack: bool, priority: i64 },
     Cancel(prop::sample::Index),
     Settle { pick: prop::sample::Index, count: usize, requeue: bool },
     SettleGot { requeue: bool },
@@ -26,8 +26,10 @@ fn verb() -> impl Strategy<Value = Verb> {
         6 => (1..6_usize, any::<bool>())
             .prop_map(|(count, persistent)| Verb::Enqueue { count, persistent }),
         2 => any::<bool>().prop_map(|no_ack| Verb::Get { no_ack }),
-        2 => (1..4_usize).prop_map(|prefetch| Verb::Consume { prefetch }),
-        1 => any::<bool>().prop_map(|no_ack| Verb::ConsumeUnlimited { no_ack }),
+        2 => (1..4_usize, -1..3_i64)
+            .prop_map(|(prefetch, priority)| Verb::Consume { prefetch, priority }),
+        1 => (any::<bool>(), -1..3_i64)
+            .prop_map(|(no_ack, priority)| Verb::ConsumeUnlimited { no_ack, priority }),
         3 => pick().prop_map(Verb::Cancel),
         8 => (pick(), 1..4_usize, any::<bool>())
             .prop_map(|(pick, count, requeue)| Verb::Settle { pick, count, requeue }),
@@ -84,10 +86,18 @@ impl Model {
     }
 }
 
+/// A consumer and how it was started.
+struct Client<'a> {
+    consumer: FakeConsumer<'a>,
+    no_ack: bool,
+    priority: i64,
+}
+
 /// The queue, its clients and the model beside it.
 struct Trial<'a> {
     queue: &'a QueueUnderTest,
-    consumers: Vec<(FakeConsumer<'a>, bool)>,
+    /// In the order in which they came.
+    consumers: Vec<Client<'a>>,
     /// Cancelled consumers that still have something.
     retired: Vec<FakeConsumer<'a>>,
     got: Vec<Entry>,
@@ -110,15 +120,15 @@ impl<'a> Trial<'a> {
                     self.got.extend((!no_ack).then_some(entry));
                 }
             }
-            Verb::Consume { prefetch } => {
-                let consumer = self.queue.consumer().prefetch(*prefetch).starts();
-                self.consumers.push((consumer, false));
+            Verb::Consume { prefetch, priority } => {
+                let consumer = self.queue.consumer().prefetch(*prefetch);
+                self.consume(consumer, false, *priority);
             }
-            Verb::ConsumeUnlimited { no_ack: true } => {
-                self.consumers.push((self.queue.consumer().no_ack().starts(), true));
+            Verb::ConsumeUnlimited { no_ack: true, priority } => {
+                self.consume(self.queue.consumer().no_ack(), true, *priority);
             }
-            Verb::ConsumeUnlimited { no_ack: false } => {
-                self.consumers.push((self.queue.consumer().starts(), false));
+            Verb::ConsumeUnlimited { no_ack: false, priority } => {
+                self.consume(self.queue.consumer(), false, *priority);
             }
             Verb::Cancel(pick) => self.cancel(*pick),
             Verb::Settle { pick, count, requeue } => self.settle(*pick, *count, *requeue),
@@ -146,18 +156,23 @@ impl<'a> Trial<'a> {
         self.queue.takes_in(&names, persistent);
     }
 
+    fn consume(&mut self, consumer: ConsumerToBe<'a>, no_ack: bool, priority: i64) {
+        let consumer = consumer.priority(priority).starts();
+        self.consumers.push(Client { consumer, no_ack, priority });
+    }
+
     fn cancel(&mut self, pick: prop::sample::Index) {
         if self.consumers.is_empty() {
             return;
         }
         let at = pick.index(self.consumers.len());
-        let (consumer, _) = self.consumers.swap_remove(at);
+        let Client { consumer, .. } = self.consumers.remove(at);
         consumer.cancels();
         self.retired.push(consumer);
     }
 
     fn settle(&mut self, pick: prop::sample::Index, count: usize, requeue: bool) {
-        let active = self.consumers.iter().map(|(consumer, _)| consumer);
+        let active = self.consumers.iter().map(|client| &client.consumer);
         let busy: Vec<_> = active
             .chain(&self.retired)
             .filter(|consumer| !consumer.sink.unsettled().is_empty())
@@ -207,27 +222,48 @@ impl<'a> Trial<'a> {
     }
 
     fn unacked(&self) -> BTreeSet<u64> {
-        let active = self.consumers.iter().map(|(consumer, _)| consumer);
+        let active = self.consumers.iter().map(|client| &client.consumer);
         let consumed = active.chain(&self.retired).flat_map(|one| one.sink.unsettled());
         consumed.chain(self.got.iter().map(|entry| entry.position)).map(|at| at.0).collect()
     }
 
     fn check(&mut self) {
         let mut arrived = Vec::new();
-        for (consumer, no_ack) in &self.consumers {
-            for entry in consumer.sink.arrived() {
-                self.model.sees(&entry, *no_ack);
+        let mut served = vec![false; self.consumers.len()];
+        for (client, served) in self.consumers.iter().zip(&mut served) {
+            for entry in client.consumer.sink.arrived() {
+                self.model.sees(&entry, client.no_ack);
                 arrived.push(entry.position.0);
+                *served = true;
             }
         }
+        self.check_turns(&served);
         let ready = self.ready();
         assert_eq!(self.queue.counts(), (ready.len(), self.consumers.len()));
         let first = ready.first().copied().unwrap_or(u64::MAX);
         assert!(arrived.iter().all(|position| *position < first), "overtaken: {first}");
-        let idle = self.consumers.iter().any(|(consumer, _)| consumer.sink.has_credit());
+        let idle = self.candidates().iter().any(|client| client.consumer.sink.has_credit());
         assert!(ready.is_empty() || !idle, "a consumer waits while {ready:?} are ready");
         let pending: usize = self.model.pending.values().sum();
         assert_eq!(self.queue.broker.inbox().unsaved_bytes(), pending);
+    }
+
+    /// Those who may be served: all, or the first if there is to be a single one.
+    fn candidates(&self) -> &[Client<'a>] {
+        let single = self.queue.queue.options.single_active_consumer;
+        let count = if single { self.consumers.len().min(1) } else { self.consumers.len() };
+        &self.consumers[..count]
+    }
+
+    /// Credit only falls while messages are handed out: who has some left was not passed over.
+    fn check_turns(&self, served: &[bool]) {
+        let candidates = self.candidates();
+        let idle = candidates.iter().filter(|client| client.consumer.sink.has_credit());
+        let highest = idle.map(|client| client.priority).max();
+        for (at, _) in served.iter().enumerate().filter(|(_, served)| **served) {
+            assert!(at < candidates.len(), "consumer {at} was served before its time");
+            assert!(Some(candidates[at].priority) >= highest, "{highest:?} was passed over");
+        }
     }
 }
 
@@ -238,19 +274,23 @@ fn outcome(requeue: bool) -> Outcome {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
-    /// Ready, unacked and settled are all that was enqueued; order is position; and what the committer
-    /// collected is what would be found after a restart.
+    /// Ready, unacked and settled are all that was enqueued; order is position; nobody is passed over; and
+    /// what the committer collected is what would be found after a restart.
     #[test]
-    fn a_queue_is_three_sets_of_positions(verbs in prop::collection::vec(verb(), 1..80)) {
-        let queue = QueueUnderTest::durable();
+    fn a_queue_is_three_sets_of_positions(
+        verbs in prop::collection::vec(verb(), 1..80),
+        single_active_consumer: bool,
+    ) {
+        let queue = QueueUnderTest::new(QueueOptions { single_active_consumer, ..support::durable() });
         let mut trial = Trial::of(&queue);
         for verb in &verbs {
             trial.perform(verb);
         }
         trial.collect();
         let left = trial.ready();
-        for (consumer, _) in trial.consumers.drain(..) {
-            consumer.cancels();
+        // The last first, so that nobody moves up.
+        for client in trial.consumers.drain(..).rev() {
+            client.consumer.cancels();
         }
         let rest: Vec<u64> =
             std::iter::from_fn(|| queue.get(true)).map(|(entry, _)| entry.position.0).collect();
