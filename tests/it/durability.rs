@@ -61,6 +61,29 @@ fn confirmed_messages_survive_kill_after_kill() {
     assert_eq!(RawPeer::connect(&broker).drains(1, "q"), ["a", "b", "c", "d", "e"]);
 }
 
+#[test]
+fn a_limit_holds_after_kills_and_for_what_consumers_had() {
+    let mut broker = TestBroker::own();
+    let mut peer = RawPeer::connect(&broker);
+    let declare = declare("q").on("durable").set("arguments", table! { "x-max-length" => 2 });
+    peer.asks(1, &declare, "queue.declare-ok");
+    peer.selects_confirms(1);
+    for body in ["a", "b", "c"] {
+        peer.publishes_persistent(1, "q", body);
+    }
+    peer.is_confirmed_up_to(1, 3);
+    // On another channel, and never acknowledged.
+    peer.opens(2);
+    assert_eq!(peer.gets(2, "q").unwrap().text(), "b");
+    peer.publishes_persistent(1, "q", "d");
+    assert_eq!(peer.takes(1, "basic.ack").number("delivery_tag"), 4);
+    for _ in 0..2 {
+        broker.crash();
+        assert_eq!(RawPeer::connect(&broker).counts(1, "q").0, 2);
+    }
+    assert_eq!(RawPeer::connect(&broker).drains(1, "q"), ["c", "d"]);
+}
+
 fn bindings_survive(restart: Restart) {
     let mut broker = TestBroker::own();
     let mut peer = RawPeer::connect(&broker);
