@@ -170,11 +170,12 @@ impl Books {
     }
 
     /// The queue of the consumer in `slot` is gone. Returns the consumer's channel and tag.
-    pub(super) fn lose(&mut self, slot: ConsumerSlot) -> Option<(ChannelId, String)> {
+    pub(super) fn lose(&mut self, slot: ConsumerSlot) -> Option<(BookId, ChannelId, String)> {
         let slot = slot.0 as usize;
         let source = self.sources.get(slot)?;
         let Role::Consumer { tag, .. } = &source.role else { return None };
-        let lost = (self.open.get(source.book)?.channel, tag.clone());
+        let book = source.book;
+        let lost = (BookId(book), self.open.get(book)?.channel, tag.clone());
         self.end(slot);
         Some(lost)
     }

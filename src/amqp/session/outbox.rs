@@ -37,6 +37,8 @@ pub enum Drained {
 struct Inner {
     mail: Mail,
     books: Books,
+    /// A channel that deletes a queue, and the notices of its own consumers' end.
+    deferred: Option<(BookId, Vec<Outgoing>)>,
 }
 
 /// What is to be sent, now or when it is durable.
@@ -111,7 +113,8 @@ impl Outbox {
 impl Outbox {
     /// An empty outbox.
     pub fn new(connection: ConnectionId) -> Self {
-        let inner = Inner { mail: Mail::default(), books: Books::new(connection) };
+        let books = Books::new(connection);
+        let inner = Inner { mail: Mail::default(), books, deferred: None };
         let notify_cancel = AtomicBool::new(false);
         Self { connection, notify_cancel, inner: RankedMutex::new(inner) }
     }
@@ -139,6 +142,21 @@ impl Outbox {
             mail.held.push_back(Held { sequence, book, item });
         } else {
             mail.push(item, turn);
+        }
+    }
+
+    /// Keeps back what this channel's consumers are told of their end, until [`Outbox::tell_deferred`]. Clients
+    /// that delete a queue they consume from expect the answer first; py-amqp raises on the other order.
+    pub(super) fn defer_cancels(&self, book: BookId) {
+        self.inner.lock().deferred = Some((book, Vec::new()));
+    }
+
+    /// Sends what was kept back, behind the channel's replies.
+    pub(super) fn tell_deferred(&self, turn: &mut Turn) {
+        let deferred = self.inner.lock().deferred.take();
+        let Some((book, cancels)) = deferred else { return };
+        for cancel in cancels {
+            self.reply(book, cancel, turn);
         }
     }
 
@@ -330,7 +348,7 @@ impl DeliverySink for Outbox {
         turn: &mut Turn,
     ) -> Result<(), Refusal> {
         let mut guard = self.inner.lock();
-        let Inner { mail, books } = &mut *guard;
+        let Inner { mail, books, .. } = &mut *guard;
         if mail.closed {
             return Err(Refusal::Closed);
         }
@@ -347,11 +365,16 @@ impl DeliverySink for Outbox {
 
     fn cancelled(&self, slot: ConsumerSlot, turn: &mut Turn) {
         let mut inner = self.inner.lock();
-        let Some((channel, tag)) = inner.books.lose(slot) else { return };
-        if self.notify_cancel.load(Ordering::Relaxed) {
-            let cancel = basic::Cancel { consumer_tag: tag.into(), nowait: true };
-            let method = AMQPClass::Basic(basic::AMQPMethod::Cancel(cancel));
-            inner.mail.push(Outgoing::Method(channel, Box::new(method)), turn);
+        let Some((book, channel, tag)) = inner.books.lose(slot) else { return };
+        if !self.notify_cancel.load(Ordering::Relaxed) {
+            return;
+        }
+        let cancel = basic::Cancel { consumer_tag: tag.into(), nowait: true };
+        let method = AMQPClass::Basic(basic::AMQPMethod::Cancel(cancel));
+        let item = Outgoing::Method(channel, Box::new(method));
+        match &mut inner.deferred {
+            Some((deleter, cancels)) if *deleter == book => cancels.push(item),
+            _ => inner.mail.push(item, turn),
         }
     }
 }

@@ -153,6 +153,19 @@ impl Session {
         delete: &queue::Delete,
         turn: &mut Turn,
     ) -> Result<(), AmqpError> {
+        let Some(channel) = self.channels.get_mut(id) else { return Ok(()) };
+        self.outbox.defer_cancels(channel.book);
+        let result = self.delete_and_answer(id, delete, turn);
+        self.outbox.tell_deferred(turn);
+        result
+    }
+
+    fn delete_and_answer(
+        &mut self,
+        id: ChannelId,
+        delete: &queue::Delete,
+        turn: &mut Turn,
+    ) -> Result<(), AmqpError> {
         let login = self.login()?;
         let refusals = login.refusals(id, (50, 40));
         let name = self.named_queue(id, delete.queue.as_str(), &refusals)?;

@@ -297,3 +297,16 @@ fn what_was_got_does_not_count_against_the_channels_credit() {
 
     assert_eq!(client.hears().last().unwrap(), "1 deliver 2 to worker: b");
 }
+
+#[test]
+fn who_deletes_a_queue_hears_the_answer_before_the_end_of_its_own_consumers() {
+    let broker = BrokerUnderTest::new();
+    let mut client = broker.client_with(&["consumer_cancel_notify"]);
+    client.says([declare("jobs", ""), consume("jobs", "worker")]);
+    client.hears();
+
+    client.says([delete("jobs")]);
+    broker.commits();
+
+    assert_eq!(client.hears(), ["1 delete-ok 0", "1 cancel worker"]);
+}
