@@ -9,8 +9,6 @@ pub enum BrokerError {
     NoExchange(Arc<str>),
     /// No such queue in the virtual host.
     NoQueue(Arc<str>),
-    /// The queue belongs to another connection.
-    Locked(Arc<str>),
     /// An exclusive consumer has the queue, or wants it while others consume.
     InExclusiveUse(Arc<str>),
     /// A queue with consumers was to be deleted only if unused.

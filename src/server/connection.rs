@@ -12,11 +12,9 @@ use super::{Context, reader, spawn, stopped, writer};
 use crate::amqp::session::outbox::Outbox;
 use crate::amqp::session::{Session, clean_up};
 use crate::amqp::wire::decoder::{Decoder, HeaderCheck};
+use crate::amqp::wire::write_buffer::WriteBuffer;
 use crate::auth::is_loopback;
 use crate::limits;
-
-/// The version we speak, as the answer to any other.
-const PROTOCOL_HEADER: &[u8; 8] = b"AMQP\x00\x00\x09\x01";
 
 /// Serves a socket until it is done, and gives back what it had at the broker, however it ended.
 pub(super) async fn serve(mut socket: TcpStream, peer: SocketAddr, context: Arc<Context>) {
@@ -46,7 +44,9 @@ async fn greet(socket: &mut TcpStream, decoder: &mut Decoder) -> io::Result<bool
         match decoder.protocol_header() {
             Some(HeaderCheck::Accepted) => return Ok(true),
             Some(HeaderCheck::Rejected) => {
-                socket.write_all(PROTOCOL_HEADER).await?;
+                let mut answer = WriteBuffer::new(limits::FRAME_MIN);
+                answer.protocol_header();
+                socket.write_all_buf(&mut answer).await?;
                 socket.shutdown().await?;
                 return Ok(false);
             }

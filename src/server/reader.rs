@@ -17,7 +17,7 @@ use crate::amqp::protocol::heartbeat::Heartbeat;
 use crate::amqp::session::outbox::Outbox;
 use crate::amqp::session::{Session, Status};
 use crate::amqp::wire::decoder::Decoder;
-use crate::broker::Broker;
+use crate::broker::{Broker, Turn};
 use crate::limits;
 
 /// RabbitMQ's words when a node stops.
@@ -84,13 +84,9 @@ impl Reader {
 
     /// Runs the connection to its end and gives back what it had.
     pub(super) async fn run(mut self, outbox: Arc<Outbox>) -> End {
-        let mut turn = self.broker.begin_turn();
-        self.session.start(&mut turn);
-        turn.finish(&self.broker);
+        self.in_turn(Session::start);
         let end = self.converse(&outbox).await;
-        let mut turn = self.broker.begin_turn();
-        self.session.end(&mut turn);
-        turn.finish(&self.broker);
+        self.in_turn(Session::end);
         end
     }
 
@@ -156,14 +152,10 @@ impl Reader {
     /// Waits until no alarm is raised, and tells the client of both.
     async fn await_clear(&mut self) {
         if let Some(reason) = self.broker.alarms().reason() {
-            let mut turn = self.broker.begin_turn();
-            self.session.block(reason, &mut turn);
-            turn.finish(&self.broker);
+            self.in_turn(|session, turn| session.block(reason, turn));
         }
         poll_fn(|context| self.broker.alarms().poll_clear(context)).await;
-        let mut turn = self.broker.begin_turn();
-        self.session.unblock(&mut turn);
-        turn.finish(&self.broker);
+        self.in_turn(Session::unblock);
         self.last_read = Instant::now();
     }
 
@@ -226,16 +218,23 @@ impl Reader {
     }
 
     fn resume(&mut self) {
-        let mut turn = self.broker.begin_turn();
-        self.session.resume(&mut turn);
-        self.session.end_turn(&mut turn);
-        turn.finish(&self.broker);
+        self.in_turn(|session, turn| {
+            session.resume(turn);
+            session.end_turn(turn);
+        });
     }
 
     fn force_close(&mut self) {
+        self.in_turn(|session, turn| {
+            session.force_close(SHUTDOWN, turn);
+            session.end_turn(turn);
+        });
+    }
+
+    /// Does something that is not asked for by a frame, in a turn of its own.
+    fn in_turn(&mut self, work: impl FnOnce(&mut Session, &mut Turn)) {
         let mut turn = self.broker.begin_turn();
-        self.session.force_close(SHUTDOWN, &mut turn);
-        self.session.end_turn(&mut turn);
+        work(&mut self.session, &mut turn);
         turn.finish(&self.broker);
     }
 

@@ -72,7 +72,6 @@ impl Refusals<'_> {
         match error {
             BrokerError::NoExchange(name) => self.no_exchange(name),
             BrokerError::NoQueue(name) => self.no_queue(name),
-            BrokerError::Locked(name) => self.locked(name),
             BrokerError::InExclusiveUse(name) => self.with(
                 ReplyCode::AccessRefused,
                 format_args!("queue '{name}' in vhost '{vhost}' in exclusive use"),
