@@ -32,10 +32,12 @@ const LAYERS: &[Layer] = &[
     // Settings hold users ready for `auth`, and `cli`'s arguments are their last layer.
     layer("config", &["limits", "auth", "cli"], &["serde", "strsim", "toml"]),
     layer("telemetry", &["limits", "config"], &["tracing", "tracing_subscriber"]),
-    // Field tables are the values of this domain, so the broker holds them; frames and methods are not.
+    layer("amqp::wire", &["limits"], &["amq_protocol", "bytes"]),
+    // Field tables are the values of this domain, so the broker holds them; frames and methods are not. Of
+    // `wire` it uses how properties lie in a message: decision 0013.
     layer(
         "broker",
-        &["limits", "sync", "clock", "auth"],
+        &["limits", "sync", "clock", "auth", "amqp::wire"],
         &["amq_protocol::types", "bytes", "dashmap", "parking_lot::Condvar", "smallvec", "tracing"],
     ),
     layer(
@@ -49,7 +51,6 @@ const LAYERS: &[Layer] = &[
         &["limits", "sync", "clock", "auth", "broker", "store"],
         &["amq_protocol::types", "bytes", "crc32c", "parking_lot::Condvar", "smallvec", "tracing"],
     ),
-    layer("amqp::wire", &["limits"], &["amq_protocol", "bytes"]),
     layer("amqp::protocol", &["limits", "amqp::wire"], &["amq_protocol", "bytes", "subtle"]),
     layer(
         "amqp::session",
