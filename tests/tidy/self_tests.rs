@@ -35,9 +35,9 @@ fn function_of(lines: usize) -> String {
 #[test]
 fn an_arrow_that_points_up_is_found_in_every_spelling() {
     let path = "src/broker/turn.rs";
-    assert_eq!(arrows(path, "use crate::amqp::wire::Frame;"), [1]);
+    assert_eq!(arrows(path, "use crate::amqp::protocol::Peer;"), [1]);
     assert_eq!(
-        arrows(path, "use crate::{\n    limits,\n    amqp::{wire::Frame, protocol},\n};"),
+        arrows(path, "use crate::{\n    limits,\n    amqp::{session::Session, protocol},\n};"),
         [1, 1]
     );
     assert_eq!(arrows(path, "\nfn f() { crate::durability::start(); }"), [2]);
