@@ -16,6 +16,7 @@ pub mod options;
 pub mod queue;
 mod registry;
 pub mod route;
+pub mod settings;
 #[cfg(test)]
 mod tests;
 pub mod turn;
