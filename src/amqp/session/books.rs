@@ -100,6 +100,7 @@ pub(super) struct Tagged {
     pub(super) tag: u64,
     pub(super) message: Arc<Message>,
     pub(super) redelivered: bool,
+    pub(super) returns: u32,
 }
 
 impl Books {
@@ -220,6 +221,7 @@ impl Books {
                 tag: book.ledger.pass(),
                 message: entry.message,
                 redelivered: entry.redelivered,
+                returns: entry.returns,
             }));
         }
         let has_credit = prefetch == 0 || source.unsettled < usize::from(prefetch);
@@ -231,9 +233,10 @@ impl Books {
         let Some(entry) = offers.next() else { return Ok(None) };
         source.unsettled += 1;
         book.unsettled += 1;
-        let (message, redelivered) = (Arc::clone(&entry.message), entry.redelivered);
+        let (redelivered, returns) = (entry.redelivered, entry.returns);
+        let message = Arc::clone(&entry.message);
         let tag = book.ledger.note(Unsettled { entry, source: slot_number(slot).0 });
-        Ok(Some(Tagged { tag, message, redelivered }))
+        Ok(Some(Tagged { tag, message, redelivered, returns }))
     }
 
     /// The outbox has no room for the consumer in `slot`.

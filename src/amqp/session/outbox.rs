@@ -272,11 +272,12 @@ impl Outbox {
         no_ack: bool,
         turn: &mut Turn,
     ) {
-        let (message, redelivered) = (Arc::clone(&entry.message), entry.redelivered);
+        let (redelivered, returns) = (entry.redelivered, entry.returns);
+        let message = Arc::clone(&entry.message);
         let mut inner = self.inner.lock();
         let Some((channel, tag)) = inner.books.got(book, queue, entry, no_ack) else { return };
         let remaining = u32::try_from(remaining).unwrap_or(u32::MAX);
-        let got = Got { channel, message, tag, redelivered, remaining };
+        let got = Got { channel, message, tag, redelivered, returns, remaining };
         inner.mail.push(Outgoing::Got(Box::new(got)), turn);
     }
 
@@ -358,8 +359,8 @@ impl DeliverySink for Outbox {
                 return Err(Refusal::Full);
             }
             let Some(tagged) = books.offer(slot, offers)? else { return Ok(()) };
-            let Tagged { tag, message, redelivered } = tagged;
-            mail.push(Outgoing::Deliver { message, tag, slot, redelivered }, turn);
+            let Tagged { tag, message, redelivered, returns } = tagged;
+            mail.push(Outgoing::Deliver { message, tag, slot, redelivered, returns }, turn);
         }
     }
 
