@@ -45,6 +45,13 @@ pub(super) struct CutLog {
 }
 
 impl CutLog {
+    /// The log of an empty store. Cuts remember what `collector` was told.
+    pub(super) fn new(store: &MemoryStore, collector: &Arc<Collector>, cuts: &Arc<Cuts>) -> Self {
+        let (log, _) = store.log().open(None, &mut |_| Ok(())).unwrap();
+        let collector = Arc::new(RankedMutex::new(Some(Arc::clone(collector))));
+        Self { log, store: store.clone(), collector, cuts: Arc::clone(cuts) }
+    }
+
     fn cut(&self) {
         let collector = self.collector.lock().clone().unwrap_or_default();
         self.cuts.add(&self.store, &collector);
