@@ -8,6 +8,7 @@
 pub mod alarms;
 pub mod change;
 pub mod commit_inbox;
+pub mod dead_letter;
 pub mod delivery;
 pub mod error;
 pub mod exchange;
@@ -16,6 +17,7 @@ pub mod options;
 pub mod queue;
 mod registry;
 pub mod route;
+pub mod settings;
 #[cfg(test)]
 mod tests;
 pub mod turn;
