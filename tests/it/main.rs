@@ -32,6 +32,7 @@ mod lapin;
 mod properties;
 mod publish;
 mod queues;
+mod reply_to;
 mod settle;
 mod shutdown;
 mod startup;

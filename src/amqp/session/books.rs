@@ -12,6 +12,8 @@ use slab::Slab;
 use smallvec::SmallVec;
 
 use super::ledger::{Ledger, UnknownTag, Unsettled};
+use super::outgoing::Reply;
+use super::reply_to::ReplyConsumer;
 use crate::amqp::wire::frame::ChannelId;
 use crate::broker::delivery::{ConnectionId, ConsumerSlot, Entry, Refusal};
 use crate::broker::message::Message;
@@ -85,6 +87,7 @@ struct Book {
     limit: u16,
     unsettled: usize,
     parked: Vec<usize>,
+    replies: Option<ReplyConsumer>,
 }
 
 /// See the module.
@@ -93,6 +96,8 @@ pub(super) struct Books {
     sources: Slab<Source>,
     open: Slab<Book>,
     full: Vec<usize>,
+    /// Channels that await replies, by the name of the requester.
+    requesters: HashMap<Arc<str>, usize>,
 }
 
 /// A delivery that may be handed over: its tag, and whether the ledger keeps the entry.
@@ -104,7 +109,8 @@ pub(super) struct Tagged {
 
 impl Books {
     pub(super) fn new(connection: ConnectionId) -> Self {
-        Self { connection, sources: Slab::new(), open: Slab::new(), full: Vec::new() }
+        let (sources, open, full) = (Slab::new(), Slab::new(), Vec::new());
+        Self { connection, sources, open, full, requesters: HashMap::new() }
     }
 
     pub(super) fn open(&mut self, channel: ChannelId) -> BookId {
@@ -115,6 +121,7 @@ impl Books {
             limit: 0,
             unsettled: 0,
             parked: Vec::new(),
+            replies: None,
         }))
     }
 
@@ -123,6 +130,9 @@ impl Books {
         let Some(mut closed) = self.open.try_remove(book.0) else { return Leftovers::default() };
         let everything = closed.ledger.take(0, true, &mut taken);
         debug_assert!(everything.is_ok(), "everything can always be taken");
+        if let Some(replies) = closed.replies {
+            self.requesters.remove(replies.registration.name());
+        }
         let mut leftovers = Leftovers::default();
         for (_, unsettled) in taken {
             self.group(unsettled, &mut leftovers.groups);
@@ -146,7 +156,35 @@ impl Books {
 
     /// The channel has a consumer of this tag.
     pub(super) fn has_consumer(&self, book: BookId, tag: &str) -> bool {
-        self.open.get(book.0).is_some_and(|book| book.consumers.contains_key(tag))
+        self.open.get(book.0).is_some_and(|book| {
+            let replies = book.replies.as_ref().is_some_and(|consumer| &*consumer.tag == tag);
+            replies || book.consumers.contains_key(tag)
+        })
+    }
+
+    /// The channel takes replies from now on.
+    pub(super) fn await_replies(&mut self, book: BookId, consumer: ReplyConsumer) {
+        let Some(open) = self.open.get_mut(book.0) else { return };
+        self.requesters.insert(Arc::clone(consumer.registration.name()), book.0);
+        open.replies = Some(consumer);
+    }
+
+    /// Ends the channel's reply consumer, if this is its tag.
+    pub(super) fn end_replies(&mut self, book: BookId, tag: &str) -> bool {
+        let Some(open) = self.open.get_mut(book.0) else { return false };
+        let Some(consumer) = open.replies.take_if(|consumer| &*consumer.tag == tag) else {
+            return false;
+        };
+        self.requesters.remove(consumer.registration.name());
+        true
+    }
+
+    /// Notes a reply to this requester, if it still waits. RabbitMQ: settled on delivery, always.
+    pub(super) fn replied(&mut self, requester: &str, message: &Arc<Message>) -> Option<Reply> {
+        let open = self.open.get_mut(*self.requesters.get(requester)?)?;
+        let consumer_tag = Arc::clone(&open.replies.as_ref()?.tag);
+        let (channel, tag) = (open.channel, open.ledger.pass());
+        Some(Reply { channel, consumer_tag, message: Arc::clone(message), tag })
     }
 
     /// Starts a consumer.

@@ -8,11 +8,12 @@ use super::books::{BookId, Subscription};
 use super::outgoing::Outgoing;
 use super::settle::settle_groups;
 use super::{Session, arguments, names};
-use crate::amqp::protocol::error::{AmqpError, ReplyCode};
+use crate::amqp::protocol::error::AmqpError;
 use crate::amqp::wire::frame::ChannelId;
 use crate::auth::Access;
 use crate::broker::delivery::{ConnectionId, DeliverySink};
 use crate::broker::queue::{Consumer, ConsumerId, Outcome, Queue};
+use crate::broker::reply_consumers::REPLY_TO;
 use crate::broker::turn::Turn;
 
 /// What basic.consume says beside the subscription.
@@ -48,18 +49,17 @@ impl Session {
         consume: &basic::Consume,
         turn: &mut Turn,
     ) -> Result<(), AmqpError> {
+        if consume.queue.as_str() == REPLY_TO {
+            return self.consume_replies(id, consume, turn);
+        }
         let login = self.login()?;
         let refusals = login.refusals(id, (60, 20));
         let name = self.named_queue(id, consume.queue.as_str(), &refusals)?;
         let Some(channel) = self.channels.get_mut(id) else { return Ok(()) };
         let (book, prefetch) = (channel.book, channel.prefetch);
-        let tag = match consume.consumer_tag.as_str() {
-            "" => names::generate("amq.ctag-"),
-            given => given.to_owned(),
-        };
+        let tag = names::consumer_tag(&consume.consumer_tag);
         if self.outbox.has_consumer(book, &tag) {
-            let text = format_args!("attempt to reuse consumer tag '{tag}'");
-            return Err(refusals.with(ReplyCode::NotAllowed, text));
+            return Err(refusals.tag_in_use(&tag));
         }
         login.queue(Access::Read, &name, &refusals)?;
         let queue = login.usable_queue(&name, self.connection(), &refusals)?;
@@ -116,10 +116,11 @@ impl Session {
     pub(super) fn cancel(&mut self, id: ChannelId, cancel: basic::Cancel, turn: &mut Turn) {
         let Some(channel) = self.channels.get_mut(id) else { return };
         // RabbitMQ answers cancel-ok also for a tag it does not know.
-        if let Some((queue, consumer)) =
-            self.outbox.unsubscribe(channel.book, cancel.consumer_tag.as_str())
-        {
+        let tag = cancel.consumer_tag.as_str();
+        if let Some((queue, consumer)) = self.outbox.unsubscribe(channel.book, tag) {
             queue.cancel(consumer, turn);
+        } else if self.outbox.end_replies(channel.book, tag) {
+            channel.reply_to = None;
         }
         if !cancel.nowait {
             let done = basic::CancelOk { consumer_tag: cancel.consumer_tag };

@@ -27,6 +27,7 @@ pub mod outgoing;
 mod publish;
 mod queues;
 mod replies;
+mod reply_to;
 mod routes;
 mod settle;
 #[cfg(test)]

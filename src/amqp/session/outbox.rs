@@ -18,9 +18,11 @@ use amq_protocol::protocol::{AMQPClass, basic};
 use super::books::{AtQueue, BookId, Books, Groups, Leftovers, Subscription, Tagged, Taken};
 use super::ledger::UnknownTag;
 use super::outgoing::{ConsumerName, Got, Outgoing};
+use super::reply_to::ReplyConsumer;
 use crate::amqp::wire::frame::ChannelId;
 use crate::broker::commit_inbox::Awaiting;
 use crate::broker::delivery::{ConnectionId, ConsumerSlot, DeliverySink, Entry, Refusal};
+use crate::broker::message::Message;
 use crate::broker::queue::{ConsumerId, Queue};
 use crate::broker::turn::Turn;
 use crate::limits;
@@ -256,6 +258,33 @@ impl Outbox {
     /// Ends a consumer; its unsettled deliveries stay with the channel.
     pub(super) fn unsubscribe(&self, book: BookId, tag: &str) -> Option<AtQueue> {
         self.inner.lock().books.unsubscribe(book, tag)
+    }
+
+    /// The channel takes replies from now on.
+    pub(super) fn await_replies(&self, book: BookId, consumer: ReplyConsumer) {
+        self.inner.lock().books.await_replies(book, consumer);
+    }
+
+    /// Ends the channel's reply consumer, if this is its tag.
+    pub(super) fn end_replies(&self, book: BookId, tag: &str) -> bool {
+        self.inner.lock().books.end_replies(book, tag)
+    }
+
+    /// Takes a reply for this requester. Nobody could hold it back, so what finds no room is refused.
+    pub(super) fn take_reply(
+        &self,
+        requester: &str,
+        message: &Arc<Message>,
+        turn: &mut Turn,
+    ) -> bool {
+        let mut guard = self.inner.lock();
+        let Inner { mail, books, .. } = &mut *guard;
+        if mail.closed || mail.is_overfull() {
+            return false;
+        }
+        let Some(reply) = books.replied(requester, message) else { return false };
+        mail.push(Outgoing::Reply(Box::new(reply)), turn);
+        true
     }
 
     /// basic.qos with global=true. Consumers that may go on are in the result.

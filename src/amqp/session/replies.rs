@@ -43,6 +43,17 @@ impl Refusals<'_> {
         self.with(ReplyCode::NotFound, "no previously declared queue")
     }
 
+    pub(super) fn tag_in_use(&self, tag: &str) -> AmqpError {
+        let text = format_args!("attempt to reuse consumer tag '{tag}'");
+        self.with(ReplyCode::NotAllowed, text)
+    }
+
+    /// RabbitMQ 4: direct reply-to has no queue that could be bound.
+    pub(super) fn volatile_queue(&self) -> AmqpError {
+        let text = "cannot bind or unbind to a volatile (direct reply-to) queue";
+        self.with(ReplyCode::AccessRefused, text)
+    }
+
     pub(super) fn default_exchange(&self) -> AmqpError {
         self.with(ReplyCode::AccessRefused, "operation not permitted on the default exchange")
     }

@@ -258,6 +258,25 @@ pub fn without_header(header: &[u8], name: &str) -> Vec<u8> {
     stripped
 }
 
+/// The same properties with another `reply_to`. Those that have none stay as they are.
+#[must_use]
+pub fn with_reply_to(header: &[u8], reply_to: &str) -> Vec<u8> {
+    let view = PropertiesView::assume_checked(header);
+    let (Some((old, after)), Ok(length)) =
+        (view.split_at(Property::ReplyTo), u8::try_from(reply_to.len()))
+    else {
+        return header.to_vec();
+    };
+    let before = header.len().saturating_sub(after.len() + old.len() + size_of::<u8>());
+
+    let mut changed = Vec::with_capacity(header.len() + reply_to.len());
+    changed.extend(header.iter().take(before));
+    changed.push(length);
+    changed.extend(reply_to.as_bytes());
+    changed.extend(after);
+    changed
+}
+
 fn fields_without(table: &[u8], name: &str) -> Vec<u8> {
     let mut kept = Vec::with_capacity(table.len());
     let mut reader = Reader::new(table);
@@ -354,6 +373,15 @@ mod tests {
         assert_eq!(without_header(&stripped, "BCC"), stripped);
         assert_eq!(without_header(&stripped, "CC"), hex("b000 01 78 00000000 02"));
         assert_eq!(without_header(&hex("1000 02"), "BCC"), hex("1000 02"));
+    }
+
+    #[test]
+    fn another_reply_to_leaves_the_other_properties_where_they_are() {
+        let header = hex("b300 01 78 00000000 02 01 79 01 7a");
+        let changed = with_reply_to(&header, "there");
+
+        assert_eq!(changed, hex("b300 01 78 00000000 02 05 7468657265 01 7a"));
+        assert_eq!(with_reply_to(&hex("1000 02"), "there"), hex("1000 02"));
     }
 
     fn properties() -> impl Strategy<Value = AMQPProperties> {

@@ -190,6 +190,16 @@ pub(super) fn publish_to(exchange: &str, key: &str, body: &str, flags: &str) -> 
     said
 }
 
+/// A request to a queue by its name, whose answer is to go to `reply_to`.
+pub(super) fn request(queue: &str, reply_to: &str, body: &str) -> Said {
+    let mut said = publish_to("", queue, body, "");
+    let size = (body.len() as u64).to_be_bytes();
+    let length = u8::try_from(reply_to.len()).unwrap();
+    let header = [&[0, 60, 0, 0][..], &size, &[0x02, 0, length], reply_to.as_bytes()].concat();
+    said.frames[1] = (FrameKind::Header, header);
+    said
+}
+
 pub(super) fn consume(queue: &str, tag: &str) -> Said {
     consume_with(queue, tag, "")
 }

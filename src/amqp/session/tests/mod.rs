@@ -9,6 +9,7 @@ mod frames;
 mod length;
 mod publishing;
 mod races;
+mod replies;
 mod transactions;
 mod words;
 
