@@ -23,6 +23,7 @@ mod support;
 mod alarms;
 mod channels;
 mod consume;
+mod consumer_timeout;
 mod durability;
 mod exchanges;
 mod framing;

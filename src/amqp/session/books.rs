@@ -7,10 +7,12 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use slab::Slab;
 use smallvec::SmallVec;
 
+use super::deadlines::Deadlines;
 use super::ledger::{Ledger, UnknownTag, Unsettled};
 use super::outgoing::Reply;
 use super::reply_to::ReplyConsumer;
@@ -46,6 +48,17 @@ pub(super) struct Subscription {
     pub(super) no_ack: bool,
     /// basic.qos when it began; 0 is no limit.
     pub(super) prefetch: u16,
+    /// How long its deliveries may stay unacknowledged.
+    pub(super) timeout: Option<Duration>,
+}
+
+/// Whether and by when basic.get's message is to be acknowledged.
+#[derive(Clone, Copy)]
+pub(super) enum Acknowledged {
+    /// It was asked for with `no_ack`.
+    Already,
+    /// Within this time from now, if there is a timeout.
+    Within { timeout: Option<Duration>, now: Instant },
 }
 
 /// What a closed channel leaves behind.
@@ -64,6 +77,8 @@ struct Source {
     role: Role,
     unsettled: usize,
     parked: bool,
+    /// Only if its deliveries have a timeout.
+    deadlines: Option<Box<Deadlines>>,
 }
 
 enum Role {
@@ -189,9 +204,10 @@ impl Books {
 
     /// Starts a consumer.
     pub(super) fn subscribe(&mut self, book: BookId, subscription: Subscription) -> ConsumerSlot {
-        let Subscription { tag, queue, no_ack, prefetch } = subscription;
+        let Subscription { tag, queue, no_ack, prefetch, timeout } = subscription;
         let role = Role::Consumer { tag: tag.clone(), no_ack, prefetch };
-        let source = Source { queue, book: book.0, role, unsettled: 0, parked: false };
+        let deadlines = timeout.filter(|_| !no_ack).map(Deadlines::new).map(Box::new);
+        let source = Source { queue, book: book.0, role, unsettled: 0, parked: false, deadlines };
         let slot = self.sources.insert(source);
         if let Some(open) = self.open.get_mut(book.0) {
             open.consumers.insert(tag, slot);
@@ -246,6 +262,7 @@ impl Books {
         &mut self,
         slot: ConsumerSlot,
         offers: &mut dyn Iterator<Item = Entry>,
+        now: Instant,
     ) -> Result<Option<Tagged>, Refusal> {
         let slot = slot.0 as usize;
         let source = self.sources.get_mut(slot).ok_or(Refusal::Closed)?;
@@ -271,6 +288,9 @@ impl Books {
         book.unsettled += 1;
         let (message, redelivered) = (Arc::clone(&entry.message), entry.redelivered);
         let tag = book.ledger.note(Unsettled { entry, source: slot_number(slot).0 });
+        if let Some(deadlines) = &mut source.deadlines {
+            deadlines.note(tag, &book.ledger, now);
+        }
         Ok(Some(Tagged { tag, message, redelivered }))
     }
 
@@ -294,18 +314,23 @@ impl Books {
         book: BookId,
         queue: &Arc<Queue>,
         entry: Entry,
-        no_ack: bool,
+        acknowledged: Acknowledged,
     ) -> Option<(ChannelId, u64)> {
-        let source = (!no_ack).then(|| self.poll_source(book, queue));
-        let open = self.open.get_mut(book.0)?;
-        let tag = match source {
-            Some(source) => open.ledger.note(Unsettled { entry, source }),
-            None => open.ledger.pass(),
+        let Acknowledged::Within { timeout, now } = acknowledged else {
+            let open = self.open.get_mut(book.0)?;
+            return Some((open.channel, open.ledger.pass()));
         };
+        let source = self.poll_source(book, queue, timeout);
+        let open = self.open.get_mut(book.0)?;
+        let tag = open.ledger.note(Unsettled { entry, source });
+        let source = self.sources.get_mut(source as usize);
+        if let Some(deadlines) = source.and_then(|source| source.deadlines.as_mut()) {
+            deadlines.note(tag, &open.ledger, now);
+        }
         Some((open.channel, tag))
     }
 
-    fn poll_source(&mut self, book: BookId, queue: &Arc<Queue>) -> u32 {
+    fn poll_source(&mut self, book: BookId, queue: &Arc<Queue>, timeout: Option<Duration>) -> u32 {
         let found = self.sources.iter().find(|(_, source)| {
             matches!(source.role, Role::Poll)
                 && source.book == book.0
@@ -314,10 +339,16 @@ impl Books {
         let slot = if let Some((slot, _)) = found {
             slot
         } else {
-            let queue = Arc::clone(queue);
-            let source =
-                Source { queue, book: book.0, role: Role::Poll, unsettled: 0, parked: false };
-            self.sources.insert(source)
+            let (queue, deadlines) = (Arc::clone(queue), timeout.map(Deadlines::new).map(Box::new));
+            let (role, book) = (Role::Poll, book.0);
+            self.sources.insert(Source {
+                queue,
+                book,
+                role,
+                unsettled: 0,
+                parked: false,
+                deadlines,
+            })
         };
         if let Some(source) = self.sources.get_mut(slot) {
             source.unsettled += 1;
@@ -337,10 +368,44 @@ impl Books {
     }
 
     /// Puts deliveries back into the channel's ledger.
-    pub(super) fn put_back(&mut self, book: BookId, taken: Taken) {
-        if let Some(open) = self.open.get_mut(book.0) {
-            open.ledger.put_back(taken);
+    pub(super) fn put_back(&mut self, book: BookId, taken: Taken, now: Instant) {
+        let Some(open) = self.open.get_mut(book.0) else { return };
+        let tags: Vec<(u64, usize)> =
+            taken.iter().map(|(tag, unsettled)| (*tag, unsettled.source as usize)).collect();
+        open.ledger.put_back(taken);
+        for (tag, source) in tags {
+            let source = self.sources.get_mut(source);
+            if let Some(deadlines) = source.and_then(|source| source.deadlines.as_mut()) {
+                deadlines.note(tag, &open.ledger, now);
+            }
         }
+    }
+
+    /// When a delivery may be overdue next, of those that are outstanding or to come.
+    pub(super) fn next_deadline(&mut self, now: Instant) -> Option<Instant> {
+        let mut next = None;
+        for (_, source) in &mut self.sources {
+            let Some(deadlines) = &mut source.deadlines else { continue };
+            let Some(open) = self.open.get(source.book) else { continue };
+            let consumes = matches!(source.role, Role::Consumer { .. });
+            let to_come = deadlines.next(now).filter(|_| consumes);
+            next = [next, deadlines.first(&open.ledger), to_come].into_iter().flatten().min();
+        }
+        next
+    }
+
+    /// Channels with a delivery that should have been acknowledged by now, and how long it had.
+    pub(super) fn overdue(&mut self, now: Instant) -> Vec<(ChannelId, Duration)> {
+        let mut overdue: Vec<(ChannelId, Duration)> = Vec::new();
+        for (_, source) in &mut self.sources {
+            let Some(deadlines) = &mut source.deadlines else { continue };
+            let Some(open) = self.open.get(source.book) else { continue };
+            let late = deadlines.first(&open.ledger).is_some_and(|deadline| deadline <= now);
+            if late && !overdue.iter().any(|(channel, _)| *channel == open.channel) {
+                overdue.push((open.channel, deadlines.timeout()));
+            }
+        }
+        overdue
     }
 
     /// Deliveries are settled: frees their credit.

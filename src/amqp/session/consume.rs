@@ -1,10 +1,11 @@
 //! basic.consume, basic.cancel, basic.get, basic.qos.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use amq_protocol::protocol::{AMQPClass, basic};
 
-use super::books::{BookId, Subscription};
+use super::books::{Acknowledged, BookId, Subscription};
 use super::outgoing::Outgoing;
 use super::settle::settle_groups;
 use super::{Session, arguments, names};
@@ -71,8 +72,9 @@ impl Session {
         );
         let options = checked.map_err(|refused| refusals.refused(refused))?;
         let no_ack = consume.no_ack;
+        let timeout = self.timeout(options.timeout_ms, &queue);
         let subscription =
-            Subscription { tag: tag.clone(), queue: Arc::clone(&queue), no_ack, prefetch };
+            Subscription { tag: tag.clone(), queue: Arc::clone(&queue), no_ack, prefetch, timeout };
         let wanted = Wanted {
             priority: options.priority,
             exclusive: consume.exclusive,
@@ -83,6 +85,13 @@ impl Session {
             self.outbox.unsubscribe(book, &tag);
             refusals.broker(&error)
         })
+    }
+
+    /// How long deliveries of a queue may stay unacknowledged: what the consumer says goes before what the queue
+    /// says, and that before what is configured. Settled when the consumer starts.
+    fn timeout(&self, consumer_ms: Option<u64>, queue: &Queue) -> Option<Duration> {
+        let asked = consumer_ms.or(queue.options.consumer_timeout_ms).map(Duration::from_millis);
+        asked.or(self.shared.consumer_timeout)
     }
 
     fn start_consumer(
@@ -141,8 +150,13 @@ impl Session {
         let queue: Arc<Queue> = login.usable_queue(&name, self.connection(), &refusals)?;
         let Some(channel) = self.channels.get_mut(id) else { return Ok(()) };
         let book = channel.book;
+        let acknowledged = if get.no_ack {
+            Acknowledged::Already
+        } else {
+            Acknowledged::Within { timeout: self.timeout(None, &queue), now: turn.now() }
+        };
         if let Some(taken) = queue.get(get.no_ack, turn) {
-            self.outbox.got(book, &queue, taken, get.no_ack, turn);
+            self.outbox.got(book, &queue, taken, acknowledged, turn);
         } else {
             let empty = basic::AMQPMethod::GetEmpty(basic::GetEmpty {});
             self.reply(id, AMQPClass::Basic(empty), turn);

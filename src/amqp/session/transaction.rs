@@ -154,7 +154,7 @@ impl Session {
             return Err(not_transactional(id, ROLLBACK));
         };
         let taken = std::mem::take(&mut **transaction).into_taken();
-        self.outbox.put_back(channel.book, taken);
+        self.outbox.put_back(channel.book, taken, turn.now());
         self.reply(id, AMQPClass::Tx(tx::AMQPMethod::RollbackOk(tx::RollbackOk {})), turn);
         Ok(())
     }

@@ -95,6 +95,17 @@ pub(super) fn declare_rejecting(name: &str, flags: &str, max_length: i32) -> Sai
     declare_with(name, flags, arguments)
 }
 
+/// queue.declare of a queue whose deliveries are to be acknowledged within this time.
+pub(super) fn declare_impatient(name: &str, timeout_ms: i32) -> Said {
+    declare_with(name, "", timeout(timeout_ms))
+}
+
+fn timeout(timeout_ms: i32) -> FieldTable {
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-consumer-timeout".into(), AMQPValue::LongInt(timeout_ms));
+    arguments
+}
+
 fn declare_with(name: &str, flags: &str, arguments: FieldTable) -> Said {
     let has = |flag| flags.split(' ').any(|word| word == flag);
     let declare = queue::Declare {
@@ -206,6 +217,15 @@ pub(super) fn consume(queue: &str, tag: &str) -> Said {
 
 /// basic.consume; `flags` are words.
 pub(super) fn consume_with(queue: &str, tag: &str, flags: &str) -> Said {
+    consume_as(queue, tag, flags, FieldTable::default())
+}
+
+/// basic.consume that asks for this time to acknowledge.
+pub(super) fn consume_within(queue: &str, tag: &str, timeout_ms: i32) -> Said {
+    consume_as(queue, tag, "", timeout(timeout_ms))
+}
+
+fn consume_as(queue: &str, tag: &str, flags: &str, arguments: FieldTable) -> Said {
     let has = |flag| flags.split(' ').any(|word| word == flag);
     on_basic(basic::AMQPMethod::Consume(basic::Consume {
         queue: queue.into(),
@@ -214,7 +234,7 @@ pub(super) fn consume_with(queue: &str, tag: &str, flags: &str) -> Said {
         no_ack: has("no-ack"),
         exclusive: has("exclusive"),
         nowait: has("nowait"),
-        arguments: FieldTable::default(),
+        arguments,
     }))
 }
 
