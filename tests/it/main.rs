@@ -30,6 +30,7 @@ mod framing;
 mod handshake;
 mod kill;
 mod lapin;
+mod permissions;
 mod properties;
 mod publish;
 mod queues;
