@@ -83,6 +83,16 @@ pub const TRANSACTION_ITEMS: usize = 1_000_000;
 /// looked last; so a consumer timeout below this is as long as this.
 pub const CONSUMER_TIMEOUT_STEP: Duration = Duration::from_millis(100);
 
+// ---- Dead letters --------------------------------------------------------------------------------
+
+/// Properties of a message beyond which its history of deaths does not grow: what fits one content header
+/// frame (12 octets are class, weight and body size) of a client that took the frame size we offer. One death
+/// is some 100 octets and the routing keys; RabbitMQ has no bound.
+pub const DEAD_LETTER_PROPERTIES: usize = (FRAME_MAX_DEFAULT - FRAME_OVERHEAD - 12) as usize;
+/// Deaths in the history of a message, each of another queue or for another reason. With eight fields and
+/// routing keys each they stay below `TABLE_FIELDS_MAX`, so that the message can be published again.
+pub const DEATHS_KEPT: usize = 256;
+
 // ---- Queues and the log --------------------------------------------------------------------------
 
 /// Deliveries after which dispatch lets go of the queue's lock.

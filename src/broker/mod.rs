@@ -8,6 +8,7 @@
 pub mod alarms;
 pub mod change;
 pub mod commit_inbox;
+pub mod dead_letter;
 pub mod delivery;
 pub mod error;
 pub mod exchange;
