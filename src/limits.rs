@@ -79,6 +79,10 @@ pub const TRANSACTION_BYTES: usize = 256 * 1024 * 1024;
 /// Messages and acknowledgements a transaction may hold back before commit.
 pub const TRANSACTION_ITEMS: usize = 1_000_000;
 
+/// How often, at most, a connection wakes up to see whether a delivery is overdue that it had not got when it
+/// looked last; so a consumer timeout below this is as long as this.
+pub const CONSUMER_TIMEOUT_STEP: Duration = Duration::from_millis(100);
+
 // ---- Dead letters --------------------------------------------------------------------------------
 
 /// Properties of a message beyond which its history of deaths does not grow: what fits one content header

@@ -19,6 +19,7 @@ use super::exchange::{Destination, Exchange, ExchangeKind, HeadersSource, same_a
 use super::options::{ExchangeOptions, QueueOptions};
 use super::queue::{DeleteIf, Queue, QueueContent, QueueIdentity, Surroundings};
 use super::registry::Registry;
+use super::reply_consumers::ReplyConsumers;
 use super::route::{self, Route};
 use super::turn::Turn;
 use crate::sync::{RankedGuard, RankedMutex, rank};
@@ -29,6 +30,7 @@ pub struct VHost {
     pub name: Arc<str>,
     exchanges: Registry<Exchange>,
     queues: Registry<Queue>,
+    reply_consumers: Arc<ReplyConsumers>,
     definitions: RankedMutex<{ rank::DEFINITIONS }, Definitions>,
     generation: AtomicU64,
     surroundings: Surroundings,
@@ -78,6 +80,7 @@ impl VHost {
             name,
             exchanges: Registry::new(),
             queues: Registry::new(),
+            reply_consumers: ReplyConsumers::new(),
             definitions: RankedMutex::default(),
             generation: AtomicU64::new(0),
             surroundings,
@@ -113,6 +116,11 @@ impl VHost {
     /// All queues, in no order.
     pub fn queues(&self) -> Vec<Arc<Queue>> {
         self.queues.all()
+    }
+
+    /// Who waits for replies without a queue.
+    pub fn reply_consumers(&self) -> &Arc<ReplyConsumers> {
+        &self.reply_consumers
     }
 
     /// How many queues there are.

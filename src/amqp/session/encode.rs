@@ -54,6 +54,16 @@ pub fn encode(item: Outgoing, names: &mut ConsumerNames, into: &mut WriteBuffer)
                 into.get_ok(got.channel, &method, content);
             });
         }
+        Outgoing::Reply(reply) => {
+            let deliver = Deliver {
+                consumer_tag: reply.consumer_tag.as_bytes(),
+                delivery_tag: reply.tag,
+                redelivered: false,
+                exchange: reply.message.exchange(),
+                routing_key: reply.message.routing_key(),
+            };
+            into.deliver(reply.channel, &deliver, &content(&reply.message));
+        }
         Outgoing::Returned(channel, message) => {
             let method = Return {
                 reply_code: NO_ROUTE.0,

@@ -102,6 +102,11 @@ impl Ledger {
         }
     }
 
+    /// The tag was given and is not settled.
+    pub(super) fn is_outstanding(&self, tag: u64) -> bool {
+        self.slot_of(tag).and_then(|at| self.slots.get(at)).is_some_and(Option::is_some)
+    }
+
     fn slot_of(&self, tag: u64) -> Option<usize> {
         usize::try_from(tag.checked_sub(self.first_tag)?).ok()
     }

@@ -29,6 +29,8 @@ pub enum Outgoing {
     Consumer(Box<ConsumerName>),
     /// basic.get-ok.
     Got(Box<Got>),
+    /// basic.deliver of a reply that came without a queue.
+    Reply(Box<Reply>),
     /// basic.return of what a channel published. Always 312 `NO_ROUTE`: RabbitMQ sends no other.
     Returned(ChannelId, Arc<Message>),
     /// basic.ack of publishes.
@@ -81,6 +83,19 @@ pub struct Got {
     pub remaining: u32,
 }
 
+/// See [`Outgoing::Reply`].
+#[derive(Debug)]
+pub struct Reply {
+    /// The requester's channel.
+    pub channel: ChannelId,
+    /// Its reply consumer.
+    pub consumer_tag: Arc<str>,
+    /// What.
+    pub message: Arc<Message>,
+    /// Its delivery tag.
+    pub tag: u64,
+}
+
 impl Outgoing {
     /// Bytes it stands for, for the outbox's bound.
     pub(super) fn size(&self) -> usize {
@@ -88,6 +103,7 @@ impl Outgoing {
         match self {
             Self::Deliver { message, .. } | Self::Returned(_, message) => OVERHEAD + message.size(),
             Self::Got(got) => OVERHEAD + got.message.size(),
+            Self::Reply(reply) => OVERHEAD + reply.message.size(),
             Self::Consumer(_)
             | Self::Confirm { .. }
             | Self::Refused { .. }

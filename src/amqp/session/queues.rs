@@ -13,6 +13,7 @@ use crate::auth::Access;
 use crate::broker::delivery::ConnectionId;
 use crate::broker::options::QueueOptions;
 use crate::broker::queue::{DeleteIf, Queue};
+use crate::broker::reply_consumers::is_reply_to;
 use crate::broker::turn::Turn;
 use crate::broker::vhost::Declared;
 
@@ -25,6 +26,9 @@ impl Session {
     ) -> Result<(), AmqpError> {
         let login = self.login()?;
         let refusals = login.refusals(id, (50, 10));
+        if is_reply_to(declare.queue.as_str()) {
+            return self.declare_reply_to(id, declare, &refusals, turn);
+        }
         let queue = if declare.passive {
             let queue =
                 login.passive_queue(declare.queue.as_str(), self.connection(), &refusals)?;

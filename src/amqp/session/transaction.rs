@@ -119,9 +119,10 @@ impl Session {
         let transaction = std::mem::take(&mut **current);
         let keeps = transaction.keeps();
         for held in &transaction.publishes {
-            if held.mandatory && held.target.queues.is_empty() {
+            if held.mandatory && held.target.leads_nowhere() {
                 self.return_message(id, &held.message, turn);
             }
+            held.target.reply(&held.message, turn);
         }
         self.apply(book, transaction, turn);
         let done = AMQPClass::Tx(tx::AMQPMethod::CommitOk(tx::CommitOk {}));
@@ -155,7 +156,7 @@ impl Session {
             return Err(not_transactional(id, ROLLBACK));
         };
         let taken = std::mem::take(&mut **transaction).into_taken();
-        self.outbox.put_back(channel.book, taken);
+        self.outbox.put_back(channel.book, taken, turn.now());
         self.reply(id, AMQPClass::Tx(tx::AMQPMethod::RollbackOk(tx::RollbackOk {})), turn);
         Ok(())
     }

@@ -290,6 +290,25 @@ pub fn with_long_header(header: &[u8], name: &str, value: i64) -> Vec<u8> {
     changed
 }
 
+/// The same properties with another `reply_to`. Those that have none stay as they are.
+#[must_use]
+pub fn with_reply_to(header: &[u8], reply_to: &str) -> Vec<u8> {
+    let view = PropertiesView::assume_checked(header);
+    let (Some((old, after)), Ok(length)) =
+        (view.split_at(Property::ReplyTo.flag()), u8::try_from(reply_to.len()))
+    else {
+        return header.to_vec();
+    };
+    let before = header.len().saturating_sub(after.len() + old.len() + size_of::<u8>());
+
+    let mut changed = Vec::with_capacity(header.len() + reply_to.len());
+    changed.extend(header.iter().take(before));
+    changed.push(length);
+    changed.extend(reply_to.as_bytes());
+    changed.extend(after);
+    changed
+}
+
 /// Appends the same properties with other headers and without `dropped`. `fill` appends the fields of the new
 /// table, without its length. Of the other properties only lengths are looked at; their octets stay.
 pub fn with_headers(

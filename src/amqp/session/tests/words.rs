@@ -30,6 +30,10 @@ impl Names {
                 let again = if redelivered { " again" } else { "" };
                 format!("{channel} deliver {tag} to {consumer}{again}: {}", body(&message))
             }
+            Outgoing::Reply(reply) => {
+                let (channel, tag, consumer) = (reply.channel, reply.tag, &reply.consumer_tag);
+                format!("{channel} reply {tag} to {consumer}: {}", body(&reply.message))
+            }
             Outgoing::Got(got) => {
                 let again = if got.redelivered { " again" } else { "" };
                 let (channel, tag, left) = (got.channel, got.tag, got.remaining);

@@ -81,6 +81,15 @@ fn new_headers_for_properties_that_were_cut_short_still_parse() {
     assert_eq!(view.header("b").map(|value| value.tag()), Some(b'V'));
 }
 
+#[test]
+fn another_reply_to_leaves_the_other_properties_where_they_are() {
+    let header = hex("b300 01 78 00000000 02 01 79 01 7a");
+    let changed = with_reply_to(&header, "there");
+
+    assert_eq!(changed, hex("b300 01 78 00000000 02 05 7468657265 01 7a"));
+    assert_eq!(with_reply_to(&hex("1000 02"), "there"), hex("1000 02"));
+}
+
 fn properties() -> impl Strategy<Value = AMQPProperties> {
     let texts = proptest::array::uniform10(option::of(short_string()));
     let others = (
