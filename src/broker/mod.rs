@@ -15,6 +15,7 @@ pub mod message;
 pub mod options;
 pub mod queue;
 mod registry;
+mod replay;
 pub mod route;
 pub mod settings;
 #[cfg(test)]
