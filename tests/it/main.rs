@@ -24,6 +24,7 @@ mod alarms;
 mod channels;
 mod consume;
 mod durability;
+mod exchange_types;
 mod exchanges;
 mod framing;
 mod handshake;
