@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use amq_protocol::protocol::{AMQPClass, confirm};
-use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::channel::Mode;
 use super::confirms::Confirms;
 use super::outgoing::Outgoing;
 use super::replies::{self, Cause, Refusals};
+use super::reply_to::{asks_for_replies, publish_with, with_requester};
 use super::routes::Target;
 use super::{Login, Session};
 use crate::amqp::protocol::content::Publish;
@@ -20,6 +20,7 @@ use crate::amqp::wire::table::type_name;
 use crate::auth::Access;
 use crate::broker::message::{Layout, Message};
 use crate::broker::queue::Admission;
+use crate::broker::reply_consumers::is_reply_to;
 use crate::broker::route::extra_keys;
 use crate::broker::turn::Turn;
 use crate::broker::vhost::VHost;
@@ -50,6 +51,7 @@ impl Session {
             }
             target
         };
+        let asks = asks_for_replies(&properties);
         let persistent = properties.is_persistent();
         let saving = persistent && target.keeps;
         self.noted.saved |= saving;
@@ -57,6 +59,12 @@ impl Session {
         let mandatory = publish.mandatory;
         let secret = !plain && properties.header("BCC").is_some();
         let publish = if secret { without_bcc(&publish) } else { publish };
+        let publish = if asks {
+            let refusals = login.refusals(id, PUBLISH);
+            with_requester(&publish, channel.reply_to.as_ref(), &refusals)?
+        } else {
+            publish
+        };
         let message = message_of(publish, persistent, target.queues.len() > 1)?;
         if let Mode::Transaction(transaction) = &mut channel.mode {
             transaction.publish(target, message, mandatory);
@@ -74,8 +82,9 @@ impl Session {
         {
             self.confirming.push(id);
         }
+        target.reply(&message, turn);
         if target.queues.is_empty() {
-            if mandatory {
+            if mandatory && target.leads_nowhere() {
                 self.return_message(id, &message, turn);
             }
             return Ok(());
@@ -154,8 +163,10 @@ impl Login {
             keys.extend(extra_keys(*properties, name));
         }
         let route = self.vhost.route(&exchange, &keys, *properties);
-        let varies = route.varies;
-        Ok((Target::new(route), !varies))
+        let replies = name.is_empty() && keys.iter().any(|key| is_reply_to(key));
+        let requesters = if replies { self.requesters(&keys) } else { Vec::new() };
+        let cacheable = !route.varies && !replies;
+        Ok((Target::new(route, requesters), cacheable))
     }
 
     /// RabbitMQ: `user_id` must be the connection's user, unless that one may impersonate others.
@@ -186,13 +197,7 @@ fn is_plain(properties: &PropertiesView<'_>) -> bool {
 
 /// BCC keys are nobody's business but the broker's: gone before anybody sees the message.
 fn without_bcc(publish: &Publish) -> Publish {
-    let header = without_header(publish.header(), "BCC");
-    let mut blob = Vec::with_capacity(publish.blob.len());
-    blob.extend_from_slice(publish.names());
-    blob.extend_from_slice(&header);
-    blob.extend_from_slice(publish.body());
-    let header_len = u32::try_from(header.len()).unwrap_or(publish.header_len);
-    Publish { blob: Bytes::from(blob), header_len, ..*publish }
+    publish_with(publish, &without_header(publish.header(), "BCC"))
 }
 
 fn message_of(publish: Publish, persistent: bool, shared: bool) -> Result<Arc<Message>, AmqpError> {
@@ -238,7 +243,9 @@ fn remembered(
     }
     let exchange =
         std::str::from_utf8(message.exchange()).ok().and_then(|name| vhost.exchange(name));
-    exchange.map_or(target, |exchange| Target::new(vhost.route_again(&exchange, message)))
+    // Who waits for replies is reached through the default exchange alone, which remembers nothing.
+    let again = |exchange| Target::new(vhost.route_again(&exchange, message), Vec::new());
+    exchange.map_or(target, again)
 }
 
 /// RabbitMQ: `expiration` is a whole number of milliseconds in digits.
@@ -277,6 +284,7 @@ fn expiration_problem(given: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use amq_protocol::types::FieldTable;
+    use bytes::Bytes;
 
     use super::*;
     use crate::broker::Broker;
@@ -300,7 +308,7 @@ mod tests {
         let message = Arc::new(message.unwrap());
 
         let generation = vhost.generation();
-        let target = Target::new(vhost.route_again(&exchange, &message));
+        let target = Target::new(vhost.route_again(&exchange, &message), Vec::new());
         let (destination, arguments) = (Destination::Queue(queue), FieldTable::default());
         let request = BindingRequest { source: "x", destination, key: "", arguments: &arguments };
         let mut turn = broker.begin_turn();

@@ -11,7 +11,9 @@ use smallvec::SmallVec;
 use crate::amqp::protocol::content::Publish;
 use crate::broker::exchange::Exchange;
 use crate::broker::message::Message;
+use crate::broker::reply_consumers::Requester;
 use crate::broker::route::{Queues, Route};
+use crate::broker::turn::Turn;
 use crate::limits;
 
 /// The queues of one exchange and routing key, after all checks that depend on these two alone.
@@ -23,14 +25,16 @@ pub(super) struct Target {
     pub(super) keeps: bool,
     /// One of the queues may refuse messages.
     pub(super) rejects: bool,
+    /// Who gets it as a reply, without a queue. Such a target is never remembered.
+    pub(super) requesters: Vec<Arc<Requester>>,
 }
 
 impl Target {
-    pub(super) fn new(route: Route) -> Arc<Self> {
+    pub(super) fn new(route: Route, requesters: Vec<Arc<Requester>>) -> Arc<Self> {
         let Route { queues, remembers, .. } = route;
         let keeps = queues.iter().any(|queue| queue.options.durable);
         let rejects = queues.iter().any(|queue| queue.rejects());
-        Arc::new(Self { queues, remembers, keeps, rejects })
+        Arc::new(Self { queues, remembers, keeps, rejects, requesters })
     }
 
     /// Some exchange remembers what goes this way.
@@ -41,6 +45,18 @@ impl Target {
     /// Tells those exchanges of a message.
     pub(super) fn remember(&self, message: &Arc<Message>) {
         self.remembers.iter().for_each(|exchange| exchange.remember(message));
+    }
+
+    /// What RabbitMQ calls unroutable. A requester counts, whether or not it can take the reply.
+    pub(super) fn leads_nowhere(&self) -> bool {
+        self.queues.is_empty() && self.requesters.is_empty()
+    }
+
+    /// Hands the message to everybody who waits for it as a reply. The caller holds no lock.
+    pub(super) fn reply(&self, message: &Arc<Message>, turn: &mut Turn) {
+        for requester in &self.requesters {
+            requester.reply(message, turn);
+        }
     }
 }
 

