@@ -17,6 +17,7 @@ pub mod message;
 pub mod options;
 pub mod queue;
 mod registry;
+mod replay;
 pub mod reply_consumers;
 pub mod route;
 pub mod settings;
