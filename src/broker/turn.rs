@@ -11,6 +11,7 @@ use smallvec::SmallVec;
 
 use super::Broker;
 use super::commit_inbox::Mark;
+use super::firehose::Trace;
 use super::queue::Queue;
 
 /// Collects wake-ups, marks and follow-up work; see [`Turn::finish`].
@@ -20,12 +21,22 @@ pub struct Turn {
     wakers: SmallVec<[Waker; 8]>,
     marks: SmallVec<[Mark; 4]>,
     unused: SmallVec<[Arc<Queue>; 2]>,
+    traces: Vec<Trace>,
+    /// Copies for the firehose are being published; what they set off is not traced.
+    quiet: bool,
 }
 
 impl Turn {
     /// Starts a turn at `now`.
     pub fn begin(now: Instant) -> Self {
-        Self { now, wakers: SmallVec::new(), marks: SmallVec::new(), unused: SmallVec::new() }
+        Self {
+            now,
+            wakers: SmallVec::new(),
+            marks: SmallVec::new(),
+            unused: SmallVec::new(),
+            traces: Vec::new(),
+            quiet: false,
+        }
     }
 
     /// When this turn began; the only clock its work looks at.
@@ -48,8 +59,18 @@ impl Turn {
         self.unused.push(queue);
     }
 
+    /// The firehose gets a copy of this when the locks are gone.
+    pub(super) fn trace(&mut self, trace: Trace) {
+        if !self.quiet {
+            self.traces.push(trace);
+        }
+    }
+
     /// Settles what is owed. Takes locks of its own, so the caller must hold none.
     pub fn finish(mut self, broker: &Broker) {
+        if !self.traces.is_empty() {
+            self.publish_traces();
+        }
         // Deleting a queue may cancel consumers, whose wake-ups join this turn's.
         while let Some(queue) = self.unused.pop() {
             broker.delete_unused(&queue, &mut self);
@@ -59,6 +80,13 @@ impl Turn {
         }
         for waker in self.wakers.drain(..) {
             waker.wake();
+        }
+    }
+
+    fn publish_traces(&mut self) {
+        self.quiet = true;
+        for trace in std::mem::take(&mut self.traces) {
+            trace.publish(self);
         }
     }
 }

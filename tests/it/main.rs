@@ -26,6 +26,7 @@ mod consume;
 mod consumer_timeout;
 mod durability;
 mod exchanges;
+mod firehose;
 mod framing;
 mod handshake;
 mod kill;

@@ -63,6 +63,9 @@ impl Session {
             publish
         };
         let message = message_of(publish, persistent, target.queues.len() > 1)?;
+        if target.traced {
+            login.tap.published(id, &message, &target.queues, turn);
+        }
         if let Mode::Transaction(transaction) = &mut channel.mode {
             transaction.publish(target, message, mandatory);
             let too_large = transaction.is_too_large();
@@ -160,7 +163,10 @@ impl Login {
         let route = self.vhost.route(&exchange, &keys, &|| headers.clone());
         let replies = name.is_empty() && keys.iter().any(|key| is_reply_to(key));
         let requesters = if replies { self.requesters(&keys) } else { Vec::new() };
-        Ok((Target::new(route.queues, requesters), !route.by_headers && !replies))
+        Ok((
+            Target::new(route.queues, requesters, self.vhost.is_traced()),
+            !route.by_headers && !replies,
+        ))
     }
 
     /// RabbitMQ: `user_id` must be the connection's user, unless that one may impersonate others.
