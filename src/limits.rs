@@ -104,6 +104,12 @@ pub const DEATHS_KEPT: usize = 256;
 
 /// Deliveries after which dispatch lets go of the queue's lock.
 pub const DISPATCH_BURST: usize = 256;
+/// Messages that expire under one hold of the queue's lock.
+pub const EXPIRY_BURST: usize = 4096;
+/// Queues that are looked at in one turn of the timer.
+pub const TIMER_BURST: usize = 256;
+/// How long a quorum queue that dead-letters at least once waits before it tries again, ms.
+pub const DEAD_LETTER_RETRY_MS: u64 = 5_000;
 /// Bytes of messages all queues hold that the committer has not collected; above it publishers wait.
 pub const UNSAVED_BYTES: usize = 64 * 1024 * 1024;
 /// How long changes nobody waits for may stay uncollected, so that inserts and acks meet and cancel.

@@ -76,6 +76,8 @@ fn start_broker(
     let store = Store { log: recovered.log, checkpoint, state: recovered.state };
     let durability =
         Durability::start(&recovered.broker, store, options, durability::exit_process())?;
+    // Time has passed since the broker stopped.
+    recovered.broker.look_at_all();
     Ok((Arc::new(recovered.broker), durability, Some(recovered.report)))
 }
 

@@ -6,11 +6,12 @@
 //! * Neither a copy's own delivery nor what the making of copies sets off is traced, so that nothing goes round
 //!   in circles.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use amq_protocol::types::{AMQPValue, FieldArray, FieldTable};
 
-use super::message::Message;
+use super::message::{BCC, Message};
 use super::notice::Notice;
 use super::queue::Queue;
 use super::turn::Turn;
@@ -104,7 +105,7 @@ impl Trace {
             .publish(vhost, &exchange, turn);
     }
 
-    /// RabbitMQ's headers. The routing keys are those that everybody may see.
+    /// RabbitMQ's headers. All routing keys are among them, also those hidden from consumers.
     fn headers(&self) -> FieldTable {
         let message = &self.message;
         let properties = PropertiesView::assume_checked(message.header());
@@ -135,9 +136,11 @@ impl Trace {
 
 fn routing_keys(message: &Message, properties: &PropertiesView<'_>) -> AMQPValue {
     let mut keys = vec![octets(message.routing_key())];
-    let more = properties.header("CC").and_then(|value| value.as_array());
-    let more = more.iter().flat_map(ArrayView::items);
-    keys.extend(more.filter_map(|value| value.as_text()).map(octets));
+    for more in ["CC", BCC] {
+        let more = properties.header(more).and_then(|value| value.as_array());
+        let more = more.iter().flat_map(ArrayView::items);
+        keys.extend(more.filter_map(|value| value.as_text()).map(octets));
+    }
     AMQPValue::FieldArray(FieldArray::from(keys))
 }
 
@@ -173,7 +176,10 @@ fn table_of(properties: &PropertiesView<'_>) -> FieldTable {
     }
     // Headers whose names are no text cannot be shown.
     if let Some(headers) = properties.headers().and_then(|headers| headers.to_table().ok()) {
-        table.insert("headers".into(), AMQPValue::FieldTable(headers));
+        let shown = headers.into_iter().filter(|(name, _)| name.as_str() != BCC);
+        let shown = shown.map(|(name, value)| (name.clone(), value.clone()));
+        let shown = FieldTable::from(shown.collect::<BTreeMap<_, _>>());
+        table.insert("headers".into(), AMQPValue::FieldTable(shown));
     }
     table
 }

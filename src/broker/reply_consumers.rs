@@ -91,6 +91,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::broker::delivery::Deadline;
     use crate::broker::message::Layout;
     use crate::clock::Clock;
 
@@ -119,7 +120,7 @@ mod tests {
         let (consumers, counter) = (ReplyConsumers::new(), Arc::new(Counter::default()));
         let registration = consumers.register(Arc::from("one"), sink(&counter));
         let found = consumers.find("one").unwrap();
-        found.reply(&message(), &mut Turn::begin(Clock::manual().now()));
+        found.reply(&message(), &mut Turn::begin(Clock::manual().now(), Deadline::at_ms(1)));
         assert_eq!(counter.0.load(Ordering::Relaxed), 1);
         assert!(consumers.find("other").is_none());
 
@@ -136,7 +137,7 @@ mod tests {
 
         drop(counter);
 
-        found.reply(&message(), &mut Turn::begin(Clock::manual().now()));
+        found.reply(&message(), &mut Turn::begin(Clock::manual().now(), Deadline::at_ms(1)));
     }
 
     #[test]

@@ -13,12 +13,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use amq_protocol::types::FieldTable;
 
 use super::change::{BindingDefinition, Definition, QueueDefinition};
-use super::commit_inbox::CommitInbox;
 use super::delivery::{ConnectionId, QueueId};
 use super::error::BrokerError;
 use super::exchange::{Destination, Exchange, ExchangeKind, HeadersSource, same_arguments};
 use super::options::{ExchangeOptions, QueueOptions};
-use super::queue::{DeleteIf, Queue, QueueContent, QueueIdentity};
+use super::queue::{DeleteIf, Queue, QueueContent, QueueIdentity, Surroundings};
 use super::registry::Registry;
 use super::reply_consumers::ReplyConsumers;
 use super::route::{self, Route};
@@ -35,7 +34,7 @@ pub struct VHost {
     definitions: RankedMutex<{ rank::DEFINITIONS }, Definitions>,
     generation: AtomicU64,
     traced: AtomicBool,
-    inbox: Arc<CommitInbox>,
+    surroundings: Surroundings,
     queue_ids: Arc<AtomicU64>,
 }
 
@@ -77,7 +76,7 @@ type Locked<'a> = RankedGuard<'a, { rank::DEFINITIONS }, Definitions>;
 
 impl VHost {
     /// A virtual host with its pre-declared exchanges. `queue_ids` counts for the whole broker.
-    pub fn new(name: Arc<str>, inbox: Arc<CommitInbox>, queue_ids: Arc<AtomicU64>) -> Self {
+    pub fn new(name: Arc<str>, surroundings: Surroundings, queue_ids: Arc<AtomicU64>) -> Self {
         let host = Self {
             name,
             exchanges: Registry::new(),
@@ -86,7 +85,7 @@ impl VHost {
             definitions: RankedMutex::default(),
             generation: AtomicU64::new(0),
             traced: AtomicBool::new(false),
-            inbox,
+            surroundings,
             queue_ids,
         };
         for (name, kind, internal) in PREDECLARED {
@@ -201,7 +200,7 @@ impl VHost {
         let id = QueueId(self.queue_ids.fetch_add(1, Ordering::Relaxed));
         let (name, vhost) = (Arc::from(name), Arc::clone(&self.name));
         let identity = QueueIdentity { id, name, vhost, options, owner };
-        let queue = Arc::new(Queue::new(identity, Arc::clone(&self.inbox)));
+        let queue = Arc::new(Queue::new(identity, self.surroundings.clone()));
         self.queues.insert(Arc::clone(&queue.name), Arc::clone(&queue));
         if queue.options.durable {
             self.save(&mut locked, Definition::QueueDeclared(self.queue_definition(&queue)));
@@ -273,8 +272,7 @@ impl VHost {
 
     /// Puts back a queue from before a restart. Only recovery calls the `restore` verbs.
     pub fn restore_queue(&self, identity: QueueIdentity, content: QueueContent) {
-        let queue = Arc::new(Queue::restored(identity, content, Arc::clone(&self.inbox)));
-        queue.drop_excess();
+        let queue = Arc::new(Queue::restored(identity, content, self.surroundings.clone()));
         self.queues.insert(Arc::clone(&queue.name), queue);
     }
 
@@ -373,7 +371,7 @@ impl VHost {
 
     fn save(self: &Arc<Self>, locked: &mut Locked<'_>, definition: Definition) {
         if locked.unsaved.is_empty() {
-            self.inbox.definitions_changed(Arc::clone(self));
+            self.surroundings.inbox.definitions_changed(Arc::clone(self));
         }
         locked.unsaved.push(definition);
     }

@@ -120,6 +120,7 @@ pub(super) struct Tagged {
     pub(super) tag: u64,
     pub(super) message: Arc<Message>,
     pub(super) redelivered: bool,
+    pub(super) returns: u32,
 }
 
 impl Books {
@@ -275,6 +276,7 @@ impl Books {
                 tag: book.ledger.pass(),
                 message: entry.message,
                 redelivered: entry.redelivered,
+                returns: entry.returns,
             }));
         }
         let has_credit = prefetch == 0 || source.unsettled < usize::from(prefetch);
@@ -286,12 +288,13 @@ impl Books {
         let Some(entry) = offers.next() else { return Ok(None) };
         source.unsettled += 1;
         book.unsettled += 1;
-        let (message, redelivered) = (Arc::clone(&entry.message), entry.redelivered);
+        let (redelivered, returns) = (entry.redelivered, entry.returns);
+        let message = Arc::clone(&entry.message);
         let tag = book.ledger.note(Unsettled { entry, source: slot_number(slot).0 });
         if let Some(deadlines) = &mut source.deadlines {
             deadlines.note(tag, &book.ledger, now);
         }
-        Ok(Some(Tagged { tag, message, redelivered }))
+        Ok(Some(Tagged { tag, message, redelivered, returns }))
     }
 
     /// The channel and the queue of the consumer in `slot`.

@@ -155,10 +155,7 @@ mod tests {
         let layout = Layout { exchange: 0, routing_key: 0, header: 0 };
         let message = Arc::new(Message::new(Bytes::new(), layout, false, false).unwrap());
         let position = Position(position);
-        Unsettled {
-            entry: Entry { position, message, redelivered: false, durable: false },
-            source: 0,
-        }
+        Unsettled { entry: Entry::new(position, message), source: 0 }
     }
 
     fn taken(ledger: &mut Ledger, tag: u64, multiple: bool) -> Result<Vec<u64>, UnknownTag> {

@@ -319,7 +319,8 @@ impl Outbox {
         if let Acknowledged::Within { timeout, .. } = acknowledged {
             self.note_timeout(timeout);
         }
-        let (message, redelivered) = (Arc::clone(&entry.message), entry.redelivered);
+        let (redelivered, returns) = (entry.redelivered, entry.returns);
+        let message = Arc::clone(&entry.message);
         let mut inner = self.inner.lock();
         let Some((channel, tag)) = inner.books.got(book, queue, entry, acknowledged) else {
             return;
@@ -328,7 +329,7 @@ impl Outbox {
         if let Some(tap) = inner.open_tap() {
             tap.delivered(channel, &message, &queue.name, redelivered, turn);
         }
-        let got = Got { channel, message, tag, redelivered, remaining };
+        let got = Got { channel, message, tag, redelivered, returns, remaining };
         inner.mail.push(Outgoing::Got(Box::new(got)), turn);
     }
 
@@ -439,13 +440,13 @@ impl DeliverySink for Outbox {
                 return Err(Refusal::Full);
             }
             let Some(tagged) = books.offer(slot, offers, turn.now())? else { return Ok(()) };
-            let Tagged { tag, message, redelivered } = tagged;
+            let Tagged { tag, message, redelivered, returns } = tagged;
             if let Some(tap) = &tap
                 && let Some((channel, queue)) = books.source(slot)
             {
                 tap.delivered(channel, &message, &queue.name, redelivered, turn);
             }
-            mail.push(Outgoing::Deliver { message, tag, slot, redelivered }, turn);
+            mail.push(Outgoing::Deliver { message, tag, slot, redelivered, returns }, turn);
         }
     }
 

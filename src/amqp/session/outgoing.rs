@@ -22,6 +22,8 @@ pub enum Outgoing {
         slot: ConsumerSlot,
         /// It was handed out before.
         redelivered: bool,
+        /// How often it came back; sent as `x-delivery-count` unless it is 0.
+        returns: u32,
     },
     /// Deliveries for `slot` belong to this channel and consumer tag from now on. Sends nothing.
     Consumer(Box<ConsumerName>),
@@ -75,6 +77,8 @@ pub struct Got {
     pub tag: u64,
     /// It was handed out before.
     pub redelivered: bool,
+    /// How often it came back.
+    pub returns: u32,
     /// Ready messages left.
     pub remaining: u32,
 }

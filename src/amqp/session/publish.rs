@@ -9,13 +9,13 @@ use super::channel::Mode;
 use super::confirms::Confirms;
 use super::outgoing::Outgoing;
 use super::replies::{self, Cause, Refusals};
-use super::reply_to::{asks_for_replies, publish_with, with_requester};
+use super::reply_to::{asks_for_replies, with_requester};
 use super::routes::Target;
 use super::{Login, Session};
 use crate::amqp::protocol::content::Publish;
 use crate::amqp::protocol::error::{AmqpError, ReplyCode};
 use crate::amqp::wire::frame::ChannelId;
-use crate::amqp::wire::properties::{PropertiesView, without_header};
+use crate::amqp::wire::properties::PropertiesView;
 use crate::auth::Access;
 use crate::broker::message::{Layout, Message};
 use crate::broker::queue::Admission;
@@ -54,8 +54,6 @@ impl Session {
         self.noted.saved |= saving;
         self.noted.published = true;
         let mandatory = publish.mandatory;
-        let secret = !plain && properties.header("BCC").is_some();
-        let publish = if secret { without_bcc(&publish) } else { publish };
         let publish = if asks {
             let refusals = login.refusals(id, PUBLISH);
             with_requester(&publish, channel.reply_to.as_ref(), &refusals)?
@@ -193,11 +191,6 @@ fn is_plain(properties: &PropertiesView<'_>) -> bool {
     properties.headers().is_none()
         && properties.expiration().is_none()
         && properties.user_id().is_none()
-}
-
-/// BCC keys are nobody's business but the broker's: gone before anybody sees the message.
-fn without_bcc(publish: &Publish) -> Publish {
-    publish_with(publish, &without_header(publish.header(), "BCC"))
 }
 
 fn message_of(publish: Publish, persistent: bool, shared: bool) -> Result<Arc<Message>, AmqpError> {

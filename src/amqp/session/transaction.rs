@@ -83,7 +83,7 @@ impl Transaction {
         let publishes = &self.publishes;
         publishes.iter().any(|held| held.target.keeps && held.message.is_persistent())
             || self.settled.iter().any(|(taken, outcome)| {
-                *outcome == Outcome::Settled && taken.iter().any(|(_, one)| one.entry.durable)
+                *outcome != Outcome::Requeued && taken.iter().any(|(_, one)| one.entry.durable)
             })
     }
 }
@@ -146,6 +146,8 @@ impl Session {
                 group.queue.settle(group.entries, outcome, &group.resumed, turn);
             }
         }
+        // What it rejected, or pushed out of a queue, belongs to it too.
+        self.broker.place_dead_letters(turn);
     }
 
     pub(super) fn tx_rollback(&mut self, id: ChannelId, turn: &mut Turn) -> Result<(), AmqpError> {

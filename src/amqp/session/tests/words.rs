@@ -25,7 +25,7 @@ impl Names {
                 return None;
             }
             Outgoing::Tuned(_) => return None,
-            Outgoing::Deliver { message, tag, slot, redelivered } => {
+            Outgoing::Deliver { message, tag, slot, redelivered, .. } => {
                 let (channel, consumer) = &self.0[&slot.0];
                 let again = if redelivered { " again" } else { "" };
                 format!("{channel} deliver {tag} to {consumer}{again}: {}", body(&message))
