@@ -83,6 +83,13 @@ pub const TRANSACTION_ITEMS: usize = 1_000_000;
 /// looked last; so a consumer timeout below this is as long as this.
 pub const CONSUMER_TIMEOUT_STEP: Duration = Duration::from_millis(100);
 
+// ---- Firehose and events -------------------------------------------------------------------------
+
+/// Properties of a message that the broker itself publishes, at most: what fits one content header frame (12
+/// octets are class, weight and body size) of a client that took the frame size we offer. They show the
+/// properties and the queues of a client's message, which may have been as large.
+pub const NOTICE_PROPERTIES: usize = (FRAME_MAX_DEFAULT - FRAME_OVERHEAD - 12) as usize;
+
 // ---- Dead letters --------------------------------------------------------------------------------
 
 /// Properties of a message beyond which its history of deaths does not grow: what fits one content header

@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use amq_protocol::types::FieldTable;
 
@@ -36,6 +36,7 @@ pub struct VHost {
     reply_consumers: Arc<ReplyConsumers>,
     definitions: RankedMutex<{ rank::DEFINITIONS }, Definitions>,
     generation: AtomicU64,
+    traced: AtomicBool,
     surroundings: Surroundings,
     queue_ids: Arc<AtomicU64>,
 }
@@ -86,6 +87,7 @@ impl VHost {
             reply_consumers: ReplyConsumers::new(),
             definitions: RankedMutex::default(),
             generation: AtomicU64::new(0),
+            traced: AtomicBool::new(false),
             surroundings,
             queue_ids,
         };
@@ -104,6 +106,18 @@ impl VHost {
     /// Changes whenever a route might.
     pub fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
+    }
+
+    /// Switches the [firehose](super::firehose) on or off.
+    pub fn set_traced(&self, traced: bool) {
+        self.traced.store(traced, Ordering::Relaxed);
+        // Publishers remember it with their routes.
+        self.routes_changed();
+    }
+
+    /// The firehose is on.
+    pub fn is_traced(&self) -> bool {
+        self.traced.load(Ordering::Relaxed)
     }
 
     /// The exchange of this name.

@@ -56,6 +56,7 @@ pub(super) fn merge(
     apply(environment::layer(variables)?, Source::Environment, &mut settings)?;
     apply(typed(arguments), Source::Arguments, &mut settings)?;
 
+    check_trace(source, &settings)?;
     // Users come last: their permissions name virtual hosts, which any layer may set.
     settings.users = match user_tables {
         Some(tables) => users::resolve(tables, source, &settings.vhosts)?,
@@ -65,6 +66,18 @@ pub(super) fn merge(
         settings.worker_threads = cores();
     }
     Ok(settings)
+}
+
+/// Like users, traces name virtual hosts, which any layer may set.
+fn check_trace(source: Source<'_>, settings: &Settings) -> Result<(), ConfigError> {
+    for (position, vhost) in settings.trace.iter().enumerate() {
+        if !settings.vhosts.contains(vhost) {
+            let problem =
+                format!("'{vhost}' is not one of vhosts ({})", settings.vhosts.join(", "));
+            return Err(source.refuse(&format!("trace.{position}"), problem));
+        }
+    }
+    Ok(())
 }
 
 /// The command line as a layer.

@@ -27,6 +27,7 @@ mod consumer_timeout;
 mod durability;
 mod exchange_types;
 mod exchanges;
+mod firehose;
 mod framing;
 mod handshake;
 mod kill;

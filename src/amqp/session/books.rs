@@ -297,6 +297,12 @@ impl Books {
         Ok(Some(Tagged { tag, message, redelivered, returns }))
     }
 
+    /// The channel and the queue of the consumer in `slot`.
+    pub(super) fn source(&self, slot: ConsumerSlot) -> Option<(ChannelId, &Arc<Queue>)> {
+        let source = self.sources.get(slot.0 as usize)?;
+        Some((self.open.get(source.book)?.channel, &source.queue))
+    }
+
     /// The outbox has no room for the consumer in `slot`.
     pub(super) fn park_full(&mut self, slot: ConsumerSlot) {
         if let Some(source) = self.sources.get_mut(slot.0 as usize) {

@@ -10,6 +10,7 @@ use super::{Login, Session, Status};
 use crate::amqp::protocol::command;
 use crate::amqp::protocol::error::{AmqpError, Ending, ReplyCode, Scope};
 use crate::amqp::wire::frame::ChannelId;
+use crate::broker::firehose::Tap;
 use crate::broker::turn::Turn;
 
 const OPEN: (u16, u16) = (10, 40);
@@ -101,7 +102,7 @@ impl Session {
         turn: &mut Turn,
     ) -> Result<(), AmqpError> {
         let password = login.password.reveal();
-        match self.shared.users.authenticate(&login.user, password, self.from_loopback) {
+        match self.shared.users.authenticate(&login.user, password, self.origin.is_loopback) {
             Ok(user) => {
                 self.user = Some(user);
                 let tune = self.peer.authenticated();
@@ -137,7 +138,9 @@ impl Session {
             "connection opened"
         );
         self.outbox.notify_cancel(client.capabilities.consumer_cancel_notify);
-        self.login = Some(Arc::new(Login { user, vhost }));
+        let tap = Tap::new(Arc::clone(&vhost), Arc::clone(&self.origin.name), user.name());
+        self.outbox.watch(Arc::clone(&tap));
+        self.login = Some(Arc::new(Login { user, vhost, tap }));
         self.peer.opened();
         let opened = connection::AMQPMethod::OpenOk(connection::OpenOk {});
         self.outbox.push(on_connection(opened), turn);

@@ -56,6 +56,7 @@ use super::wire::frame_error::FrameError;
 use crate::auth::{User, Users};
 use crate::broker::Broker;
 use crate::broker::commit_inbox::{Awaiting, Mark};
+use crate::broker::firehose::Tap;
 use crate::broker::queue::{DeleteIf, Outcome, Queue};
 use crate::broker::turn::Turn;
 use crate::broker::vhost::VHost;
@@ -70,6 +71,14 @@ pub struct Shared {
     pub offer: Arc<Offer>,
     /// How long a delivery may stay unacknowledged, where neither consumer nor queue says; none is for ever.
     pub consumer_timeout: Option<Duration>,
+}
+
+/// Where a connection comes from.
+pub struct Origin {
+    /// RabbitMQ's name for a connection: `127.0.0.1:53352 -> 127.0.0.1:5672`.
+    pub name: Arc<str>,
+    /// It comes from this machine.
+    pub is_loopback: bool,
 }
 
 /// How far a connection is.
@@ -89,6 +98,7 @@ pub enum Status {
 struct Login {
     user: User,
     vhost: Arc<VHost>,
+    tap: Arc<Tap>,
 }
 
 /// What a turn came to so far.
@@ -109,7 +119,7 @@ pub struct Session {
     outbox: Arc<Outbox>,
     peer: Peer,
     arena: Arena,
-    from_loopback: bool,
+    origin: Origin,
     /// Known after connection.start-ok; `login` after connection.open.
     user: Option<User>,
     login: Option<Arc<Login>>,
@@ -127,8 +137,8 @@ pub struct Session {
 }
 
 impl Session {
-    /// A connection that has sent the protocol header. `from_loopback` says where it comes from.
-    pub fn new(shared: Arc<Shared>, outbox: Arc<Outbox>, from_loopback: bool) -> Self {
+    /// A connection that has sent the protocol header.
+    pub fn new(shared: Arc<Shared>, outbox: Arc<Outbox>, origin: Origin) -> Self {
         let peer = Peer::new(Arc::clone(&shared.offer));
         Self {
             broker: Arc::clone(&shared.broker),
@@ -136,7 +146,7 @@ impl Session {
             outbox,
             peer,
             arena: Arena::new(),
-            from_loopback,
+            origin,
             user: None,
             login: None,
             channels: Channels::default(),

@@ -64,6 +64,9 @@ impl Session {
             publish
         };
         let message = message_of(publish, persistent, target.queues.len() > 1)?;
+        if target.traced {
+            login.tap.published(id, &message, &target.queues, turn);
+        }
         if let Mode::Transaction(transaction) = &mut channel.mode {
             transaction.publish(target, message, mandatory);
             let too_large = transaction.is_too_large();
@@ -164,7 +167,7 @@ impl Login {
         let replies = name.is_empty() && keys.iter().any(|key| is_reply_to(key));
         let requesters = if replies { self.requesters(&keys) } else { Vec::new() };
         let cacheable = !route.varies && !replies;
-        Ok((Target::new(route, requesters), cacheable))
+        Ok((Target::new(route, requesters, self.vhost.is_traced()), cacheable))
     }
 
     /// RabbitMQ: `user_id` must be the connection's user, unless that one may impersonate others.
@@ -237,8 +240,9 @@ fn remembered(
     let exchange =
         std::str::from_utf8(message.exchange()).ok().and_then(|name| vhost.exchange(name));
     // Who waits for replies is reached through the default exchange alone, which remembers nothing.
-    let again = |exchange| Target::new(vhost.route_again(&exchange, message), Vec::new());
-    exchange.map_or(target, again)
+    let again =
+        |exchange| Target::new(vhost.route_again(&exchange, message), Vec::new(), target.traced);
+    exchange.map(again).unwrap_or(target)
 }
 
 /// RabbitMQ: `expiration` is a whole number of milliseconds in digits.
@@ -301,7 +305,7 @@ mod tests {
         let message = Arc::new(message.unwrap());
 
         let generation = vhost.generation();
-        let target = Target::new(vhost.route_again(&exchange, &message), Vec::new());
+        let target = Target::new(vhost.route_again(&exchange, &message), Vec::new(), false);
         let (destination, arguments) = (Destination::Queue(queue), FieldTable::default());
         let request = BindingRequest { source: "x", destination, key: "", arguments: &arguments };
         let mut turn = broker.begin_turn();

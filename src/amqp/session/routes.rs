@@ -27,14 +27,16 @@ pub(super) struct Target {
     pub(super) rejects: bool,
     /// Who gets it as a reply, without a queue. Such a target is never remembered.
     pub(super) requesters: Vec<Arc<Requester>>,
+    /// The virtual host was traced when the target was found; switching that makes routes look old.
+    pub(super) traced: bool,
 }
 
 impl Target {
-    pub(super) fn new(route: Route, requesters: Vec<Arc<Requester>>) -> Arc<Self> {
+    pub(super) fn new(route: Route, requesters: Vec<Arc<Requester>>, traced: bool) -> Arc<Self> {
         let Route { queues, remembers, .. } = route;
         let keeps = queues.iter().any(|queue| queue.options.durable);
         let rejects = queues.iter().any(|queue| queue.rejects());
-        Arc::new(Self { queues, remembers, keeps, rejects, requesters })
+        Arc::new(Self { queues, remembers, keeps, rejects, requesters, traced })
     }
 
     /// Some exchange remembers what goes this way.
