@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 
+use crate::amqp::wire::properties::PropertiesView;
+
 /// Where the parts of a message lie in its blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
@@ -26,13 +28,22 @@ pub struct Message {
     layout: Layout,
     persistent: bool,
     shared: bool,
+    expires: bool,
+    priority: Option<u8>,
 }
 
 impl Message {
     /// A message of `exchange | routing key | header | body`, or nothing if the blob is shorter than
     /// its layout says. `persistent` is delivery mode 2; `shared` says that it goes to several queues.
     pub fn new(blob: Bytes, layout: Layout, persistent: bool, shared: bool) -> Option<Self> {
-        (layout.body_start() <= blob.len()).then_some(Self { blob, layout, persistent, shared })
+        if layout.body_start() > blob.len() {
+            return None;
+        }
+        let mut message = Self { blob, layout, persistent, shared, expires: false, priority: None };
+        let properties = PropertiesView::assume_checked(message.header());
+        (message.expires, message.priority) =
+            (properties.expiration().is_some(), properties.priority());
+        Some(message)
     }
 
     /// The exchange it was published to; UTF-8, checked when it came in.
@@ -80,6 +91,22 @@ impl Message {
     /// Asked for with delivery mode 2.
     pub fn is_persistent(&self) -> bool {
         self.persistent
+    }
+
+    /// The `priority` property.
+    pub fn priority(&self) -> Option<u8> {
+        self.priority
+    }
+
+    /// The `expiration` property, ms. RabbitMQ: digits in a string; the session refuses all else.
+    #[inline]
+    pub fn expiration_ms(&self) -> Option<u64> {
+        if self.expires { self.read_expiration() } else { None }
+    }
+
+    fn read_expiration(&self) -> Option<u64> {
+        let digits = PropertiesView::assume_checked(self.header()).expiration()?;
+        std::str::from_utf8(digits).ok()?.parse().ok()
     }
 
     /// Routed to more than one queue, so the log may keep one body for several entries.

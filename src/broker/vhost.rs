@@ -13,13 +13,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use amq_protocol::types::FieldTable;
 
 use super::change::{BindingDefinition, Definition, QueueDefinition};
-use super::commit_inbox::CommitInbox;
 use super::delivery::{ConnectionId, QueueId};
 use super::error::BrokerError;
 use super::exchange::{Destination, Exchange, ExchangeKind, HeadersSource, same_arguments};
 use super::options::{ExchangeOptions, QueueOptions};
-use super::queue::{DeleteIf, Queue, QueueContent, QueueIdentity};
+use super::queue::{DeleteIf, Queue, QueueContent, QueueIdentity, Surroundings};
 use super::registry::Registry;
+use super::reply_consumers::ReplyConsumers;
 use super::route::{self, Route};
 use super::turn::Turn;
 use crate::sync::{RankedGuard, RankedMutex, rank};
@@ -30,9 +30,10 @@ pub struct VHost {
     pub name: Arc<str>,
     exchanges: Registry<Exchange>,
     queues: Registry<Queue>,
+    reply_consumers: Arc<ReplyConsumers>,
     definitions: RankedMutex<{ rank::DEFINITIONS }, Definitions>,
     generation: AtomicU64,
-    inbox: Arc<CommitInbox>,
+    surroundings: Surroundings,
     queue_ids: Arc<AtomicU64>,
 }
 
@@ -74,14 +75,15 @@ type Locked<'a> = RankedGuard<'a, { rank::DEFINITIONS }, Definitions>;
 
 impl VHost {
     /// A virtual host with its pre-declared exchanges. `queue_ids` counts for the whole broker.
-    pub fn new(name: Arc<str>, inbox: Arc<CommitInbox>, queue_ids: Arc<AtomicU64>) -> Self {
+    pub fn new(name: Arc<str>, surroundings: Surroundings, queue_ids: Arc<AtomicU64>) -> Self {
         let host = Self {
             name,
             exchanges: Registry::new(),
             queues: Registry::new(),
+            reply_consumers: ReplyConsumers::new(),
             definitions: RankedMutex::default(),
             generation: AtomicU64::new(0),
-            inbox,
+            surroundings,
             queue_ids,
         };
         for (name, kind, internal) in PREDECLARED {
@@ -114,6 +116,11 @@ impl VHost {
     /// All queues, in no order.
     pub fn queues(&self) -> Vec<Arc<Queue>> {
         self.queues.all()
+    }
+
+    /// Who waits for replies without a queue.
+    pub fn reply_consumers(&self) -> &Arc<ReplyConsumers> {
+        &self.reply_consumers
     }
 
     /// How many queues there are.
@@ -179,7 +186,7 @@ impl VHost {
         let id = QueueId(self.queue_ids.fetch_add(1, Ordering::Relaxed));
         let (name, vhost) = (Arc::from(name), Arc::clone(&self.name));
         let identity = QueueIdentity { id, name, vhost, options, owner };
-        let queue = Arc::new(Queue::new(identity, Arc::clone(&self.inbox)));
+        let queue = Arc::new(Queue::new(identity, self.surroundings.clone()));
         self.queues.insert(Arc::clone(&queue.name), Arc::clone(&queue));
         if queue.options.durable {
             self.save(&mut locked, Definition::QueueDeclared(self.queue_definition(&queue)));
@@ -251,8 +258,7 @@ impl VHost {
 
     /// Puts back a queue from before a restart. Only recovery calls the `restore` verbs.
     pub fn restore_queue(&self, identity: QueueIdentity, content: QueueContent) {
-        let queue = Arc::new(Queue::restored(identity, content, Arc::clone(&self.inbox)));
-        queue.drop_excess();
+        let queue = Arc::new(Queue::restored(identity, content, self.surroundings.clone()));
         self.queues.insert(Arc::clone(&queue.name), queue);
     }
 
@@ -351,7 +357,7 @@ impl VHost {
 
     fn save(self: &Arc<Self>, locked: &mut Locked<'_>, definition: Definition) {
         if locked.unsaved.is_empty() {
-            self.inbox.definitions_changed(Arc::clone(self));
+            self.surroundings.inbox.definitions_changed(Arc::clone(self));
         }
         locked.unsaved.push(definition);
     }

@@ -3,6 +3,7 @@
 use super::outgoing::Outgoing;
 use crate::amqp::wire::encoder::{Content, Deliver, GetOk, Return};
 use crate::amqp::wire::frame::ChannelId;
+use crate::amqp::wire::properties::with_long_header;
 use crate::amqp::wire::write_buffer::WriteBuffer;
 use crate::broker::message::Message;
 
@@ -29,7 +30,7 @@ impl ConsumerNames {
 /// Writes one item. Frames of one message lie together.
 pub fn encode(item: Outgoing, names: &mut ConsumerNames, into: &mut WriteBuffer) {
     match item {
-        Outgoing::Deliver { message, tag, slot, redelivered } => {
+        Outgoing::Deliver { message, tag, slot, redelivered, returns } => {
             let Some((channel, consumer_tag)) = names.by_slot.get(slot.0 as usize) else { return };
             let deliver = Deliver {
                 consumer_tag,
@@ -38,7 +39,7 @@ pub fn encode(item: Outgoing, names: &mut ConsumerNames, into: &mut WriteBuffer)
                 exchange: message.exchange(),
                 routing_key: message.routing_key(),
             };
-            into.deliver(*channel, &deliver, &content(&message));
+            with_content(&message, returns, |content| into.deliver(*channel, &deliver, content));
         }
         Outgoing::Consumer(name) => names.set(name.slot.0 as usize, name.channel, name.tag),
         Outgoing::Got(got) => {
@@ -49,7 +50,19 @@ pub fn encode(item: Outgoing, names: &mut ConsumerNames, into: &mut WriteBuffer)
                 routing_key: got.message.routing_key(),
                 message_count: got.remaining,
             };
-            into.get_ok(got.channel, &method, &content(&got.message));
+            with_content(&got.message, got.returns, |content| {
+                into.get_ok(got.channel, &method, content);
+            });
+        }
+        Outgoing::Reply(reply) => {
+            let deliver = Deliver {
+                consumer_tag: reply.consumer_tag.as_bytes(),
+                delivery_tag: reply.tag,
+                redelivered: false,
+                exchange: reply.message.exchange(),
+                routing_key: reply.message.routing_key(),
+            };
+            into.deliver(reply.channel, &deliver, &content(&reply.message));
         }
         Outgoing::Returned(channel, message) => {
             let method = Return {
@@ -65,6 +78,16 @@ pub fn encode(item: Outgoing, names: &mut ConsumerNames, into: &mut WriteBuffer)
         Outgoing::Tuned(tuning) => into.set_frame_max(tuning.frame_max),
         Outgoing::Method(channel, method) => into.method(channel, &method),
     }
+}
+
+/// The message as a consumer gets it. RabbitMQ 4: what came back to a quorum queue says how often.
+#[inline]
+fn with_content(message: &Message, returns: u32, write: impl FnOnce(&Content<'_>)) {
+    if returns == 0 {
+        return write(&content(message));
+    }
+    let header = with_long_header(message.header(), "x-delivery-count", returns.into());
+    write(&Content { header: &header, ..content(message) });
 }
 
 fn content(message: &Message) -> Content<'_> {

@@ -296,11 +296,47 @@ pub fn without_header(header: &[u8], name: &str) -> Vec<u8> {
     stripped
 }
 
+/// The same properties with one more header, a number, which takes the place of any of that name. `name` is at most
+/// 255 octets long.
+#[must_use]
+pub fn with_long_header(header: &[u8], name: &str, value: i64) -> Vec<u8> {
+    let headers = PropertiesView::assume_checked(header).split_at(Property::Headers.flag());
+    let headers = headers.map(|(headers, _)| headers).unwrap_or_default();
+    let mut changed = Vec::with_capacity(header.len() + name.len() + 16);
+    with_headers(header, None, &mut changed, |into| {
+        into.extend(fields_without(headers, name));
+        into.push(u8::try_from(name.len()).unwrap_or(u8::MAX));
+        into.extend(name.as_bytes());
+        into.push(b'l');
+        into.extend(value.to_be_bytes());
+    });
+    changed
+}
+
+/// The same properties with another `reply_to`. Those that have none stay as they are.
+#[must_use]
+pub fn with_reply_to(header: &[u8], reply_to: &str) -> Vec<u8> {
+    let view = PropertiesView::assume_checked(header);
+    let (Some((old, after)), Ok(length)) =
+        (view.split_at(Property::ReplyTo.flag()), u8::try_from(reply_to.len()))
+    else {
+        return header.to_vec();
+    };
+    let before = header.len().saturating_sub(after.len() + old.len() + size_of::<u8>());
+
+    let mut changed = Vec::with_capacity(header.len() + reply_to.len());
+    changed.extend(header.iter().take(before));
+    changed.push(length);
+    changed.extend(reply_to.as_bytes());
+    changed.extend(after);
+    changed
+}
+
 /// Appends the same properties with other headers and without `dropped`. `fill` appends the fields of the new
 /// table, without its length. Of the other properties only lengths are looked at; their octets stay.
 pub fn with_headers(
     header: &[u8],
-    dropped: Property,
+    dropped: Option<Property>,
     into: &mut Vec<u8>,
     fill: impl FnOnce(&mut Vec<u8>),
 ) {
@@ -327,14 +363,19 @@ pub fn with_headers(
 }
 
 /// Appends the values of these flags but for `dropped`, and says which they were.
-fn copy_values(values: &mut Reader<'_>, flags: u16, dropped: Property, into: &mut Vec<u8>) -> u16 {
+fn copy_values(
+    values: &mut Reader<'_>,
+    flags: u16,
+    dropped: Option<Property>,
+    into: &mut Vec<u8>,
+) -> u16 {
     let mut copied = 0;
     for flag in set_flags(flags) {
         let start = values.rest();
         if read_value(values, flag).is_none() {
             break;
         }
-        if flag != dropped.flag() {
+        if dropped.is_none_or(|dropped| flag != dropped.flag()) {
             let value = start.len() - values.rest().len();
             into.extend_from_slice(start.get(..value).unwrap_or_default());
             copied |= flag;

@@ -117,7 +117,7 @@ impl DeadLetter {
         blob.extend(exchange);
         blob.extend(routing_key);
         let names = blob.len();
-        with_headers(message.header(), Property::Expiration, &mut blob, |into| {
+        with_headers(message.header(), Some(Property::Expiration), &mut blob, |into| {
             changes.apply(headers, into);
         });
         let header = blob.len() - names;

@@ -89,7 +89,7 @@ fn a_stripped_header_leaves_every_other_octet_alone() {
 
 fn with_fields(header: &str, dropped: Property, fields: &str) -> Vec<u8> {
     let mut changed = Vec::new();
-    with_headers(&hex(header), dropped, &mut changed, |into| into.extend(hex(fields)));
+    with_headers(&hex(header), Some(dropped), &mut changed, |into| into.extend(hex(fields)));
     changed
 }
 
@@ -110,6 +110,15 @@ fn new_headers_for_properties_that_were_cut_short_still_parse() {
     let view = PropertiesView::check(&changed).unwrap();
     assert_eq!(view.content_type(), Some(&b"x"[..]));
     assert_eq!(view.header("b").map(|value| value.tag()), Some(b'V'));
+}
+
+#[test]
+fn another_reply_to_leaves_the_other_properties_where_they_are() {
+    let header = hex("b300 01 78 00000000 02 01 79 01 7a");
+    let changed = with_reply_to(&header, "there");
+
+    assert_eq!(changed, hex("b300 01 78 00000000 02 05 7468657265 01 7a"));
+    assert_eq!(with_reply_to(&hex("1000 02"), "there"), hex("1000 02"));
 }
 
 fn properties() -> impl Strategy<Value = AMQPProperties> {
@@ -174,7 +183,7 @@ proptest! {
         let octets = by_crate::encode_properties(&properties);
         let fields = by_crate::encode_table(&headers);
         let mut changed = Vec::new();
-        with_headers(&octets, Property::Expiration, &mut changed, |into| into.extend(&fields[4..]));
+        with_headers(&octets, Some(Property::Expiration), &mut changed, |into| into.extend(&fields[4..]));
 
         let (before, after) = (PropertiesView::assume_checked(&octets), PropertiesView::check(&changed).unwrap());
         prop_assert_eq!(after.headers().map(|table| table.octets()), Some(&fields[4..]));
