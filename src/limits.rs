@@ -106,6 +106,11 @@ pub const DEATHS_KEPT: usize = 256;
 
 // ---- Queues and the log --------------------------------------------------------------------------
 
+/// Bytes one `x-recent-history` exchange keeps, whatever length it was declared with: four messages of the largest
+/// default size, or the usual twenty of 3 MiB each.
+pub const HISTORY_BYTES: usize = 64 * 1024 * 1024;
+/// What a remembered message costs beside its own octets.
+pub const HISTORY_ENTRY_BYTES: usize = 128;
 /// Deliveries after which dispatch lets go of the queue's lock.
 pub const DISPATCH_BURST: usize = 256;
 /// Messages that expire under one hold of the queue's lock.

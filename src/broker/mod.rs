@@ -20,6 +20,7 @@ mod notice;
 pub mod options;
 pub mod queue;
 mod registry;
+mod replay;
 pub mod reply_consumers;
 pub mod route;
 pub mod settings;

@@ -9,6 +9,7 @@ use super::exchange::Exchange;
 use super::message::{Layout, Message};
 use super::turn::Turn;
 use super::vhost::VHost;
+use crate::amqp::wire::properties::PropertiesView;
 use crate::amqp::wire::table_codec::encode_table;
 use crate::limits;
 
@@ -32,18 +33,21 @@ impl Notice<'_> {
     /// holds no lock.
     pub(super) fn publish(mut self, vhost: &VHost, exchange: &Arc<Exchange>, turn: &mut Turn) {
         cut(&mut self.key);
-        let route = vhost.route(exchange, &[&self.key], &|| Some(self.headers.clone()));
-        if route.queues.is_empty() {
+        let header = self.header();
+        let properties = PropertiesView::assume_checked(&header);
+        let route = vhost.route(exchange, &[&self.key], properties);
+        if route.queues.is_empty() && route.remembers.is_empty() {
             return;
         }
-        let Some(message) = self.message(&exchange.name, route.queues.len() > 1) else { return };
+        let shared = route.queues.len() > 1;
+        let Some(message) = self.message(&exchange.name, &header, shared) else { return };
+        route.remembers.iter().for_each(|exchange| exchange.remember(&message));
         for queue in route.queues {
             queue.enqueue(&mut vec![Arc::clone(&message)], turn);
         }
     }
 
-    fn message(&self, exchange: &str, shared: bool) -> Option<Arc<Message>> {
-        let header = self.header();
+    fn message(&self, exchange: &str, header: &[u8], shared: bool) -> Option<Arc<Message>> {
         if header.len() > limits::NOTICE_PROPERTIES {
             tracing::debug!(key = self.key, "a notice was dropped: its headers are too large");
             return None;
@@ -53,7 +57,7 @@ impl Notice<'_> {
             routing_key: u8::try_from(self.key.len()).ok()?,
             header: u32::try_from(header.len()).ok()?,
         };
-        let blob = [exchange.as_bytes(), self.key.as_bytes(), &header, self.body].concat();
+        let blob = [exchange.as_bytes(), self.key.as_bytes(), header, self.body].concat();
         Message::new(Bytes::from(blob), layout, self.kept_at.is_some(), shared).map(Arc::new)
     }
 
@@ -84,7 +88,6 @@ fn cut(key: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::amqp::wire::properties::PropertiesView;
 
     #[test]
     fn the_properties_of_a_notice_parse() {
@@ -93,7 +96,7 @@ mod tests {
         for kept_at in [None, Some(7)] {
             let notice =
                 Notice { key: "k".to_owned(), headers: headers.clone(), body: b"b", kept_at };
-            let message = notice.message("x", false).unwrap();
+            let message = notice.message("x", &notice.header(), false).unwrap();
 
             let properties = PropertiesView::check(message.header()).unwrap();
             assert_eq!(properties.headers().unwrap().to_table().unwrap(), headers);

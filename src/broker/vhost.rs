@@ -16,13 +16,16 @@ use super::change::{BindingDefinition, Definition, QueueDefinition};
 use super::delivery::{ConnectionId, QueueId};
 use super::error::BrokerError;
 use super::events::Events;
-use super::exchange::{Destination, Exchange, ExchangeKind, HeadersSource, same_arguments};
+use super::exchange::{Destination, Exchange, ExchangeKind, same_arguments};
+use super::message::Message;
 use super::options::{ExchangeOptions, QueueOptions};
 use super::queue::{DeleteIf, Queue, QueueContent, QueueIdentity, Surroundings};
 use super::registry::Registry;
+use super::replay::replay;
 use super::reply_consumers::ReplyConsumers;
 use super::route::{self, Route};
 use super::turn::Turn;
+use crate::amqp::wire::properties::PropertiesView;
 use crate::sync::{RankedGuard, RankedMutex, rank};
 
 /// See the module.
@@ -155,14 +158,20 @@ impl VHost {
         self.queues.len()
     }
 
-    /// Where a message published to `exchange` goes; see [`route`].
+    /// Where a message published to `exchange` goes; see [`Route`]. `keys` are its routing key and those of its
+    /// CC and BCC.
     pub fn route(
         &self,
         exchange: &Arc<Exchange>,
         keys: &[&str],
-        headers: HeadersSource<'_>,
+        properties: PropertiesView<'_>,
     ) -> Route {
-        route::route(self, exchange, keys, headers)
+        route::route(self, exchange, keys, properties)
+    }
+
+    /// Where a message goes that was published before, by its own routing key, CC and BCC.
+    pub fn route_again(&self, exchange: &Arc<Exchange>, message: &Message) -> Route {
+        route::route_again(self, exchange, message)
     }
 
     /// Declares an exchange.
@@ -247,12 +256,29 @@ impl VHost {
         Ok(ready)
     }
 
-    /// Binds a queue or an exchange to an exchange; a binding that is there already is fine.
-    pub fn bind(self: &Arc<Self>, request: BindingRequest<'_>) -> Result<(), BrokerError> {
+    /// Binds a queue or an exchange to an exchange; a binding that is there already is fine. Whatever the
+    /// exchange remembers goes through a new binding at once.
+    pub fn bind(
+        self: &Arc<Self>,
+        request: BindingRequest<'_>,
+        turn: &mut Turn,
+    ) -> Result<(), BrokerError> {
+        let destination = request.destination.clone();
+        if let Some(source) = self.add_binding(request)? {
+            replay(self, &source, &destination, turn);
+        }
+        Ok(())
+    }
+
+    /// The source of the binding, if the binding is new.
+    fn add_binding(
+        self: &Arc<Self>,
+        request: BindingRequest<'_>,
+    ) -> Result<Option<Arc<Exchange>>, BrokerError> {
         let mut locked = self.definitions.lock();
         let source = self.ends(&request)?;
         if !source.bind(request.key, request.arguments, request.destination.clone()) {
-            return Ok(());
+            return Ok(None);
         }
         if source.options.durable && request.destination.is_durable() {
             self.save(&mut locked, Definition::Bound(self.binding_definition(&request)));
@@ -260,10 +286,11 @@ impl VHost {
         let what = (request.key, request.arguments);
         self.tell_binding("binding.created", request.source, &request.destination, what);
         let key = request.key.to_owned();
-        let bound = Bound { source, key, arguments: request.arguments.clone() };
+        let bound =
+            Bound { source: Arc::clone(&source), key, arguments: request.arguments.clone() };
         locked.bound.entry(request.destination).or_default().push(bound);
         self.routes_changed();
-        Ok(())
+        Ok(Some(source))
     }
 
     /// Removes a binding; one that is not there counts as removed.

@@ -26,6 +26,7 @@ mod consume;
 mod consumer_timeout;
 mod durability;
 mod events;
+mod exchange_types;
 mod exchanges;
 mod firehose;
 mod framing;
