@@ -90,6 +90,10 @@ pub const CONSUMER_TIMEOUT_STEP: Duration = Duration::from_millis(100);
 /// properties and the queues of a client's message, which may have been as large.
 pub const NOTICE_PROPERTIES: usize = (FRAME_MAX_DEFAULT - FRAME_OVERHEAD - 12) as usize;
 
+/// Events that wait for the end of a turn; what is beyond is lost. A turn makes at most a few for each frame it
+/// reads, and the largest, the end of a connection, one for each channel, consumer and exclusive queue.
+pub const EVENTS_PENDING: usize = 65_536;
+
 // ---- Dead letters --------------------------------------------------------------------------------
 
 /// Properties of a message beyond which its history of deaths does not grow: what fits one content header

@@ -11,6 +11,8 @@ use std::sync::Arc;
 
 use amq_protocol::types::{AMQPValue, FieldArray, FieldTable};
 
+use super::delivery::ConnectionId;
+use super::events::process;
 use super::message::{BCC, Message};
 use super::notice::Notice;
 use super::queue::Queue;
@@ -80,6 +82,19 @@ impl Tap {
             let queue = Arc::clone(queue);
             self.report(channel, message, What::Delivered { queue, redelivered }, turn);
         }
+    }
+
+    /// A consumer of this connection ended with its queue. An event, not a trace; may be called under locks.
+    pub fn consumer_lost(&self, connection: ConnectionId, channel: u16, tag: &str, queue: &str) {
+        let Some(events) = self.vhost.events() else { return };
+        events.emit("consumer.deleted", |fields| {
+            fields
+                .text("user_who_performed_action", &self.user)
+                .text("consumer_tag", tag)
+                .text("channel", &process(connection.0, channel))
+                .text("queue", queue)
+                .text("vhost", &self.vhost.name);
+        });
     }
 
     fn report(self: &Arc<Self>, channel: u16, message: &Arc<Message>, what: What, turn: &mut Turn) {

@@ -36,11 +36,12 @@ impl Notice<'_> {
         let header = self.header();
         let properties = PropertiesView::assume_checked(&header);
         let route = vhost.route(exchange, &[&self.key], properties);
-        if route.queues.is_empty() {
+        if route.queues.is_empty() && route.remembers.is_empty() {
             return;
         }
         let shared = route.queues.len() > 1;
         let Some(message) = self.message(&exchange.name, &header, shared) else { return };
+        route.remembers.iter().for_each(|exchange| exchange.remember(&message));
         for queue in route.queues {
             queue.enqueue(&mut vec![Arc::clone(&message)], turn);
         }

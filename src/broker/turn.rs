@@ -90,6 +90,10 @@ impl Turn {
     /// Settles what is owed. Takes locks of its own, so the caller must hold none.
     pub fn finish(mut self, broker: &Broker) {
         self.follow_up(broker);
+        if let Some(events) = broker.events().filter(|events| events.has_pending()) {
+            events.publish(&mut self);
+            self.follow_up(broker);
+        }
         if !self.traces.is_empty() {
             self.publish_traces();
             self.follow_up(broker);

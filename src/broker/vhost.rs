@@ -7,14 +7,15 @@
 //! * `generation` rises after every change that could alter a route.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use amq_protocol::types::FieldTable;
 
 use super::change::{BindingDefinition, Definition, QueueDefinition};
 use super::delivery::{ConnectionId, QueueId};
 use super::error::BrokerError;
+use super::events::Events;
 use super::exchange::{Destination, Exchange, ExchangeKind, same_arguments};
 use super::message::Message;
 use super::options::{ExchangeOptions, QueueOptions};
@@ -37,6 +38,7 @@ pub struct VHost {
     definitions: RankedMutex<{ rank::DEFINITIONS }, Definitions>,
     generation: AtomicU64,
     traced: AtomicBool,
+    events: OnceLock<Arc<Events>>,
     surroundings: Surroundings,
     queue_ids: Arc<AtomicU64>,
 }
@@ -88,6 +90,7 @@ impl VHost {
             definitions: RankedMutex::default(),
             generation: AtomicU64::new(0),
             traced: AtomicBool::new(false),
+            events: OnceLock::new(),
             surroundings,
             queue_ids,
         };
@@ -118,6 +121,16 @@ impl VHost {
     /// The firehose is on.
     pub fn is_traced(&self) -> bool {
         self.traced.load(Ordering::Relaxed)
+    }
+
+    /// What happens here is told there from now on.
+    pub(super) fn report_to(&self, events: &Arc<Events>) {
+        self.events.get_or_init(|| Arc::clone(events));
+    }
+
+    /// Where events are noted, if they are published.
+    pub fn events(&self) -> Option<&Arc<Events>> {
+        self.events.get()
     }
 
     /// The exchange of this name.
@@ -177,6 +190,7 @@ impl VHost {
             self.save(&mut locked, Definition::ExchangeDeclared(exchange.definition(&self.name)));
         }
         self.routes_changed();
+        self.tell_exchange("exchange.created", &exchange);
         Declared::Created(exchange)
     }
 
@@ -215,6 +229,7 @@ impl VHost {
             self.save(&mut locked, Definition::QueueDeclared(self.queue_definition(&queue)));
         }
         self.routes_changed();
+        self.tell_queue("queue.created", &queue);
         Declared::Created(queue)
     }
 
@@ -236,6 +251,7 @@ impl VHost {
         if queue.options.durable {
             self.save(&mut locked, Definition::QueueDeleted { id: queue.id });
         }
+        self.tell_queue("queue.deleted", queue);
         self.routes_changed();
         Ok(ready)
     }
@@ -267,6 +283,8 @@ impl VHost {
         if source.options.durable && request.destination.is_durable() {
             self.save(&mut locked, Definition::Bound(self.binding_definition(&request)));
         }
+        let what = (request.key, request.arguments);
+        self.tell_binding("binding.created", request.source, &request.destination, what);
         let key = request.key.to_owned();
         let bound =
             Bound { source: Arc::clone(&source), key, arguments: request.arguments.clone() };
@@ -288,6 +306,8 @@ impl VHost {
         if source.options.durable && request.destination.is_durable() {
             self.save(&mut locked, Definition::Unbound(self.binding_definition(request)));
         }
+        let what = (request.key, request.arguments);
+        self.tell_binding("binding.deleted", request.source, &request.destination, what);
         self.routes_changed();
         self.remove_if_done(&mut locked, source);
     }
@@ -348,7 +368,10 @@ impl VHost {
             let (vhost, name) = (Arc::clone(&self.name), Arc::clone(&exchange.name));
             self.save(locked, Definition::ExchangeDeleted { vhost, name });
         }
+        self.tell_exchange("exchange.deleted", &exchange);
         for (destination, key, arguments) in exchange.bindings() {
+            let what = (&*key, &arguments);
+            self.tell_binding("binding.deleted", &exchange.name, &destination, what);
             exchange.unbind(&key, &arguments, &destination);
             if let Some(bound) = locked.bound.get_mut(&destination) {
                 bound.retain(|one| !Arc::ptr_eq(&one.source, &exchange));
@@ -363,6 +386,8 @@ impl VHost {
     fn unbind_all(self: &Arc<Self>, locked: &mut Locked<'_>, destination: &Destination) {
         for bound in locked.bound.remove(destination).unwrap_or_default() {
             bound.source.unbind(&bound.key, &bound.arguments, destination);
+            let what = (&*bound.key, &bound.arguments);
+            self.tell_binding("binding.deleted", &bound.source.name, destination, what);
             self.remove_if_done(locked, bound.source);
         }
     }

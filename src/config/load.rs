@@ -56,7 +56,7 @@ pub(super) fn merge(
     apply(environment::layer(variables)?, Source::Environment, &mut settings)?;
     apply(typed(arguments), Source::Arguments, &mut settings)?;
 
-    check_trace(source, &settings)?;
+    check_vhosts(source, &settings)?;
     // Users come last: their permissions name virtual hosts, which any layer may set.
     settings.users = match user_tables {
         Some(tables) => users::resolve(tables, source, &settings.vhosts)?,
@@ -68,16 +68,19 @@ pub(super) fn merge(
     Ok(settings)
 }
 
-/// Like users, traces name virtual hosts, which any layer may set.
-fn check_trace(source: Source<'_>, settings: &Settings) -> Result<(), ConfigError> {
-    for (position, vhost) in settings.trace.iter().enumerate() {
-        if !settings.vhosts.contains(vhost) {
-            let problem =
-                format!("'{vhost}' is not one of vhosts ({})", settings.vhosts.join(", "));
-            return Err(source.refuse(&format!("trace.{position}"), problem));
+/// Like users, these name virtual hosts, which any layer may set.
+fn check_vhosts(source: Source<'_>, settings: &Settings) -> Result<(), ConfigError> {
+    let check = |path: &str, vhost: &String| {
+        if settings.vhosts.contains(vhost) {
+            return Ok(());
         }
+        let known = settings.vhosts.join(", ");
+        Err(source.refuse(path, format!("'{vhost}' is not one of vhosts ({known})")))
+    };
+    for (position, vhost) in settings.trace.iter().enumerate() {
+        check(&format!("trace.{position}"), vhost)?;
     }
-    Ok(())
+    settings.event_exchange.iter().try_for_each(|vhost| check("event_exchange", vhost))
 }
 
 /// The command line as a layer.

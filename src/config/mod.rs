@@ -44,6 +44,8 @@ pub struct Settings {
     pub vhosts: Vec<String>,
     /// Those of them whose messages are copied to `amq.rabbitmq.trace`.
     pub trace: Vec<String>,
+    /// The one with the event exchange, if events are published.
+    pub event_exchange: Option<String>,
     /// Users who may log in.
     pub users: Vec<UserDefinition>,
     /// Names of users who may log in from this machine only.
@@ -118,6 +120,7 @@ impl Default for Settings {
             users: default_users(&vhosts),
             vhosts,
             trace: Vec::new(),
+            event_exchange: None,
             loopback_users: vec!["guest".to_owned()],
             // Clients branch on product and version: kombu (Celery) asks for basic.qos with global=true
             // only if the product is RabbitMQ and 3.3 <= version < 4.0, others switch features by version.

@@ -13,7 +13,6 @@ use crate::amqp::session::outbox::Outbox;
 use crate::amqp::session::{Origin, Session, clean_up};
 use crate::amqp::wire::decoder::{Decoder, HeaderCheck};
 use crate::amqp::wire::write_buffer::WriteBuffer;
-use crate::auth::is_loopback;
 use crate::limits;
 
 /// Serves a socket until it is done, and gives back what it had at the broker, however it ended.
@@ -93,6 +92,6 @@ async fn converse(
 
 fn origin(socket: &TcpStream, peer: SocketAddr) -> Origin {
     // A socket that is dead already has no address; its name does not matter any more.
-    let local = socket.local_addr().map_or_else(|_| "?".to_owned(), |local| local.to_string());
-    Origin { name: format!("{peer} -> {local}").into(), is_loopback: is_loopback(peer.ip()) }
+    let local = socket.local_addr().unwrap_or(peer);
+    Origin { name: format!("{peer} -> {local}").into(), peer, local }
 }

@@ -25,6 +25,7 @@ mod channels;
 mod consume;
 mod consumer_timeout;
 mod durability;
+mod events;
 mod exchange_types;
 mod exchanges;
 mod firehose;

@@ -82,6 +82,23 @@ fn hidden_routing_keys_are_hidden_from_the_requester() {
 }
 
 #[test]
+fn an_answer_may_be_a_copy_for_a_queue_too_even_one_that_is_full() {
+    let broker = TestBroker::start();
+    let (mut peer, address) = requester_and_address(&broker);
+    let mut responder = RawPeer::connect(&broker);
+    let full = unique("full");
+    let arguments = table! { "x-max-length" => 0, "x-overflow" => "reject-publish" };
+    let declare = method("queue.declare").set("queue", &full).set("arguments", arguments);
+    responder.asks(1, &declare.on("exclusive"), "queue.declare-ok");
+    let keys = Field::Array(vec![address.as_str().into()]);
+
+    let with = properties().headers(&table! { "CC" => keys });
+    responder.publishes_with(1, &full, &with, b"answer");
+
+    assert_eq!(peer.delivery(1).text(), "answer");
+}
+
+#[test]
 fn an_answer_of_many_frames_arrives_whole() {
     let broker = TestBroker::start();
     let (mut peer, address) = requester_and_address(&broker);

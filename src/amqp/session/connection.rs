@@ -10,6 +10,7 @@ use super::{Login, Session, Status};
 use crate::amqp::protocol::command;
 use crate::amqp::protocol::error::{AmqpError, Ending, ReplyCode, Scope};
 use crate::amqp::wire::frame::ChannelId;
+use crate::auth::is_loopback;
 use crate::broker::firehose::Tap;
 use crate::broker::turn::Turn;
 
@@ -67,6 +68,7 @@ impl Session {
     pub(super) fn open_channel(&mut self, id: ChannelId, turn: &mut Turn) {
         let book = self.outbox.open_book(id);
         self.channels.insert(Channel::new(id, book));
+        self.tell_channel_created(id);
         let done = channel::AMQPMethod::OpenOk(channel::OpenOk {});
         self.reply(id, AMQPClass::Channel(done), turn);
     }
@@ -102,7 +104,11 @@ impl Session {
         turn: &mut Turn,
     ) -> Result<(), AmqpError> {
         let password = login.password.reveal();
-        match self.shared.users.authenticate(&login.user, password, self.origin.is_loopback) {
+        self.mechanism = login.mechanism.name();
+        let is_loopback = is_loopback(self.origin.peer.ip());
+        let outcome = self.shared.users.authenticate(&login.user, password, is_loopback);
+        self.tell_login(&login.user, outcome.is_ok());
+        match outcome {
             Ok(user) => {
                 self.user = Some(user);
                 let tune = self.peer.authenticated();
@@ -144,6 +150,7 @@ impl Session {
         self.peer.opened();
         let opened = connection::AMQPMethod::OpenOk(connection::OpenOk {});
         self.outbox.push(on_connection(opened), turn);
+        self.tell_connection_created(name);
         Ok(())
     }
 

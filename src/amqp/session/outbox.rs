@@ -452,7 +452,11 @@ impl DeliverySink for Outbox {
 
     fn cancelled(&self, slot: ConsumerSlot, turn: &mut Turn) {
         let mut inner = self.inner.lock();
+        let queue = inner.books.source(slot).map(|(_, queue)| Arc::clone(queue));
         let Some((book, channel, tag)) = inner.books.lose(slot) else { return };
+        if let (Some(tap), Some(queue)) = (&inner.tap, queue) {
+            tap.consumer_lost(self.connection, channel, &tag, &queue.name);
+        }
         if !self.notify_cancel.load(Ordering::Relaxed) {
             return;
         }

@@ -73,6 +73,7 @@ impl Session {
             return if too_large { Err(replies::transaction_too_large(id)) } else { Ok(()) };
         }
         let target = remembered(&login.vhost, target, &message, generation);
+        target.reply(&message, turn);
         if target.rejects {
             let admission = self.batch.offer(&target, message, &self.broker, turn);
             self.number(id, saving, admission);
@@ -83,7 +84,6 @@ impl Session {
         {
             self.confirming.push(id);
         }
-        target.reply(&message, turn);
         if target.queues.is_empty() {
             if mandatory && target.leads_nowhere() {
                 self.return_message(id, &message, turn);

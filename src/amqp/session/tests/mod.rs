@@ -5,6 +5,7 @@ mod confirms;
 mod connections;
 mod consumers;
 mod declarations;
+mod events;
 mod firehose;
 mod frames;
 mod length;
@@ -16,6 +17,7 @@ mod transactions;
 mod words;
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -97,7 +99,8 @@ impl BrokerUnderTest {
     /// A client with channel 1 open, whose capabilities these are.
     fn client_with(&self, capabilities: &[&str]) -> ClientUnderTest {
         let outbox = Arc::new(Outbox::new(self.broker().next_connection()));
-        let origin = Origin { name: Arc::from("client -> broker"), is_loopback: true };
+        let address = SocketAddr::from(([127, 0, 0, 1], 5672));
+        let origin = Origin { name: Arc::from("client -> broker"), peer: address, local: address };
         let session = Session::new(Arc::clone(&self.shared), Arc::clone(&outbox), origin);
         let broker = Arc::clone(&self.shared.broker);
         let mut client = ClientUnderTest {
