@@ -79,6 +79,7 @@ class Dialogue:
     def pass_time(self, milliseconds):
         """Lets a time to live run out. Nothing else may be waited for with it."""
         self.note(f"{milliseconds} ms pass")
+        self._send_what_was_said()
         time.sleep(milliseconds / 1000)
 
     @contextmanager
@@ -105,13 +106,18 @@ class Dialogue:
         self.note(f"until queue {queue} is gone")
         self._poll(f"queue {queue} gone", lambda: self._janitor.count(queue, vhost) is None)
 
-    @staticmethod
-    def _poll(what, check):
+    def _poll(self, what, check):
         end = time.monotonic() + DEADLINE
+        self._send_what_was_said()
         while not check():
             if time.monotonic() > end:
                 raise Overdue(what)
             time.sleep(POLL_INTERVAL)
+
+    def _send_what_was_said(self):
+        """pika sends only while it listens."""
+        for connection in self.connections:
+            connection.driver.pump(0)
 
     def finish(self):
         """Closes what is open, and writes down what nobody had waited for."""
@@ -173,10 +179,10 @@ class Connection:
         """Waits for connection.close, or for the end without one."""
         return self.until(0, "connection.close", lambda command: command.name == "connection.close")
 
-    def until(self, channel, what, found, deadline=DEADLINE, written=True):
+    def until(self, channel, what, found, deadline=DEADLINE):
         """Takes this channel's commands until one is `found`, it is closed, or the connection is.
 
-        What is not `written` says nothing about the server that another scenario does not say. Returns that command, or None if the connection ended without connection.close.
+        Returns that command, or None if the connection ended without connection.close.
         """
         end = time.monotonic() + deadline
         speaker = self.channels.get(channel)
@@ -185,7 +191,7 @@ class Connection:
             if command and speaker and speaker.lays_aside(command, found):
                 continue
             if command:
-                self.take(command, written)
+                self.take(command)
                 closing = command.name in ("connection.close", "channel.close")
                 if closing or found(command):
                     return command
@@ -436,7 +442,7 @@ class Channel:
         return taken
 
     def returned(self):
-        """Waits for one basic.return; a confirm of what was published last would be seen before it."""
+        """Waits for one basic.return; a confirm that came before it would be seen there."""
         self._waits_in_order = True
         try:
             return self.until("basic.return", lambda command: command.name == "basic.return")
@@ -464,10 +470,7 @@ class Channel:
 
     def lays_aside(self, command, found):
         """A confirm that comes while an answer is waited for comes at no fixed time; it is kept for later."""
-        if command.name not in CONFIRMS or found(command):
-            return False
-        if self._waits_in_order and command.delivery_tag >= (self._published or 0):
-            self._settle(command)
+        if command.name not in CONFIRMS or found(command) or self._waits_in_order:
             return False
         self._early.append(command)
         return True
@@ -493,8 +496,7 @@ class Channel:
             else:
                 self.connection.driver.pump(end - time.monotonic())
         told = [f"{number} {outcome[number]}" for number in sorted(outcome)]
-        if told:
-            written.says(self.connection.where(self.number), f"confirms: {', '.join(told)}")
+        written.says(self.connection.where(self.number), f"confirms: {', '.join(told)}")
         return outcome
 
     def finish(self):
