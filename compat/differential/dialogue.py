@@ -179,10 +179,10 @@ class Connection:
         """Waits for connection.close, or for the end without one."""
         return self.until(0, "connection.close", lambda command: command.name == "connection.close")
 
-    def until(self, channel, what, found, deadline=DEADLINE):
+    def until(self, channel, what, found, deadline=DEADLINE, written=True):
         """Takes this channel's commands until one is `found`, it is closed, or the connection is.
 
-        Returns that command, or None if the connection ended without connection.close.
+        What is not `written` says nothing about the server that another scenario does not say. Returns that command, or None if the connection ended without connection.close.
         """
         end = time.monotonic() + deadline
         speaker = self.channels.get(channel)
@@ -191,7 +191,7 @@ class Connection:
             if command and speaker and speaker.lays_aside(command, found):
                 continue
             if command:
-                self.take(command)
+                self.take(command, written)
                 closing = command.name in ("connection.close", "channel.close")
                 if closing or found(command):
                     return command
@@ -442,7 +442,7 @@ class Channel:
         return taken
 
     def returned(self):
-        """Waits for one basic.return; a confirm that came before it would be seen there."""
+        """Waits for one basic.return; a confirm of what was published last would be seen before it."""
         self._waits_in_order = True
         try:
             return self.until("basic.return", lambda command: command.name == "basic.return")
@@ -470,7 +470,10 @@ class Channel:
 
     def lays_aside(self, command, found):
         """A confirm that comes while an answer is waited for comes at no fixed time; it is kept for later."""
-        if command.name not in CONFIRMS or found(command) or self._waits_in_order:
+        if command.name not in CONFIRMS or found(command):
+            return False
+        if self._waits_in_order and command.delivery_tag >= (self._published or 0):
+            self._settle(command)
             return False
         self._early.append(command)
         return True
@@ -496,7 +499,8 @@ class Channel:
             else:
                 self.connection.driver.pump(end - time.monotonic())
         told = [f"{number} {outcome[number]}" for number in sorted(outcome)]
-        written.says(self.connection.where(self.number), f"confirms: {', '.join(told)}")
+        if told:
+            written.says(self.connection.where(self.number), f"confirms: {', '.join(told)}")
         return outcome
 
     def finish(self):

@@ -8,39 +8,52 @@
 pub mod alarms;
 pub mod change;
 pub mod commit_inbox;
+pub mod dead_letter;
+mod dead_lettering;
 pub mod delivery;
 pub mod error;
+pub mod events;
 pub mod exchange;
+pub mod firehose;
 pub mod message;
+mod notice;
 pub mod options;
 pub mod queue;
 mod registry;
+mod replay;
+pub mod reply_consumers;
 pub mod route;
+pub mod settings;
 #[cfg(test)]
 mod tests;
+pub mod timetable;
 pub mod turn;
 pub mod vhost;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use self::alarms::Alarms;
 use self::commit_inbox::CommitInbox;
-use self::delivery::ConnectionId;
-use self::queue::{DeleteIf, Queue};
+use self::delivery::{ConnectionId, Deadline};
+use self::events::Events;
+use self::queue::{DeleteIf, Queue, Surroundings};
+use self::timetable::Timetable;
 pub use self::turn::Turn;
 use self::vhost::VHost;
 use crate::clock::Clock;
+use crate::limits;
 
 /// See the module.
 pub struct Broker {
     vhosts: BTreeMap<Arc<str>, Arc<VHost>>,
-    inbox: Arc<CommitInbox>,
+    surroundings: Surroundings,
     alarms: Arc<Alarms>,
     clock: Arc<Clock>,
     connections: AtomicU64,
     queue_ids: Arc<AtomicU64>,
+    events: OnceLock<Arc<Events>>,
 }
 
 impl Broker {
@@ -51,21 +64,22 @@ impl Broker {
         first_queue_id: u64,
         clock: Arc<Clock>,
     ) -> Self {
-        let inbox = Arc::new(CommitInbox::default());
+        let surroundings = Surroundings::default();
         let queue_ids = Arc::new(AtomicU64::new(first_queue_id));
         let host = |name: &str| {
             let name: Arc<str> = Arc::from(name);
-            let (inbox, ids) = (Arc::clone(&inbox), Arc::clone(&queue_ids));
-            (Arc::clone(&name), Arc::new(VHost::new(name, inbox, ids)))
+            let ids = Arc::clone(&queue_ids);
+            (Arc::clone(&name), Arc::new(VHost::new(name, surroundings.clone(), ids)))
         };
         let vhosts = vhosts.into_iter().map(host).collect();
         Self {
             vhosts,
-            inbox,
+            surroundings,
             alarms: Arc::default(),
             clock,
             connections: AtomicU64::new(1),
             queue_ids,
+            events: OnceLock::new(),
         }
     }
 
@@ -81,12 +95,59 @@ impl Broker {
 
     /// Where the committer waits.
     pub fn inbox(&self) -> &Arc<CommitInbox> {
-        &self.inbox
+        &self.surroundings.inbox
+    }
+
+    /// When which queue must be looked at.
+    pub fn timetable(&self) -> &Arc<Timetable> {
+        &self.surroundings.timetable
+    }
+
+    /// Looks at queues whose time has come, at most a burst of them. True if there may be more.
+    pub fn look_at_due(&self, turn: &mut Turn) -> bool {
+        for _ in 0..limits::TIMER_BURST {
+            let Some(queue) = self.timetable().take_due(turn.unix_now()) else { return false };
+            queue.look_again(turn);
+        }
+        true
+    }
+
+    /// Looks at every queue after a restart: messages expired meanwhile, limits may have been lowered, and
+    /// whoever counts the time since the last use starts now.
+    pub fn look_at_all(&self) {
+        for vhost in self.vhosts() {
+            for queue in vhost.queues() {
+                let mut turn = self.begin_turn();
+                queue.look_again(&mut turn);
+                turn.finish(self);
+            }
+        }
     }
 
     /// What the broker is short of.
     pub fn alarms(&self) -> &Arc<Alarms> {
         &self.alarms
+    }
+
+    /// From now on what happens is published to the event exchange of this virtual host. Once; there is one.
+    pub fn publish_events(&self, vhost: &Arc<VHost>) {
+        let events = self.events.get_or_init(|| Events::new(vhost, Arc::clone(&self.clock)));
+        for vhost in self.vhosts() {
+            vhost.report_to(events);
+        }
+        self.alarms.report_to(events);
+    }
+
+    /// Where events are noted, if they are published.
+    pub fn events(&self) -> Option<&Arc<Events>> {
+        self.events.get()
+    }
+
+    /// Publishes events that came from no turn, such as alarms.
+    pub fn publish_pending_events(&self) {
+        if self.events().is_some_and(|events| events.has_pending()) {
+            self.begin_turn().finish(self);
+        }
     }
 
     /// The broker's time.
@@ -106,16 +167,17 @@ impl Broker {
 
     /// Starts a turn now.
     pub fn begin_turn(&self) -> Turn {
-        Turn::begin(self.clock.now())
+        let now = self.clock.now();
+        Turn::begin(now, Deadline::at_ms(self.clock.unix_ms(now)))
     }
 
-    /// An auto-delete queue lost its last consumer; it goes unless somebody came in between.
+    /// A queue lost its last consumer, or nobody used it for too long; it goes unless somebody came in between.
     fn delete_unused(&self, queue: &Arc<Queue>, turn: &mut Turn) {
         let Some(vhost) = self.vhost(&queue.vhost) else { return };
         let condition = DeleteIf { unused: true, empty: false };
         // A refusal means that it is in use again, which is as good.
         if let Err(refusal) = vhost.delete_queue(queue, condition, turn) {
-            tracing::trace!(queue = %queue.name, ?refusal, "auto-delete queue stays");
+            tracing::trace!(queue = %queue.name, ?refusal, "unused queue stays");
         }
     }
 }

@@ -12,14 +12,13 @@ use std::time::Duration;
 
 use super::messages::{Wanted, read_messages};
 use super::options::{exchange_options, queue_options};
-use super::record::{RecordError, records};
+use super::record::{Record, RecordError, records};
 use super::state::{LogState, StateLoader};
 use crate::broker::Broker;
-use crate::broker::change::{BindingDefinition, DestinationName};
-use crate::broker::delivery::{Position, QueueId};
+use crate::broker::change::{BindingDefinition, DestinationName, Put};
+use crate::broker::delivery::QueueId;
 use crate::broker::exchange::Destination;
-use crate::broker::message::Message;
-use crate::broker::queue::{QueueContent, QueueIdentity};
+use crate::broker::queue::{QueueContent, QueueIdentity, RestoredEntry};
 use crate::broker::vhost::{BindingRequest, VHost};
 use crate::clock::Clock;
 use crate::store::{
@@ -156,10 +155,14 @@ fn replay(
     Ok(log)
 }
 
-/// Replays the records of a frame.
+/// Replays the records of a frame. If part of its batch is lost, nothing is gone by it: what was taken out of
+/// one queue may have gone into another, by a put in the part that is lost. Better twice than never.
 pub fn apply_frame(state: &mut LogState, frame: ScannedFrame<'_>) -> Result<(), RecordError> {
     for placed in records(frame.payload)? {
-        state.apply(placed?, frame.position);
+        let placed = placed?;
+        if frame.is_batch_whole || !matches!(placed.record, Record::Gone { .. }) {
+            state.apply(placed, frame.position);
+        }
     }
     let length = u32::try_from(frame.payload.len()).unwrap_or(u32::MAX);
     let offset = frame.position.offset.saturating_add(length);
@@ -198,7 +201,8 @@ fn restore_exchanges(broker: &Broker, state: &LogState, report: &mut RecoveryRep
     }
 }
 
-type Contents = HashMap<QueueId, Vec<(Position, Arc<Message>)>>;
+/// The entries of each queue that has any, positions rising.
+pub(super) type Contents = HashMap<QueueId, Vec<RestoredEntry>>;
 
 fn restore_queues(
     broker: &Broker,
@@ -210,8 +214,7 @@ fn restore_queues(
     for queue in state.queues() {
         let definition = queue.definition();
         let Some(vhost) = broker.vhost(&definition.vhost) else { continue };
-        let mut entries = contents.remove(&definition.id).unwrap_or_default();
-        entries.sort_unstable_by_key(|(position, _)| *position);
+        let entries = contents.remove(&definition.id).unwrap_or_default();
         report.queues += 1;
         report.messages += entries.len();
         let identity = QueueIdentity {
@@ -226,7 +229,8 @@ fn restore_queues(
     }
 }
 
-fn read_contents(
+/// Reads the entries that live in `state`; what cannot be read is in the report.
+pub(super) fn read_contents(
     state: &LogState,
     reader: &dyn LogReader,
     report: &mut RecoveryReport,
@@ -239,10 +243,19 @@ fn read_contents(
     }
     wanted.sort_unstable();
     let mut contents = Contents::new();
-    let damages = read_messages(reader, &wanted, &mut |queue, position, message| {
-        contents.entry(queue).or_default().push((position, message));
+    let damages = read_messages(reader, &wanted, &mut |queue, put| {
+        let Put { position, message, expires_at_ms } = put;
+        let entry = RestoredEntry { position, message, expires_at_ms, returns: 0 };
+        contents.entry(queue).or_default().push(entry);
     });
     report.damages.extend(damages);
+    for queue in state.queues() {
+        let Some(entries) = contents.get_mut(&queue.definition().id) else { continue };
+        entries.sort_unstable_by_key(|entry| entry.position);
+        for entry in entries {
+            entry.returns = queue.returns(entry.position);
+        }
+    }
     contents
 }
 

@@ -21,6 +21,8 @@ pub(super) struct Channel {
     pub(super) last_queue: Option<Arc<str>>,
     pub(super) mode: Mode,
     pub(super) routes: RouteCache,
+    /// What `reply_to` becomes in its requests, while it consumes replies.
+    pub(super) reply_to: Option<Arc<str>>,
 }
 
 /// confirm.select and tx.select exclude each other.
@@ -39,6 +41,7 @@ impl Channel {
             last_queue: None,
             mode: Mode::Plain,
             routes: RouteCache::default(),
+            reply_to: None,
         }
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::amqp::wire::properties::PropertiesView;
 use crate::broker::Broker;
 use crate::broker::commit_inbox::{Awaiting, CommitInbox, Work};
 use crate::broker::delivery::{ConnectionId, ConsumerSlot, DeliverySink, Entry, Position, Refusal};
@@ -18,6 +19,10 @@ use crate::broker::turn::Turn;
 use crate::broker::vhost::{Declared, VHost};
 use crate::clock::Clock;
 use crate::sync::{RankedMutex, rank};
+
+/// The properties of a message that has none.
+pub(in crate::broker) const NO_PROPERTIES: PropertiesView<'static> =
+    PropertiesView::assume_checked(&[0, 0]);
 
 /// A broker with the virtual host `/`.
 pub(in crate::broker) fn broker() -> Broker {
@@ -57,6 +62,37 @@ pub(in crate::broker) fn message(body: &str, persistent: bool) -> Arc<Message> {
     let layout = Layout { exchange: 0, routing_key: 0, header: 0 };
     let blob = Bytes::copy_from_slice(body.as_bytes());
     Arc::new(Message::new(blob, layout, persistent, false).unwrap())
+}
+
+/// What a test says of a message beside its body.
+#[derive(Clone, Copy, Default)]
+pub(in crate::broker) struct Properties<'a> {
+    pub(in crate::broker) persistent: bool,
+    pub(in crate::broker) priority: Option<u8>,
+    pub(in crate::broker) expiration: Option<&'a str>,
+}
+
+/// A message with these properties, published to the default exchange.
+pub(in crate::broker) fn message_with(body: &str, properties: Properties<'_>) -> Arc<Message> {
+    let mut flags = 0_u16;
+    let mut values = Vec::new();
+    if properties.persistent {
+        flags |= 1 << 12;
+        values.push(2);
+    }
+    if let Some(priority) = properties.priority {
+        flags |= 1 << 11;
+        values.push(priority);
+    }
+    if let Some(expiration) = properties.expiration {
+        flags |= 1 << 8;
+        values.push(u8::try_from(expiration.len()).unwrap());
+        values.extend(expiration.as_bytes());
+    }
+    let header = u32::try_from(2 + values.len()).unwrap();
+    let blob = [&flags.to_be_bytes(), values.as_slice(), body.as_bytes()].concat();
+    let layout = Layout { exchange: 0, routing_key: 0, header };
+    Arc::new(Message::new(Bytes::from(blob), layout, properties.persistent, false).unwrap())
 }
 
 pub(in crate::broker) fn body(message: &Message) -> String {
@@ -273,6 +309,10 @@ impl FakeConsumer<'_> {
 
     pub(in crate::broker) fn acks(&self, name: &str) {
         self.settles(name, Outcome::Settled);
+    }
+
+    pub(in crate::broker) fn rejects(&self, name: &str) {
+        self.settles(name, Outcome::Rejected);
     }
 
     pub(in crate::broker) fn requeues(&self, name: &str) {

@@ -5,14 +5,19 @@ mod confirms;
 mod connections;
 mod consumers;
 mod declarations;
+mod events;
+mod firehose;
 mod frames;
 mod length;
 mod publishing;
 mod races;
+mod replies;
+mod timeouts;
 mod transactions;
 mod words;
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -22,7 +27,7 @@ use amq_protocol::types::FieldTable;
 use self::frames::{Said, open_channel, open_vhost, start_ok, tune_ok};
 use self::words::Names;
 use super::outbox::{Drained, Outbox};
-use super::{Session, Shared, Status};
+use super::{Origin, Session, Shared, Status};
 use crate::amqp::protocol::handshake::{Mechanism, Offer};
 use crate::amqp::wire::frame::{ChannelId, Frame, FrameKind};
 use crate::auth::{Credential, Password, Permission, UserDefinition, Users};
@@ -47,7 +52,7 @@ impl Committed {
     /// Bodies of the messages that are kept.
     fn kept(&self) -> Vec<String> {
         let puts = self.queues.iter().flat_map(|changes| &changes.puts);
-        puts.map(|(_, message)| String::from_utf8_lossy(message.body()).into_owned()).collect()
+        puts.map(|put| String::from_utf8_lossy(put.message.body()).into_owned()).collect()
     }
 
     /// How many entries are gone.
@@ -74,7 +79,8 @@ impl BrokerUnderTest {
         };
         let broker = Arc::new(Broker::new(["/"], 1, Arc::new(Clock::manual())));
         let users = Users::new([guest], []).unwrap();
-        Self { shared: Arc::new(Shared { broker, users, offer: Arc::new(offer) }) }
+        let offer = Arc::new(offer);
+        Self { shared: Arc::new(Shared { broker, users, offer, consumer_timeout: None }) }
     }
 
     fn broker(&self) -> &Broker {
@@ -93,7 +99,9 @@ impl BrokerUnderTest {
     /// A client with channel 1 open, whose capabilities these are.
     fn client_with(&self, capabilities: &[&str]) -> ClientUnderTest {
         let outbox = Arc::new(Outbox::new(self.broker().next_connection()));
-        let session = Session::new(Arc::clone(&self.shared), Arc::clone(&outbox), true);
+        let address = SocketAddr::from(([127, 0, 0, 1], 5672));
+        let origin = Origin { name: Arc::from("client -> broker"), peer: address, local: address };
+        let session = Session::new(Arc::clone(&self.shared), Arc::clone(&outbox), origin);
         let broker = Arc::clone(&self.shared.broker);
         let mut client = ClientUnderTest {
             broker,

@@ -1,17 +1,23 @@
 //! The promises of a queue, in its own words.
 
 mod consumers;
+mod dead_letters;
 mod deliveries;
 mod durable;
+mod expiry;
 mod length;
 mod model;
+mod priorities;
+mod quorum;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::*;
 use crate::broker::Broker;
 use crate::broker::tests::support::{
-    self, ConsumerToBe, bodies, broker, created, host, message, turn, work,
+    self, ConsumerToBe, Properties, bodies, broker, created, host, message, message_with, turn,
+    work,
 };
 
 /// A queue of its own broker. Messages go by the names that are their bodies.
@@ -43,7 +49,7 @@ impl QueueUnderTest {
     fn restored(names: &[&str], delivered: Option<u64>) -> Self {
         let broker = broker();
         let entries =
-            (0..).zip(names).map(|(at, name)| (Position(at), message(name, true))).collect();
+            (0..).zip(names).map(|(at, name)| restored_entry(at, message(name, true))).collect();
         let content = QueueContent {
             entries,
             next_position: names.len() as u64,
@@ -59,6 +65,23 @@ impl QueueUnderTest {
         host(&broker).restore_queue(identity, content);
         let queue = host(&broker).queue("queue").unwrap();
         Self { broker, queue }
+    }
+
+    /// Enqueues one message with properties.
+    fn takes_one(&self, name: &str, properties: Properties<'_>) {
+        let mut messages = vec![message_with(name, properties)];
+        turn(&self.broker, |turn| self.queue.enqueue(&mut messages, turn));
+    }
+
+    /// Enqueues a message that expires after so many milliseconds.
+    fn takes_for(&self, expiration: &str, name: &str) {
+        self.takes_one(name, Properties { expiration: Some(expiration), ..Properties::default() });
+    }
+
+    /// Time passes, and the timer does its work.
+    fn after_ms(&self, ms: u64) {
+        self.broker.clock().advance(Duration::from_millis(ms));
+        turn(&self.broker, |turn| while self.broker.look_at_due(turn) {});
     }
 
     fn enqueues<const N: usize>(&self, names: [&str; N]) {
@@ -114,14 +137,19 @@ impl QueueUnderTest {
     }
 
     fn collects(&self) -> Collected {
-        let QueueChanges { queue, puts, gone, delivered } = self.queue.collect();
+        let QueueChanges { queue, puts, gone, delivered, .. } = self.queue.collect();
         assert_eq!(queue, self.queue.id);
         Collected {
-            puts: puts.iter().map(|(_, message)| support::body(message)).collect(),
+            puts: puts.iter().map(|put| support::body(&put.message)).collect(),
             gone: gone.iter().map(|position| position.0).collect(),
             delivered: delivered.map(|position| position.0),
         }
     }
+}
+
+/// An entry of a restored queue that does not expire and never came back.
+fn restored_entry(position: u64, message: Arc<Message>) -> RestoredEntry {
+    RestoredEntry { position: Position(position), message, expires_at_ms: None, returns: 0 }
 }
 
 /// What the committer would write: messages by name, the rest by position.
