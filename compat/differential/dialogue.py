@@ -79,7 +79,6 @@ class Dialogue:
     def pass_time(self, milliseconds):
         """Lets a time to live run out. Nothing else may be waited for with it."""
         self.note(f"{milliseconds} ms pass")
-        self._send_what_was_said()
         time.sleep(milliseconds / 1000)
 
     @contextmanager
@@ -108,16 +107,13 @@ class Dialogue:
 
     def _poll(self, what, check):
         end = time.monotonic() + DEADLINE
-        self._send_what_was_said()
         while not check():
             if time.monotonic() > end:
                 raise Overdue(what)
+            # A close that has come must be answered, or the server keeps what it is to give back.
+            for connection in self.connections:
+                connection.driver.pump(0)
             time.sleep(POLL_INTERVAL)
-
-    def _send_what_was_said(self):
-        """pika sends only while it listens."""
-        for connection in self.connections:
-            connection.driver.pump(0)
 
     def finish(self):
         """Closes what is open, and writes down what nobody had waited for."""

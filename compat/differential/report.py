@@ -43,7 +43,7 @@ def applied(lines, hunks):
 
 
 def list_difference(scenario, recorded, seen, reason):
-    """Writes one difference to its file."""
+    """Writes how a scenario differs to its area's file; if it does not, takes it out and returns False."""
     hunks = {driver: _hunks(recorded[driver], seen[driver]) for driver in seen
              if recorded[driver] != seen[driver]}
     if len(hunks) == 2 and hunks["raw"] == hunks["pika"]:
@@ -51,9 +51,12 @@ def list_difference(scenario, recorded, seen, reason):
     path = FOLDER / "differences" / f"{scenario.area}.json"
     path.parent.mkdir(exist_ok=True)
     entries = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    entries[scenario.name] = {"reason": reason, "hunks": hunks}
+    entries.pop(scenario.name, None)
+    if hunks:
+        entries[scenario.name] = {"reason": reason, "hunks": hunks}
     text = json.dumps(dict(sorted(entries.items())), indent=1, ensure_ascii=False)
     path.write_text(text + "\n", encoding="utf-8")
+    return bool(hunks)
 
 
 def _hunks(recorded, seen):

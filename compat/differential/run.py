@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness.deadlines import within
 
-from differential import recordings, report, suite
+from differential import golden, recordings, report, suite
 from differential.dialogue import Dialogue
 from differential.pika_driver import PikaDriver
 from differential.raw import RawDriver
@@ -60,6 +60,7 @@ def play_all(scenarios, stages, side_by_side):
 
 def compare(stages, side_by_side, match="", apply_differences=True):
     """Prints a line for each scenario and returns how many are not as they should be."""
+    golden.check()
     scenarios = [each for each in chosen(match) if getattr(stages, "offers", lambda _: True)(each.setting)]
     recorded = recordings.read()
     differences = report.differences() if apply_differences else {}
@@ -88,6 +89,9 @@ def _judge(scenario, seen, recorded, differences):
     used, lines = False, []
     for driver, transcript in seen.items():
         expected = recorded.get(driver, [])
+        if driver in listed and expected == transcript:
+            lines.append(f"listed as different with {driver}, but equal; take it off differences/")
+            continue
         if driver in listed:
             used = True
             expected = report.applied(expected, listed[driver])
@@ -137,12 +141,13 @@ def record(stages, match=""):
 
 
 def accept(stages, match, reason):
-    """Lists what this broker does differently as deliberate; for use by hand, once, with a reason."""
+    """Lists what this broker does differently as deliberate, and takes off what it does not; by hand."""
     recorded = recordings.read()
     listed = report.differences()
     for scenario, seen in play_all(chosen(match), stages, side_by_side=1):
         verdict, _ = _judge(scenario, seen, recorded.get(scenario.id, {}), listed)
-        if verdict == "failing":
-            report.list_difference(scenario, recorded[scenario.id], seen, reason)
-            print(f"listed    {scenario.id}: {reason}", flush=True)
+        broken = any(line.startswith(BROKEN) for lines in seen.values() for line in lines)
+        if verdict == "failing" and not broken:
+            was_listed = report.list_difference(scenario, recorded[scenario.id], seen, reason)
+            print(f"{'listed' if was_listed else 'unlisted':10}{scenario.id}: {reason}", flush=True)
     return 0
