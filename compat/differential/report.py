@@ -80,19 +80,23 @@ def table():
 
 
 def list_of_differences():
-    """DIFFERENCES.md."""
+    """DIFFERENCES.md: the scenarios of each reason, and the first one's frames."""
     listed = _listed()
     lines = ["# Where Leveret deliberately differs from RabbitMQ 3.10.8", "",
-             "Made by `compat/run --table` from `differences/`. Lines with `-` are RabbitMQ's frames, lines",
-             "with `+` those of Leveret in their place; everything else in these scenarios is equal."]
+             "Made by `compat/run --table` from `differences/`, where the frames of every scenario are. Lines with",
+             "`-` are RabbitMQ's, lines with `+` those of Leveret in their place; all else in these scenarios is",
+             "equal."]
     for area in suite.areas():
-        of_area = [scenario for scenario in area.scenarios if scenario.id in listed]
-        if of_area:
+        reasons = {}
+        for scenario in area.scenarios:
+            if scenario.id in listed:
+                reasons.setdefault(listed[scenario.id]["reason"], []).append(scenario)
+        if reasons:
             lines += ["", f"## {area.title}"]
-        for scenario in of_area:
-            entry = listed[scenario.id]
-            lines += ["", f"### {scenario.title}", "", entry["reason"], "", f"`{scenario.id}`", "", "```diff",
-                      *_diff_lines(next(iter(entry["hunks"].values()))), "```"]
+        for reason, scenarios in reasons.items():
+            hunks = next(iter(listed[scenarios[0].id]["hunks"].values()))
+            lines += ["", f"**{reason}**", "", *(f"* {scenario.title}" for scenario in scenarios), "",
+                      "```diff", *_diff_lines(hunks), "```"]
     return "\n".join(lines) + "\n"
 
 
