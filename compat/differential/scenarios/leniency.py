@@ -153,11 +153,11 @@ def limit_of_consumers_not_changed(s):
 
 @scenario
 def both_limits(s):
-    """With a limit for the channel and one for each consumer the smaller one holds"""
+    """With a limit for each consumer and then one for the channel both hold"""
     ch = s.channel()
     ch.queue_declare("q")
-    ch.qos(3, global_qos=True)
     ch.qos(2)
+    ch.qos(3, global_qos=True)
     ch.consume("q", "one")
     publisher = s.publisher()
     publish(publisher, "a", "b", "c")
@@ -167,6 +167,20 @@ def both_limits(s):
     ch.deliveries(1)
     publish(publisher, "d")
     ch.quiet("q")
+
+
+@scenario
+def limit_for_consumers_lifts_the_channels(s):
+    """A limit for each consumer lifts the one that the channel had before"""
+    ch = s.channel()
+    ch.queue_declare("q")
+    ch.qos(1, global_qos=True)
+    ch.qos(2)
+    ch.consume("q")
+    publish(s.publisher(), "a", "b", "c")
+    ch.deliveries(1)
+    with s.any_order():
+        ch.quiet("q")
 
 
 @scenario
