@@ -343,7 +343,7 @@ def single_active_consumer_cancelled(s):
 
 @scenario
 def single_active_consumer_priorities(s):
-    """Who takes over among waiting consumers of different priorities"""
+    """The waiting consumer that came first takes over, whatever its priority"""
     ch = filled(s, x_single_active_consumer=True)
     ch.consume("q", "active")
     ch.consume("q", "low", arguments={"x-priority": -5})
