@@ -165,7 +165,6 @@ def unacknowledged_and_the_limit(s):
     ch.cancel()
     put(ch, "b")
     ch.reject(1, requeue=True)
-    ch.count("q")
     ch.consume("q")
     ch.deliveries(1)
 
