@@ -34,6 +34,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let directory =
         if settings.transient { None } else { Some(DataDirectory::open(&settings.data_dir)?) };
     let (broker, durability, report) = start_broker(&settings, directory.as_ref())?;
+    for vhost in settings.trace.iter().filter_map(|name| broker.vhost(name)) {
+        vhost.set_traced(true);
+    }
+    if let Some(vhost) = settings.event_exchange.as_ref().and_then(|name| broker.vhost(name)) {
+        broker.publish_events(vhost);
+    }
     let shared = Shared {
         broker: Arc::clone(&broker),
         users,

@@ -1,7 +1,6 @@
-#!/usr/bin/env python3
 """Remote calls by direct reply-to, as pika users write them: a server, a client, and no reply queue.
 
-    python compat/demos/rpc.py [HOST:PORT]
+    python compat/demos/rpc.py [amqp://guest:guest@localhost:5672/%2F]
 
 Prints every answer and fails if one is wrong. Needs nothing but pika.
 """
@@ -17,9 +16,8 @@ REPLY_TO = "amq.rabbitmq.reply-to"
 DEADLINE = 10.0
 
 
-def connect(address):
-    host, _, port = address.partition(":")
-    return pika.BlockingConnection(pika.ConnectionParameters(host=host, port=int(port or 5672)))
+def connect(url):
+    return pika.BlockingConnection(pika.URLParameters(url))
 
 
 def fibonacci(n):
@@ -32,9 +30,9 @@ def fibonacci(n):
 class Server(threading.Thread):
     """Answers questions until it is told to stop."""
 
-    def __init__(self, address):
+    def __init__(self, url):
         super().__init__(name="server", daemon=True)
-        self.connection = connect(address)
+        self.connection = connect(url)
         self.channel = self.connection.channel()
         self.channel.queue_declare(queue=QUEUE, exclusive=True)
         self.channel.basic_qos(prefetch_count=1)
@@ -59,8 +57,8 @@ class Server(threading.Thread):
 class Client:
     """Asks questions; answers come to the channel that asked."""
 
-    def __init__(self, address):
-        self.connection = connect(address)
+    def __init__(self, url):
+        self.connection = connect(url)
         self.channel = self.connection.channel()
         self.channel.basic_consume(queue=REPLY_TO, on_message_callback=self.heard, auto_ack=True)
         self.answers = {}
@@ -84,10 +82,10 @@ class Client:
 
 
 def main():
-    address = sys.argv[1] if len(sys.argv) > 1 else "127.0.0.1:5672"
-    server = Server(address)
+    url = sys.argv[1] if len(sys.argv) > 1 else "amqp://guest:guest@localhost:5672/%2F"
+    server = Server(url)
     server.start()
-    client = Client(address)
+    client = Client(url)
     for n in [0, 1, 10, 30, 90]:
         answer = client.call(n)
         print(f"fibonacci({n}) = {answer}")

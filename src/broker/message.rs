@@ -4,6 +4,10 @@ use bytes::Bytes;
 
 use crate::amqp::wire::properties::PropertiesView;
 
+/// The header with routing keys that are the broker's business alone (RabbitMQ's sender-selected distribution). It
+/// stays with the message, because dead letters are routed by it, and is taken out on the way to a client.
+pub const BCC: &str = "BCC";
+
 /// Where the parts of a message lie in its blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
@@ -23,12 +27,14 @@ impl Layout {
 
 /// A message in a queue or on its way out. Never changes once built.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each answers what is asked of every message")]
 pub struct Message {
     blob: Bytes,
     layout: Layout,
     persistent: bool,
     shared: bool,
     expires: bool,
+    hides_keys: bool,
     priority: Option<u8>,
 }
 
@@ -39,10 +45,19 @@ impl Message {
         if layout.body_start() > blob.len() {
             return None;
         }
-        let mut message = Self { blob, layout, persistent, shared, expires: false, priority: None };
+        let mut message = Self {
+            blob,
+            layout,
+            persistent,
+            shared,
+            expires: false,
+            hides_keys: false,
+            priority: None,
+        };
         let properties = PropertiesView::assume_checked(message.header());
-        (message.expires, message.priority) =
-            (properties.expiration().is_some(), properties.priority());
+        let expires = properties.expiration().is_some();
+        let (hides_keys, priority) = (properties.header(BCC).is_some(), properties.priority());
+        (message.expires, message.hides_keys, message.priority) = (expires, hides_keys, priority);
         Some(message)
     }
 
@@ -91,6 +106,11 @@ impl Message {
     /// Asked for with delivery mode 2.
     pub fn is_persistent(&self) -> bool {
         self.persistent
+    }
+
+    /// It has a [`BCC`] header, which nobody who gets it may see.
+    pub fn hides_keys(&self) -> bool {
+        self.hides_keys
     }
 
     /// The `priority` property.

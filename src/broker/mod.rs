@@ -12,11 +12,15 @@ pub mod dead_letter;
 mod dead_lettering;
 pub mod delivery;
 pub mod error;
+pub mod events;
 pub mod exchange;
+pub mod firehose;
 pub mod message;
+mod notice;
 pub mod options;
 pub mod queue;
 mod registry;
+mod replay;
 pub mod reply_consumers;
 pub mod route;
 pub mod settings;
@@ -27,12 +31,13 @@ pub mod turn;
 pub mod vhost;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use self::alarms::Alarms;
 use self::commit_inbox::CommitInbox;
 use self::delivery::{ConnectionId, Deadline};
+use self::events::Events;
 use self::queue::{DeleteIf, Queue, Surroundings};
 use self::timetable::Timetable;
 pub use self::turn::Turn;
@@ -48,6 +53,7 @@ pub struct Broker {
     clock: Arc<Clock>,
     connections: AtomicU64,
     queue_ids: Arc<AtomicU64>,
+    events: OnceLock<Arc<Events>>,
 }
 
 impl Broker {
@@ -73,6 +79,7 @@ impl Broker {
             clock,
             connections: AtomicU64::new(1),
             queue_ids,
+            events: OnceLock::new(),
         }
     }
 
@@ -120,6 +127,27 @@ impl Broker {
     /// What the broker is short of.
     pub fn alarms(&self) -> &Arc<Alarms> {
         &self.alarms
+    }
+
+    /// From now on what happens is published to the event exchange of this virtual host. Once; there is one.
+    pub fn publish_events(&self, vhost: &Arc<VHost>) {
+        let events = self.events.get_or_init(|| Events::new(vhost, Arc::clone(&self.clock)));
+        for vhost in self.vhosts() {
+            vhost.report_to(events);
+        }
+        self.alarms.report_to(events);
+    }
+
+    /// Where events are noted, if they are published.
+    pub fn events(&self) -> Option<&Arc<Events>> {
+        self.events.get()
+    }
+
+    /// Publishes events that came from no turn, such as alarms.
+    pub fn publish_pending_events(&self) {
+        if self.events().is_some_and(|events| events.has_pending()) {
+            self.begin_turn().finish(self);
+        }
     }
 
     /// The broker's time.

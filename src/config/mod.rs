@@ -42,6 +42,10 @@ pub struct Settings {
     pub transient: bool,
     /// Virtual hosts that exist from the first start; at least one.
     pub vhosts: Vec<String>,
+    /// Those of them whose messages are copied to `amq.rabbitmq.trace`.
+    pub trace: Vec<String>,
+    /// The one with the event exchange, if events are published.
+    pub event_exchange: Option<String>,
     /// Users who may log in.
     pub users: Vec<UserDefinition>,
     /// Names of users who may log in from this machine only.
@@ -115,6 +119,8 @@ impl Default for Settings {
             transient: false,
             users: default_users(&vhosts),
             vhosts,
+            trace: Vec::new(),
+            event_exchange: None,
             loopback_users: vec!["guest".to_owned()],
             // Clients branch on product and version: kombu (Celery) asks for basic.qos with global=true
             // only if the product is RabbitMQ and 3.3 <= version < 4.0, others switch features by version.

@@ -22,7 +22,7 @@ pub(super) fn apply(file: File, source: Source<'_>, to: &mut Settings) -> Result
     // Every field is named, so that none can be forgotten.
     #[rustfmt::skip]
     let File {
-        listen, data_dir, transient, vhosts, users: _, loopback_users,
+        listen, data_dir, transient, vhosts, trace, event_exchange, users: _, loopback_users,
         product, version, platform, information, cluster_name, log,
         frame_max: _, channel_max: _, heartbeat: _, handshake_timeout_ms: _, max_message_size: _, consumer_timeout_ms: _,
         max_connections: _, worker_threads: _, unsaved_bytes: _, memory_high_watermark: _, disk_free_limit: _, linger_ms: _, checkpoint_interval_ms: _,
@@ -31,6 +31,8 @@ pub(super) fn apply(file: File, source: Source<'_>, to: &mut Settings) -> Result
     set(check.data_dir(data_dir)?, &mut to.data_dir);
     set(transient, &mut to.transient);
     set(check.vhosts(vhosts)?, &mut to.vhosts);
+    set(trace, &mut to.trace);
+    set(event_exchange.map(|vhost| (!vhost.is_empty()).then_some(vhost)), &mut to.event_exchange);
     set(loopback_users, &mut to.loopback_users);
     set(check.property("product", product)?, &mut to.product);
     set(check.property("version", version)?, &mut to.version);

@@ -1,11 +1,13 @@
 //! Outgoing items to bytes. The writer calls this, outside of every lock.
 
+use std::borrow::Cow;
+
 use super::outgoing::Outgoing;
 use crate::amqp::wire::encoder::{Content, Deliver, GetOk, Return};
 use crate::amqp::wire::frame::ChannelId;
-use crate::amqp::wire::properties::with_long_header;
+use crate::amqp::wire::properties::{with_long_header, without_header};
 use crate::amqp::wire::write_buffer::WriteBuffer;
-use crate::broker::message::Message;
+use crate::broker::message::{BCC, Message};
 
 /// RabbitMQ sends the bare name, unlike in every other reply text.
 const NO_ROUTE: (u16, &[u8]) = (312, b"NO_ROUTE");
@@ -62,7 +64,8 @@ pub fn encode(item: Outgoing, names: &mut ConsumerNames, into: &mut WriteBuffer)
                 exchange: reply.message.exchange(),
                 routing_key: reply.message.routing_key(),
             };
-            into.deliver(reply.channel, &deliver, &content(&reply.message));
+            let channel = reply.channel;
+            with_content(&reply.message, 0, |content| into.deliver(channel, &deliver, content));
         }
         Outgoing::Returned(channel, message) => {
             let method = Return {
@@ -71,7 +74,7 @@ pub fn encode(item: Outgoing, names: &mut ConsumerNames, into: &mut WriteBuffer)
                 exchange: message.exchange(),
                 routing_key: message.routing_key(),
             };
-            into.return_(channel, &method, &content(&message));
+            with_content(&message, 0, |content| into.return_(channel, &method, content));
         }
         Outgoing::Confirm { channel, sequence, multiple } => into.ack(channel, sequence, multiple),
         Outgoing::Refused { channel, sequence } => into.nack(channel, sequence, false),
@@ -80,13 +83,20 @@ pub fn encode(item: Outgoing, names: &mut ConsumerNames, into: &mut WriteBuffer)
     }
 }
 
-/// The message as a consumer gets it. RabbitMQ 4: what came back to a quorum queue says how often.
+/// The message as a client gets it: without hidden keys. RabbitMQ 4: what came back to a quorum queue says how
+/// often.
 #[inline]
 fn with_content(message: &Message, returns: u32, write: impl FnOnce(&Content<'_>)) {
-    if returns == 0 {
+    if returns == 0 && !message.hides_keys() {
         return write(&content(message));
     }
-    let header = with_long_header(message.header(), "x-delivery-count", returns.into());
+    let mut header = Cow::Borrowed(message.header());
+    if message.hides_keys() {
+        header = Cow::Owned(without_header(&header, BCC));
+    }
+    if returns > 0 {
+        header = Cow::Owned(with_long_header(&header, "x-delivery-count", returns.into()));
+    }
     write(&Content { header: &header, ..content(message) });
 }
 

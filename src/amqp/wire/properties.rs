@@ -107,7 +107,7 @@ impl<'a> PropertiesView<'a> {
     /// `None` where octets are not what they should be.
     #[inline]
     #[must_use]
-    pub fn assume_checked(header: &'a [u8]) -> Self {
+    pub const fn assume_checked(header: &'a [u8]) -> Self {
         match header.split_first_chunk::<2>() {
             Some((flags, values)) => Self { flags: u16::from_be_bytes(*flags), values },
             None => Self { flags: 0, values: &[] },

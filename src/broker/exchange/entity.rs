@@ -5,8 +5,12 @@ use std::sync::Arc;
 
 use amq_protocol::types::FieldTable;
 
-use super::{Bindings, HeadersSource};
+use super::history::History;
+use super::stable_hash::hash_all;
+use super::{Bindings, Endpoint, ExchangeKind};
+use crate::amqp::wire::properties::PropertiesView;
 use crate::broker::change::{DestinationName, ExchangeDefinition};
+use crate::broker::message::Message;
 use crate::broker::options::ExchangeOptions;
 use crate::broker::queue::Queue;
 use crate::sync::{RankedMutex, rank};
@@ -17,7 +21,10 @@ pub struct Exchange {
     pub name: Arc<str>,
     /// As declared.
     pub options: ExchangeOptions,
+    /// Where a message goes depends on more than its routing keys.
+    pub varies: bool,
     bindings: RankedMutex<{ rank::EXCHANGE }, Bindings<Destination>>,
+    history: Option<History>,
 }
 
 /// What a binding leads to.
@@ -69,11 +76,23 @@ impl Hash for Destination {
     }
 }
 
+impl Endpoint for Destination {
+    fn fingerprint(&self) -> u64 {
+        match self {
+            Self::Queue(queue) => hash_all([b"queue", queue.name.as_bytes()]),
+            Self::Exchange(exchange) => hash_all([b"exchange", exchange.name.as_bytes()]),
+        }
+    }
+}
+
 impl Exchange {
     /// An exchange without bindings.
     pub fn new(name: Arc<str>, options: ExchangeOptions) -> Self {
-        let bindings = RankedMutex::new(Bindings::new(options.kind));
-        Self { name, options, bindings }
+        let bindings = Bindings::new(options.kind, &options.arguments);
+        let varies = bindings.vary();
+        let remembers = options.kind == ExchangeKind::RecentHistory;
+        let history = remembers.then(|| History::new(&options.arguments));
+        Self { name, options, varies, bindings: RankedMutex::new(bindings), history }
     }
 
     /// What the log keeps of it.
@@ -88,9 +107,32 @@ impl Exchange {
         }
     }
 
-    /// Collects the destinations of a message with this key and these headers; may repeat some.
-    pub fn route(&self, key: &str, headers: HeadersSource<'_>, into: &mut Vec<Destination>) {
-        self.bindings.lock().route(key, headers, |destination| into.push(destination.clone()));
+    /// Collects the destinations of a message with these routing keys and properties; may repeat some.
+    pub fn route(
+        &self,
+        keys: &[&str],
+        properties: PropertiesView<'_>,
+        into: &mut Vec<Destination>,
+    ) {
+        self.bindings.lock().route(keys, properties, |destination| into.push(destination.clone()));
+    }
+
+    /// It wants to [`remember`](Self::remember) what it routes.
+    pub fn remembers(&self) -> bool {
+        self.history.is_some()
+    }
+
+    /// Keeps a message for those who are bound later, if this exchange keeps any and the publisher did not
+    /// forbid it.
+    pub fn remember(&self, message: &Arc<Message>) {
+        if let Some(history) = &self.history {
+            history.remember(message);
+        }
+    }
+
+    /// What it remembers, oldest first.
+    pub fn recall(&self) -> Vec<Arc<Message>> {
+        self.history.as_ref().map(History::recall).unwrap_or_default()
     }
 
     /// Adds a binding. False if there is one like it.
