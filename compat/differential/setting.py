@@ -3,6 +3,7 @@
 `@needs(...)` takes, all of them optional, in the words of RabbitMQ's definitions file:
 
 * `vhosts`: names
+* `traced`: names of those among them whose messages are copied to amq.rabbitmq.trace
 * `users`: `{"name", "password", "tags", "permissions": {vhost: [configure, write, read]},
   "topic_permissions": {vhost: [exchange, write, read]}, "limits": {"max-connections": 1, ...}}`;
   guest may do everything everywhere
@@ -30,6 +31,8 @@ def leveret_configuration(setting):
     lines = [setting.get("leveret", "")]
     vhosts = ["/", *setting.get("vhosts", [])]
     lines.append(f"vhosts = {json.dumps(vhosts)}")
+    if setting.get("traced"):
+        lines.append(f"trace = {json.dumps(setting['traced'])}")
     definitions = _definitions(setting)
     if definitions:
         lines.append('load_definitions = "definitions.json"')
@@ -101,6 +104,12 @@ class RecordingNode(RabbitMq):
             f"{self._configuration}\n")
         super().start()
 
+    def environment(self):
+        environment = super().environment()
+        # Acknowledgements that are overdue are looked for once in this time; a minute is long.
+        environment["RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS"] += " -rabbit channel_tick_interval 500"
+        return environment
+
     def enabled_plugins(self):
         return PLUGINS
 
@@ -136,6 +145,8 @@ def _requests(setting):
     for vhost in setting.get("vhosts", []):
         yield f"vhosts/{_quoted(vhost)}", {}
         yield f"permissions/{_quoted(vhost)}/guest", {"configure": ".*", "write": ".*", "read": ".*"}
+    for vhost in setting.get("traced", []):
+        yield f"vhosts/{_quoted(vhost)}", {"tracing": True}
     for user in setting.get("users", []):
         yield from _user_requests(user)
     for vhost, limits in setting.get("vhost_limits", {}).items():
