@@ -14,12 +14,14 @@
 
 import base64
 import json
+import socket
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
 from urllib.parse import quote
 
 from harness.broker import HOST, Leveret, RabbitMq, free_port
+from harness.deadlines import eventually
 
 PLUGINS = ["rabbitmq_management", "rabbitmq_consistent_hash_exchange", "rabbitmq_random_exchange",
            "rabbitmq_sharding", "rabbitmq_recent_history_exchange", "rabbitmq_event_exchange"]
@@ -103,6 +105,12 @@ class RecordingNode(RabbitMq):
             f"management.tcp.ip = {HOST}\nmanagement.tcp.port = {self._management_port}\n"
             f"{self._configuration}\n")
         super().start()
+        # AMQP answers a little earlier.
+        eventually("the HTTP API listens", self._management_listens)
+
+    def _management_listens(self):
+        with socket.socket() as probe:
+            return probe.connect_ex((HOST, self._management_port)) == 0
 
     def environment(self):
         environment = super().environment()
