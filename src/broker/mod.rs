@@ -13,6 +13,7 @@ pub mod error;
 pub mod exchange;
 pub mod message;
 pub mod options;
+pub mod policy;
 pub mod queue;
 mod registry;
 pub mod route;

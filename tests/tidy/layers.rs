@@ -38,7 +38,15 @@ const LAYERS: &[Layer] = &[
     layer(
         "broker",
         &["limits", "sync", "clock", "auth", "amqp::wire"],
-        &["amq_protocol::types", "bytes", "dashmap", "parking_lot::Condvar", "smallvec", "tracing"],
+        &[
+            "amq_protocol::types",
+            "bytes",
+            "dashmap",
+            "parking_lot::Condvar",
+            "regex",
+            "smallvec",
+            "tracing",
+        ],
     ),
     layer(
         "store",
