@@ -13,11 +13,24 @@ pub struct QueueChanges {
     /// Whose.
     pub queue: QueueId,
     /// Messages to keep, positions rising.
-    pub puts: Vec<(Position, Arc<Message>)>,
+    pub puts: Vec<Put>,
     /// Entries that were put by an earlier collection and are gone.
     pub gone: Vec<Position>,
     /// Every entry up to here may have been seen by a consumer.
     pub delivered: Option<Position>,
+    /// Entries that came back from consumers, and how often by now, positions rising.
+    pub returned: Vec<(Position, u32)>,
+}
+
+/// An entry to keep.
+#[derive(Clone, Debug)]
+pub struct Put {
+    /// Its place in the queue.
+    pub position: Position,
+    /// What was published.
+    pub message: Arc<Message>,
+    /// When it expires in this queue, in milliseconds since the Unix epoch. `None`: never.
+    pub expires_at_ms: Option<u64>,
 }
 
 /// One change of a virtual host's definitions.

@@ -11,10 +11,11 @@ use std::sync::Arc;
 
 use super::index::Location;
 use super::record::{
-    begin_payload, put_definition_record, put_delivered, put_gone, put_message, runs,
+    Place, begin_payload, put_definition_record, put_delivered, put_gone, put_message,
+    put_returned, runs,
 };
 use super::state::LogState;
-use crate::broker::change::{Definition, QueueChanges};
+use crate::broker::change::{Definition, Put, QueueChanges};
 use crate::broker::commit_inbox::{CommitInbox, Work};
 use crate::broker::delivery::{Position, QueueId};
 use crate::broker::message::Message;
@@ -41,7 +42,7 @@ impl Collection {
         inbox.late_vhosts(work);
         let definitions = work.vhosts.iter().flat_map(|vhost| vhost.collect()).collect();
         let puts = queues.iter().flat_map(|changes| &changes.puts);
-        let bytes = puts.map(|(_, message)| message.size()).sum();
+        let bytes = puts.map(|put| put.message.size()).sum();
         Self { queues, definitions, bytes }
     }
 }
@@ -54,6 +55,7 @@ pub(super) struct Batch {
     puts: Vec<EncodedPut>,
     gone: Vec<(QueueId, Vec<Position>)>,
     delivered: Vec<(QueueId, Position)>,
+    returned: Vec<(QueueId, Vec<(Position, u32)>)>,
     is_frame_open: bool,
 }
 
@@ -67,7 +69,7 @@ struct EncodedPut {
     length: u32,
 }
 
-type Places = Vec<(QueueId, Position)>;
+type Places = Vec<Place>;
 
 impl Batch {
     /// Encodes a collection.
@@ -85,11 +87,11 @@ impl Batch {
 
     fn encode_queue(&mut self, mut changes: QueueChanges, shared: &mut HashMap<usize, Places>) {
         let queue = changes.queue;
-        for (position, message) in changes.puts {
-            if !message.is_shared() {
-                self.put(&message, &[(queue, position)]);
-            } else if let Some(places) = shared.remove(&address(&message)) {
-                self.put(&message, &places);
+        for put in changes.puts {
+            if !put.message.is_shared() {
+                self.put(&put.message, &[place(queue, &put)]);
+            } else if let Some(places) = shared.remove(&address(&put.message)) {
+                self.put(&put.message, &places);
             }
         }
         if !changes.gone.is_empty() {
@@ -101,13 +103,18 @@ impl Batch {
             self.record(|into| put_delivered(into, queue, up_to));
             self.delivered.push((queue, up_to));
         }
+        if !changes.returned.is_empty() {
+            self.record(|into| put_returned(into, queue, &changes.returned));
+            self.returned.push((queue, changes.returned));
+        }
     }
 
-    fn put(&mut self, message: &Message, places: &[(QueueId, Position)]) {
+    fn put(&mut self, message: &Message, places: &[Place]) {
         let (here, length) = self.record(|into| put_message(into, message, places));
         // A record beyond 4 GiB makes a batch that no log takes.
         let length = u32::try_from(length).unwrap_or(u32::MAX);
-        let encoded = |&(queue, position)| EncodedPut { queue, position, here, length };
+        let encoded =
+            |&Place { queue, position, .. }: &Place| EncodedPut { queue, position, here, length };
         self.puts.extend(places.iter().map(encoded));
     }
 
@@ -147,6 +154,9 @@ impl Batch {
         for (queue, up_to) in self.delivered.drain(..) {
             state.delivered(queue, up_to);
         }
+        for (queue, counts) in self.returned.drain(..) {
+            state.returned(queue, counts);
+        }
         state.advance(appended.end);
         self.frames.clear();
     }
@@ -156,11 +166,15 @@ impl Batch {
 fn shared_places(queues: &[QueueChanges]) -> HashMap<usize, Places> {
     let mut shared: HashMap<usize, Places> = HashMap::new();
     for changes in queues {
-        for (position, message) in changes.puts.iter().filter(|(_, message)| message.is_shared()) {
-            shared.entry(address(message)).or_default().push((changes.queue, *position));
+        for put in changes.puts.iter().filter(|put| put.message.is_shared()) {
+            shared.entry(address(&put.message)).or_default().push(place(changes.queue, put));
         }
     }
     shared
+}
+
+fn place(queue: QueueId, put: &Put) -> Place {
+    Place { queue, position: put.position, expires_at_ms: put.expires_at_ms }
 }
 
 fn address(message: &Arc<Message>) -> usize {

@@ -74,6 +74,12 @@ impl Index {
         self.live
     }
 
+    /// There is an entry.
+    pub(super) fn contains(&self, position: Position) -> bool {
+        let (number, low) = split(position);
+        self.chunks.get(&number).is_some_and(|chunk| chunk.contains(low))
+    }
+
     /// Adds an entry. Returns what was at its place.
     pub(super) fn insert(&mut self, position: Position, location: Location) -> Option<Location> {
         let (number, low) = split(position);
@@ -164,6 +170,11 @@ impl Index {
 }
 
 impl Chunk {
+    fn contains(&self, low: u16) -> bool {
+        let found = self.slots.binary_search_by_key(&low, |slot| slot.low);
+        found.is_ok_and(|at| self.slots[at].is_live)
+    }
+
     fn insert(&mut self, low: u16, location: Location) -> Option<Location> {
         let slot = Slot::new(low, location);
         if self.slots.last().is_none_or(|last| last.low < low) {
@@ -269,13 +280,14 @@ impl Behind {
 }
 
 /// The chunk of a position, and its place there.
-fn split(position: Position) -> (u64, u16) {
+pub(super) fn split(position: Position) -> (u64, u16) {
     // The remainder is below INDEX_CHUNK, which fits.
     let low = u16::try_from(position.0 % limits::INDEX_CHUNK).unwrap_or(u16::MAX);
     (position.0 / limits::INDEX_CHUNK, low)
 }
 
-fn join(chunk: u64, low: u16) -> Position {
+/// The position at a place of a chunk.
+pub(super) fn join(chunk: u64, low: u16) -> Position {
     Position(chunk.saturating_mul(limits::INDEX_CHUNK).saturating_add(u64::from(low)))
 }
 

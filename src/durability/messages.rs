@@ -12,7 +12,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::index::Location;
-use super::record::{Put, read_message};
+use super::record::{Place, Put, read_message};
+use crate::broker::change;
 use crate::broker::delivery::{Position, QueueId};
 use crate::broker::message::Message;
 use crate::limits;
@@ -27,8 +28,8 @@ pub(super) struct Wanted {
     pub(super) position: Position,
 }
 
-/// Takes the messages as they are found.
-type Found<'a> = dyn FnMut(QueueId, Position, Arc<Message>) + 'a;
+/// Takes the messages as they are found, each with what its queue put down about it.
+type Found<'a> = dyn FnMut(QueueId, change::Put) + 'a;
 
 /// Reads the messages of `wanted`, which is sorted. Returns what was damaged.
 pub(super) fn read_messages(
@@ -96,19 +97,27 @@ impl Reading<'_> {
     }
 
     fn hand_out(&mut self, record: &[u8], wanted: &[Wanted]) {
-        let message = read_message(record).ok().and_then(|put| {
-            let is_for = |one: &Wanted| put.places.contains(&(one.queue, one.position));
-            if wanted.iter().all(is_for) { to_message(&put) } else { None }
+        let found = read_message(record).ok().and_then(|mut put| {
+            put.places.sort_unstable();
+            let places = wanted.iter().map(|one| place_of(&put.places, one));
+            let places: Option<Vec<Place>> = places.collect();
+            Some((places?, to_message(&put)?))
         });
-        match message {
-            Some(message) => {
-                for one in wanted {
-                    (self.found)(one.queue, one.position, Arc::clone(&message));
-                }
-            }
-            None => self.damages.extend(wanted.first().map(|one| unreadable(one.location))),
+        let Some((places, message)) = found else {
+            return self.damages.extend(wanted.first().map(|one| unreadable(one.location)));
+        };
+        for Place { queue, position, expires_at_ms } in places {
+            let message = Arc::clone(&message);
+            (self.found)(queue, change::Put { position, message, expires_at_ms });
         }
     }
+}
+
+/// The place that is wanted, if the message has it. `places` are sorted.
+fn place_of(places: &[Place], wanted: &Wanted) -> Option<Place> {
+    let key = (wanted.queue, wanted.position);
+    let at = places.binary_search_by_key(&key, |place| (place.queue, place.position)).ok()?;
+    places.get(at).copied()
 }
 
 fn to_message(put: &Put<'_>) -> Option<Arc<Message>> {

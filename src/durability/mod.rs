@@ -41,6 +41,7 @@ mod messages;
 mod options;
 pub mod record;
 mod recovery;
+mod returns;
 mod state;
 mod table;
 mod tail;

@@ -15,11 +15,10 @@ use super::options::{exchange_options, queue_options};
 use super::record::{RecordError, records};
 use super::state::{LogState, StateLoader};
 use crate::broker::Broker;
-use crate::broker::change::{BindingDefinition, DestinationName};
-use crate::broker::delivery::{Position, QueueId};
+use crate::broker::change::{BindingDefinition, DestinationName, Put};
+use crate::broker::delivery::QueueId;
 use crate::broker::exchange::Destination;
-use crate::broker::message::Message;
-use crate::broker::queue::{QueueContent, QueueIdentity};
+use crate::broker::queue::{QueueContent, QueueIdentity, RestoredEntry};
 use crate::broker::vhost::{BindingRequest, VHost};
 use crate::clock::Clock;
 use crate::store::{
@@ -198,7 +197,7 @@ fn restore_exchanges(broker: &Broker, state: &LogState, report: &mut RecoveryRep
     }
 }
 
-type Contents = HashMap<QueueId, Vec<(Position, Arc<Message>)>>;
+type Contents = HashMap<QueueId, Vec<RestoredEntry>>;
 
 fn restore_queues(
     broker: &Broker,
@@ -211,7 +210,10 @@ fn restore_queues(
         let definition = queue.definition();
         let Some(vhost) = broker.vhost(&definition.vhost) else { continue };
         let mut entries = contents.remove(&definition.id).unwrap_or_default();
-        entries.sort_unstable_by_key(|(position, _)| *position);
+        entries.sort_unstable_by_key(|entry| entry.position);
+        for entry in &mut entries {
+            entry.returns = queue.returns(entry.position);
+        }
         report.queues += 1;
         report.messages += entries.len();
         let identity = QueueIdentity {
@@ -239,8 +241,10 @@ fn read_contents(
     }
     wanted.sort_unstable();
     let mut contents = Contents::new();
-    let damages = read_messages(reader, &wanted, &mut |queue, position, message| {
-        contents.entry(queue).or_default().push((position, message));
+    let damages = read_messages(reader, &wanted, &mut |queue, put| {
+        let Put { position, message, expires_at_ms } = put;
+        let entry = RestoredEntry { position, message, expires_at_ms, returns: 0 };
+        contents.entry(queue).or_default().push(entry);
     });
     report.damages.extend(damages);
     contents

@@ -4,6 +4,7 @@
 //! * State = what all records before `position` say, in the order of the log. A record at a place before
 //!   `position` is known already and changes nothing, so a stretch may be replayed twice.
 //! * Records that name an unknown queue change nothing: the queue was deleted.
+//! * Only live entries have a count of returns.
 //! * A segment's count is the number of live entries that lie in it.
 //!
 //! The keys of the checkpoint; integers in them are big-endian, every value begins with a version octet:
@@ -11,6 +12,7 @@
 //! ```text
 //! c/                     next queue id
 //! i | queue | chunk      where the live entries of a chunk of positions lie, see `index`
+//! r | queue | chunk      how often live entries of a chunk of positions came back, see `returns`
 //! q | queue              next position, delivered + 1 or 0
 //! t/q | queue            queue            t/x | vhost | name   exchange
 //! t/b | number           binding
@@ -21,7 +23,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::codec::{Reader, RecordError, put_varint};
 use super::definition::{put_queue, read_binding, read_exchange, read_queue};
 use super::index::{Index, Location};
-use super::record::{PlacedRecord, Record, Run};
+use super::record::{Place, PlacedRecord, Record, Run};
+use super::returns::Returns;
 use super::topology::{Topology, VALUE_VERSION};
 use crate::broker::change::{
     BindingDefinition, Definition, DestinationName, ExchangeDefinition, QueueDefinition,
@@ -52,6 +55,7 @@ pub struct StoredQueue {
     /// What the checkpoint has for `standing`, if anything.
     stored: Option<Standing>,
     index: Index,
+    returns: Returns,
     is_changed: bool,
 }
 
@@ -64,8 +68,14 @@ struct Standing {
 
 impl StoredQueue {
     fn new(definition: QueueDefinition) -> Self {
-        let (standing, index) = (Standing::default(), Index::default());
-        Self { definition, standing, stored: None, index, is_changed: false }
+        Self {
+            definition,
+            standing: Standing::default(),
+            stored: None,
+            index: Index::default(),
+            returns: Returns::default(),
+            is_changed: false,
+        }
     }
 
     /// As declared.
@@ -86,6 +96,11 @@ impl StoredQueue {
     /// Its messages, by position.
     pub fn entries(&self) -> impl Iterator<Item = (Position, Location)> + '_ {
         self.index.entries()
+    }
+
+    /// How often an entry came back from consumers.
+    pub fn returns(&self, position: Position) -> u32 {
+        self.returns.of(position)
     }
 
     /// How many messages it has.
@@ -186,12 +201,13 @@ impl LogState {
         match placed.record {
             Record::Put(put) => {
                 let location = Location { at, length: placed.length };
-                for (queue, position) in put.places {
+                for Place { queue, position, .. } in put.places {
                     self.put(queue, position, location);
                 }
             }
             Record::Gone { queue, runs } => self.gone(queue, runs),
             Record::Delivered { queue, up_to } => self.delivered(queue, up_to),
+            Record::Returned { queue, counts } => self.returned(queue, counts),
             Record::Definition(definition) => self.define(definition),
         }
     }
@@ -215,6 +231,7 @@ impl LogState {
     pub fn gone(&mut self, queue: QueueId, runs: impl IntoIterator<Item = Run>) {
         let Some(stored) = touch(&mut self.queues, &mut self.changed, queue) else { return };
         for run in runs {
+            stored.returns.remove(run);
             stored.index.remove(run, &mut |location| self.segments.remove(location));
         }
     }
@@ -224,6 +241,17 @@ impl LogState {
         let Some(stored) = touch(&mut self.queues, &mut self.changed, queue) else { return };
         stored.passed(up_to);
         stored.standing.delivered = stored.standing.delivered.max(Some(up_to));
+    }
+
+    /// Entries of a queue came back, for so many times by now.
+    pub fn returned(&mut self, queue: QueueId, counts: impl IntoIterator<Item = (Position, u32)>) {
+        let Some(stored) = touch(&mut self.queues, &mut self.changed, queue) else { return };
+        for (position, count) in counts {
+            // Its message may be in a part of the log that is damaged.
+            if stored.index.contains(position) {
+                stored.returns.set(position, count);
+            }
+        }
     }
 
     /// A definition changed.
@@ -254,7 +282,10 @@ impl LogState {
         if queue.stored.is_some() {
             self.deleted.extend([queue_key(QUEUE_KEYS, id), queue_key(STANDING_KEYS, id)]);
         }
-        self.deleted.extend(queue.index.stored_chunks().map(|chunk| chunk_key(id, chunk)));
+        self.deleted
+            .extend(queue.index.stored_chunks().map(|chunk| chunk_key(CHUNK_KEYS, id, chunk)));
+        let returns = queue.returns.stored_chunks();
+        self.deleted.extend(returns.map(|chunk| chunk_key(RETURNS_KEYS, id, chunk)));
         let QueueDefinition { vhost, name, .. } = queue.definition;
         self.topology.unbind_all(&vhost, &DestinationName::Queue(name));
     }
@@ -307,10 +338,16 @@ impl StoredQueue {
             self.stored = Some(self.standing);
         }
         self.index.take_changes(&mut |chunk, value| {
-            let value = value.map(|value| [&[VALUE_VERSION], value.as_slice()].concat());
-            change(batch, chunk_key(id, chunk), value);
+            change(batch, chunk_key(CHUNK_KEYS, id, chunk), value.map(|value| versioned(&value)));
+        });
+        self.returns.take_changes(&mut |chunk, value| {
+            change(batch, chunk_key(RETURNS_KEYS, id, chunk), value.map(|value| versioned(&value)));
         });
     }
+}
+
+fn versioned(value: &[u8]) -> Vec<u8> {
+    [&[VALUE_VERSION], value].concat()
 }
 
 fn change(batch: &mut CheckpointBatch, key: Vec<u8>, value: Option<Vec<u8>>) {
@@ -337,6 +374,7 @@ impl Standing {
 
 const COUNTERS_KEY: &[u8] = b"c/";
 const CHUNK_KEYS: &[u8] = b"i";
+const RETURNS_KEYS: &[u8] = b"r";
 const STANDING_KEYS: &[u8] = b"q";
 const QUEUE_KEYS: &[u8] = b"t/q";
 
@@ -344,8 +382,8 @@ fn queue_key(prefix: &[u8], id: QueueId) -> Vec<u8> {
     [prefix, &id.0.to_be_bytes()].concat()
 }
 
-fn chunk_key(id: QueueId, chunk: u64) -> Vec<u8> {
-    [CHUNK_KEYS, &id.0.to_be_bytes(), &chunk.to_be_bytes()].concat()
+fn chunk_key(prefix: &[u8], id: QueueId, chunk: u64) -> Vec<u8> {
+    [prefix, &id.0.to_be_bytes(), &chunk.to_be_bytes()].concat()
 }
 
 /// Puts a state together from the pairs of a checkpoint, which come in any order.
@@ -354,6 +392,7 @@ pub struct StateLoader {
     state: LogState,
     standings: BTreeMap<QueueId, Standing>,
     indexes: BTreeMap<QueueId, Index>,
+    returns: BTreeMap<QueueId, Returns>,
 }
 
 impl StateLoader {
@@ -364,6 +403,10 @@ impl StateLoader {
         let mut key = Reader::new(key);
         match key.octet()? {
             b'i' => self.add_chunk(key_number(&mut key)?, key_number(&mut key)?, &mut value)?,
+            b'r' => {
+                let returns = self.returns.entry(QueueId(key_number(&mut key)?)).or_default();
+                returns.load(key_number(&mut key)?, &mut value)?;
+            }
             b'q' => {
                 let standing = Standing::read(&mut value)?;
                 self.standings.insert(QueueId(key_number(&mut key)?), standing);
@@ -416,6 +459,9 @@ impl StateLoader {
         }
         for (id, index) in self.indexes {
             self.state.queues.get_mut(&id).ok_or(LOST)?.index = index;
+        }
+        for (id, returns) in self.returns {
+            self.state.queues.get_mut(&id).ok_or(LOST)?.returns = returns;
         }
         self.state.checkpointed = position;
         self.state.position = position.unwrap_or(self.state.position);

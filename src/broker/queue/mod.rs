@@ -91,11 +91,24 @@ pub struct QueueIdentity {
 #[derive(Default)]
 pub struct QueueContent {
     /// Its messages, positions rising.
-    pub entries: Vec<(Position, Arc<Message>)>,
+    pub entries: Vec<RestoredEntry>,
     /// The position its next message gets.
     pub next_position: u64,
     /// Entries up to here may have been seen by a consumer.
     pub delivered: Option<Position>,
+}
+
+/// An entry as of a restart.
+#[derive(Clone, Debug)]
+pub struct RestoredEntry {
+    /// Its place.
+    pub position: Position,
+    /// What was published.
+    pub message: Arc<Message>,
+    /// When it expires in this queue, in milliseconds since the Unix epoch. `None`: never.
+    pub expires_at_ms: Option<u64>,
+    /// How often it came back from consumers, in a queue that counts it.
+    pub returns: u32,
 }
 
 impl Queue {
@@ -111,10 +124,11 @@ impl Queue {
         inbox: Arc<CommitInbox>,
     ) -> Self {
         let delivered = content.delivered;
-        let entries = content.entries.into_iter().map(|(position, message)| Entry {
-            position,
-            message,
-            redelivered: delivered.is_some_and(|up_to| position <= up_to),
+        let entries = content.entries.into_iter().map(|restored| Entry {
+            position: restored.position,
+            message: restored.message,
+            redelivered: restored.returns > 0
+                || delivered.is_some_and(|up_to| restored.position <= up_to),
             durable: true,
         });
         let state = QueueState::restored(entries, content.next_position, delivered);

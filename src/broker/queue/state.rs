@@ -85,7 +85,7 @@ impl QueueState {
         self.next_position += 1;
         let durable = keeps && message.is_persistent();
         if durable {
-            self.unsaved.put(position, &message);
+            self.unsaved.put(position, &message, None);
         }
         self.backlog.push(Entry { position, message, redelivered: false, durable });
     }

@@ -3,39 +3,70 @@
 //! Invariants:
 //! * Puts lie in rising position, a cancelled one as a hole until it is collected or at the front.
 //! * An entry that is settled while its put is still here cancels it: neither reaches the disk.
+//! * An entry that is settled is not among the returned.
 //!
 //! Nothing here touches the disk; see `durability::committer` for who collects.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use crate::broker::change::QueueChanges;
+use crate::broker::change::{Put, QueueChanges};
 use crate::broker::delivery::{Position, QueueId};
 use crate::broker::message::Message;
 
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Unsaved {
-    puts: VecDeque<(Position, Option<Arc<Message>>)>,
+    puts: VecDeque<Slot>,
     gone: Vec<Position>,
+    /// How often entries came back by now, as far as nobody wrote it down.
+    returned: BTreeMap<Position, u32>,
     bytes: usize,
 }
 
+#[derive(Debug)]
+struct Slot {
+    position: Position,
+    expires_at_ms: Option<u64>,
+    /// `None`: cancelled.
+    message: Option<Arc<Message>>,
+}
+
+impl Slot {
+    fn into_put(self) -> Option<Put> {
+        let Self { position, expires_at_ms, message } = self;
+        Some(Put { position, message: message?, expires_at_ms })
+    }
+}
+
 impl Unsaved {
-    /// A durable entry was enqueued at the end of the queue.
-    pub(super) fn put(&mut self, position: Position, message: &Arc<Message>) {
-        debug_assert!(self.puts.back().is_none_or(|(last, _)| *last < position));
+    /// A durable entry was enqueued at the end of the queue. It expires there at that time, in milliseconds
+    /// since the Unix epoch, or never.
+    pub(super) fn put(
+        &mut self,
+        position: Position,
+        message: &Arc<Message>,
+        expires_at_ms: Option<u64>,
+    ) {
+        debug_assert!(self.puts.back().is_none_or(|last| last.position < position));
         self.bytes += message.size();
-        self.puts.push_back((position, Some(Arc::clone(message))));
+        self.puts.push_back(Slot { position, expires_at_ms, message: Some(Arc::clone(message)) });
+    }
+
+    /// A durable entry came back from a consumer, and so often by now.
+    #[cfg_attr(not(test), expect(dead_code, reason = "quorum queues are to count deliveries"))]
+    pub(super) fn returned(&mut self, position: Position, count: u32) {
+        self.returned.insert(position, count);
     }
 
     /// A durable entry left the queue for good. Returns the bytes that no longer need saving.
     pub(super) fn settle(&mut self, position: Position) -> usize {
+        self.returned.remove(&position);
         let Some(message) = self.cancel(position) else {
             self.gone.push(position);
             return 0;
         };
-        while self.puts.front().is_some_and(|(_, message)| message.is_none()) {
+        while self.puts.front().is_some_and(|slot| slot.message.is_none()) {
             self.puts.pop_front();
         }
         self.bytes -= message.size();
@@ -44,22 +75,23 @@ impl Unsaved {
 
     /// The entry that was put last was not enqueued after all, and was not collected either.
     pub(super) fn withdraw(&mut self, position: Position) {
-        debug_assert!(self.puts.back().is_some_and(|(last, _)| *last == position));
-        if let Some((_, Some(message))) = self.puts.pop_back() {
+        debug_assert!(self.puts.back().is_some_and(|last| last.position == position));
+        debug_assert!(!self.returned.contains_key(&position), "nobody has seen it");
+        if let Some(Slot { message: Some(message), .. }) = self.puts.pop_back() {
             self.bytes -= message.size();
         }
     }
 
     fn cancel(&mut self, position: Position) -> Option<Arc<Message>> {
-        if self.puts.front().is_none_or(|(first, _)| *first > position) {
+        if self.puts.front().is_none_or(|first| first.position > position) {
             return None;
         }
-        let at = self.puts.binary_search_by_key(&position, |(one, _)| *one).ok()?;
-        self.puts.get_mut(at)?.1.take()
+        let at = self.puts.binary_search_by_key(&position, |slot| slot.position).ok()?;
+        self.puts.get_mut(at)?.message.take()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.puts.is_empty() && self.gone.is_empty()
+        self.puts.is_empty() && self.gone.is_empty() && self.returned.is_empty()
     }
 
     /// Bytes of the messages that are to be saved.
@@ -70,15 +102,18 @@ impl Unsaved {
     /// Takes everything out, leaving nothing unsaved.
     pub(super) fn collect(&mut self, queue: QueueId, delivered: Option<Position>) -> QueueChanges {
         self.bytes = 0;
-        let puts = self.puts.drain(..).filter_map(|(at, message)| Some((at, message?))).collect();
-        QueueChanges { queue, puts, gone: std::mem::take(&mut self.gone), delivered }
+        QueueChanges {
+            queue,
+            puts: self.puts.drain(..).filter_map(Slot::into_put).collect(),
+            gone: std::mem::take(&mut self.gone),
+            delivered,
+            returned: std::mem::take(&mut self.returned).into_iter().collect(),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use bytes::Bytes;
     use proptest::prelude::*;
 
@@ -91,14 +126,14 @@ mod tests {
     }
 
     fn put_positions(changes: &QueueChanges) -> Vec<u64> {
-        changes.puts.iter().map(|(at, _)| at.0).collect()
+        changes.puts.iter().map(|put| put.position.0).collect()
     }
 
     #[test]
     fn an_entry_settled_before_it_was_collected_never_reaches_the_disk() {
         let mut unsaved = Unsaved::default();
-        unsaved.put(Position(1), &message(10));
-        unsaved.put(Position(2), &message(10));
+        unsaved.put(Position(1), &message(10), None);
+        unsaved.put(Position(2), &message(10), None);
 
         assert_eq!(unsaved.settle(Position(1)), 10);
 
@@ -110,7 +145,7 @@ mod tests {
     #[test]
     fn an_entry_settled_after_it_was_collected_is_recorded_as_gone() {
         let mut unsaved = Unsaved::default();
-        unsaved.put(Position(1), &message(10));
+        unsaved.put(Position(1), &message(10), None);
         unsaved.collect(QueueId(1), None);
 
         assert_eq!(unsaved.settle(Position(1)), 0);
@@ -118,35 +153,111 @@ mod tests {
         assert_eq!(unsaved.collect(QueueId(1), None).gone, [Position(1)]);
     }
 
+    #[test]
+    fn an_entry_says_when_it_expires() {
+        let mut unsaved = Unsaved::default();
+        unsaved.put(Position(1), &message(10), Some(1000));
+        unsaved.put(Position(2), &message(10), None);
+
+        let changes = unsaved.collect(QueueId(1), None);
+
+        let expiries: Vec<_> = changes.puts.iter().map(|put| put.expires_at_ms).collect();
+        assert_eq!(expiries, [Some(1000), None]);
+    }
+
+    #[test]
+    fn an_entry_that_came_back_before_it_was_collected_is_collected_with_its_count() {
+        let mut unsaved = Unsaved::default();
+        unsaved.put(Position(1), &message(10), None);
+        unsaved.returned(Position(1), 1);
+        unsaved.returned(Position(1), 2);
+
+        let changes = unsaved.collect(QueueId(1), None);
+
+        assert_eq!(put_positions(&changes), [1]);
+        assert_eq!(changes.returned, [(Position(1), 2)]);
+        assert!(unsaved.is_empty());
+    }
+
+    #[test]
+    fn a_count_alone_is_a_change() {
+        let mut unsaved = Unsaved::default();
+        unsaved.put(Position(1), &message(10), None);
+        unsaved.collect(QueueId(1), None);
+
+        unsaved.returned(Position(1), 1);
+
+        assert!(!unsaved.is_empty());
+    }
+
+    #[test]
+    fn an_entry_that_came_back_and_was_settled_has_no_count() {
+        let mut unsaved = Unsaved::default();
+        unsaved.put(Position(1), &message(10), None);
+        unsaved.collect(QueueId(1), None);
+        unsaved.put(Position(2), &message(10), None);
+        for position in [Position(1), Position(2)] {
+            unsaved.returned(position, 1);
+            unsaved.settle(position);
+        }
+
+        let changes = unsaved.collect(QueueId(1), None);
+
+        assert_eq!(
+            (changes.puts.len(), changes.gone, changes.returned),
+            (0, vec![Position(1)], vec![])
+        );
+    }
+
+    /// Entries as a disk would have them: when they expire, and how often they came back.
+    #[derive(Debug, Default, PartialEq)]
+    struct Disk(BTreeMap<u64, (Option<u64>, u32)>);
+
+    impl Disk {
+        /// Fails if what is gone or came back was never put, or is collected out of order.
+        fn apply(&mut self, changes: &QueueChanges) {
+            for put in &changes.puts {
+                let old = self.0.insert(put.position.0, (put.expires_at_ms, 0));
+                assert_eq!(old, None, "{:?} was put twice", put.position);
+            }
+            for gone in &changes.gone {
+                assert!(self.0.remove(&gone.0).is_some(), "{gone:?} was never put");
+            }
+            assert!(changes.returned.is_sorted_by(|one, next| one.0 < next.0));
+            for (position, count) in &changes.returned {
+                self.0.get_mut(&position.0).unwrap().1 = *count;
+            }
+        }
+    }
+
     proptest! {
         /// Replaying what was collected gives the same live entries as applying every operation.
         #[test]
-        fn collections_replay_to_the_same_entries(operations in prop::collection::vec(0_u8..4, 1..200)) {
-            let (mut unsaved, mut live, mut disk) = (Unsaved::default(), Vec::new(), BTreeSet::new());
-            let mut next = 0;
-            for (step, operation) in operations.iter().enumerate() {
-                match operation {
-                    0 | 1 => {
-                        unsaved.put(Position(next), &message(1));
-                        live.push(next);
-                        next += 1;
+        fn collections_replay_to_the_same_entries(operations in prop::collection::vec(0_u8..5, 1..200)) {
+            let (mut unsaved, mut live, mut disk) =
+                (Unsaved::default(), Disk::default(), Disk::default());
+            for (step, operation) in (0_u64..).zip(&operations) {
+                let pick = live.0.keys().nth(usize::try_from(step).unwrap() % live.0.len().max(1)).copied();
+                match (operation, pick) {
+                    (0 | 1, _) => {
+                        let expires_at_ms = Some(step).filter(|step| step % 3 == 0);
+                        unsaved.put(Position(step), &message(1), expires_at_ms);
+                        live.0.insert(step, (expires_at_ms, 0));
                     }
-                    2 if !live.is_empty() => {
-                        unsaved.settle(Position(live.remove(step % live.len())));
+                    (2, Some(pick)) => {
+                        unsaved.settle(Position(pick));
+                        live.0.remove(&pick);
                     }
-                    _ => {
-                        let changes = unsaved.collect(QueueId(1), None);
-                        disk.extend(put_positions(&changes));
-                        for gone in &changes.gone {
-                            prop_assert!(disk.remove(&gone.0));
-                        }
+                    (3, Some(pick)) => {
+                        let count = &mut live.0.get_mut(&pick).unwrap().1;
+                        *count += 1;
+                        unsaved.returned(Position(pick), *count);
                     }
+                    _ => disk.apply(&unsaved.collect(QueueId(1), None)),
                 }
             }
-            let changes = unsaved.collect(QueueId(1), None);
-            disk.extend(put_positions(&changes));
-            changes.gone.iter().for_each(|gone| { disk.remove(&gone.0); });
-            prop_assert_eq!(disk, live.into_iter().collect::<BTreeSet<_>>());
+            disk.apply(&unsaved.collect(QueueId(1), None));
+            prop_assert_eq!(disk, live);
             prop_assert_eq!(unsaved.bytes(), 0);
         }
     }

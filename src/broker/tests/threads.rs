@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
-use crate::broker::change::QueueChanges;
+use crate::broker::change::{Put, QueueChanges};
 use crate::broker::commit_inbox::{Awaiting, Mark};
 use crate::broker::queue::Outcome;
 use crate::broker::tests::support::{ConsumerToBe, Listener, body};
@@ -26,7 +26,7 @@ struct Disk {
 impl Disk {
     fn apply(&mut self, changes: QueueChanges) {
         let queue = changes.queue.0;
-        for (position, message) in changes.puts {
+        for Put { position, message, .. } in changes.puts {
             let old = self.entries.insert((queue, position.0), body(&message));
             assert!(old.is_none(), "{position:?} was put twice");
         }

@@ -10,7 +10,7 @@ use super::*;
 use crate::broker::message::{Layout, Message};
 use crate::durability::definition::tests::any_definition;
 use crate::durability::record::{
-    begin_payload, put_definition_record, put_delivered, put_gone, put_message,
+    begin_payload, put_definition_record, put_delivered, put_gone, put_message, put_returned,
 };
 use crate::durability::recovery::{apply_frame, load};
 use crate::store::{MemoryStore, ScannedFrame};
@@ -20,7 +20,8 @@ fn content(state: &LogState) -> impl PartialEq + std::fmt::Debug + use<> {
     let queues: Vec<_> = state
         .queues()
         .map(|queue| {
-            let entries: Vec<_> = queue.entries().collect();
+            let entries: Vec<_> =
+                queue.entries().map(|(at, location)| (at, location, queue.returns(at))).collect();
             (queue.definition().clone(), queue.next_position(), queue.delivered(), entries)
         })
         .collect();
@@ -33,7 +34,8 @@ fn content(state: &LogState) -> impl PartialEq + std::fmt::Debug + use<> {
 
 #[derive(Clone, Debug)]
 enum Step {
-    Put(Vec<(u64, u64)>),
+    Put(Vec<(u64, u64, Option<u64>)>),
+    Returned(u64, Vec<(u64, u32)>),
     Gone(u64, Vec<u64>),
     Delivered(u64, u64),
     Define(Definition),
@@ -41,11 +43,14 @@ enum Step {
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
-    let place = (0_u64..6, 0_u64..3000);
+    let place = (0_u64..6, 0_u64..3000, prop::option::of(1_u64..9));
+    let counts = prop::collection::btree_map(0_u64..3000, 0_u32..9, 1..900);
     prop_oneof![
         6 => prop::collection::vec(place, 1..4).prop_map(Step::Put),
         3 => (0_u64..6, prop::collection::btree_set(0_u64..3000, 1..900))
             .prop_map(|(queue, gone)| Step::Gone(queue, gone.into_iter().collect())),
+        3 => (0_u64..6, counts)
+            .prop_map(|(queue, counts)| Step::Returned(queue, counts.into_iter().collect())),
         1 => (0_u64..6, 0_u64..3000).prop_map(|(queue, up_to)| Step::Delivered(queue, up_to)),
         4 => any_definition(Just(FieldTable::default()).boxed()).prop_map(Step::Define),
         2 => Just(Step::Checkpoint),
@@ -59,9 +64,16 @@ fn frame(step: &Step) -> Vec<u8> {
         Step::Put(places) => {
             let layout = Layout { exchange: 0, routing_key: 0, header: 0 };
             let message = Message::new(Bytes::from_static(b"body"), layout, true, false).unwrap();
-            let places: Vec<_> =
-                places.iter().map(|&(queue, at)| (QueueId(queue), Position(at))).collect();
-            put_message(&mut payload, &message, &places);
+            let places = places.iter().map(|&(queue, at, expires_at_ms)| Place {
+                queue: QueueId(queue),
+                position: Position(at),
+                expires_at_ms,
+            });
+            put_message(&mut payload, &message, &places.collect::<Vec<_>>());
+        }
+        Step::Returned(queue, counts) => {
+            let counts: Vec<_> = counts.iter().map(|&(at, count)| (Position(at), count)).collect();
+            put_returned(&mut payload, QueueId(*queue), &counts);
         }
         Step::Gone(queue, gone) => {
             let gone: Vec<_> = gone.iter().copied().map(Position).collect();
@@ -109,6 +121,7 @@ fn a_deleted_queue_takes_its_entries_and_its_keys_along() {
     let mut state = LogState::default();
     state.define(declared(1));
     state.put(QueueId(1), Position(0), location(3));
+    state.returned(QueueId(1), [(Position(0), 2)]);
     store.checkpoint().apply(state.checkpoint_batch()).unwrap();
 
     state.define(Definition::QueueDeleted { id: QueueId(1) });
@@ -123,6 +136,81 @@ fn a_deleted_queue_takes_its_entries_and_its_keys_along() {
     };
     store.checkpoint().load(&mut note).unwrap();
     assert_eq!(keys, [COUNTERS_KEY]);
+}
+
+fn only(position: u64) -> Run {
+    Run { first: Position(position), last: Position(position) }
+}
+
+/// A queue with 3000 entries that came back twice each, all in the checkpoint.
+fn returned_and_checkpointed() -> (MemoryStore, LogState) {
+    let store = MemoryStore::new();
+    let mut state = LogState::default();
+    state.define(declared(1));
+    for position in 0..3000 {
+        state.put(QueueId(1), Position(position), location(3));
+        state.returned(QueueId(1), [(Position(position), 2)]);
+    }
+    store.checkpoint().apply(state.checkpoint_batch()).unwrap();
+    (store, state)
+}
+
+#[test]
+fn an_entry_that_is_gone_takes_its_count_along() {
+    let (store, mut state) = returned_and_checkpointed();
+
+    state.gone(QueueId(1), [only(7), Run { first: Position(1024), last: Position(2047) }]);
+    store.checkpoint().apply(state.checkpoint_batch()).unwrap();
+
+    let state = load(&*store.checkpoint()).unwrap();
+    let queue = state.queues().next().unwrap();
+    let counts = [6, 7, 8, 1023, 1024, 2047, 2048].map(|at| queue.returns(Position(at)));
+    assert_eq!(counts, [2, 0, 2, 2, 0, 0, 2]);
+}
+
+#[test]
+fn a_count_of_an_entry_that_is_not_there_is_not_kept() {
+    let mut state = LogState::default();
+    state.define(declared(1));
+    state.put(QueueId(1), Position(0), location(3));
+    state.gone(QueueId(1), [only(0)]);
+
+    state.returned(QueueId(1), [(Position(0), 1), (Position(1), 1)]);
+
+    let queue = state.queues().next().unwrap();
+    assert_eq!((queue.returns(Position(0)), queue.returns(Position(1))), (0, 0));
+}
+
+#[test]
+fn a_checkpoint_writes_the_counts_that_changed_and_no_others() {
+    let (_, mut state) = returned_and_checkpointed();
+
+    state.returned(QueueId(1), [(Position(5), 3), (Position(2500), 2)]);
+
+    // The counters, and the first thousand.
+    assert_eq!(state.checkpoint_batch().len(), 2);
+}
+
+#[test]
+fn a_checkpoint_of_an_older_release_is_read() {
+    let key = |prefix: &[u8], numbers: &[u64]| {
+        let numbers: Vec<u8> = numbers.iter().flat_map(|number| number.to_be_bytes()).collect();
+        [prefix, &numbers].concat()
+    };
+    let mut loader = StateLoader::default();
+    loader.add(b"c/", &[1, 8]).unwrap();
+    // Durable queue `q` of virtual host `/`, not auto-delete, without arguments.
+    loader.add(&key(b"t/q", &[7]), &[1, 7, 1, b'/', 1, b'q', 0, 0]).unwrap();
+    loader.add(&key(b"q", &[7]), &[1, 6, 3]).unwrap();
+    // Position 5 in segment 3 at 64, nine bytes.
+    loader.add(&key(b"i", &[7, 0]), &[1, 1, 5, 6, 0x80, 1, 9]).unwrap();
+
+    let state = loader.finish(Some(LogPosition { generation: 3, offset: 128 })).unwrap();
+
+    let queue = state.queues().next().unwrap();
+    assert_eq!(queue.entries().collect::<Vec<_>>(), [(Position(5), location(3))]);
+    assert_eq!((queue.next_position(), queue.delivered()), (6, Some(Position(2))));
+    assert_eq!(queue.returns(Position(5)), 0);
 }
 
 #[test]
@@ -194,8 +282,8 @@ proptest! {
     }
 
     #[test]
-    fn damaged_pairs_are_an_error_and_no_panic(key: Vec<u8>, value: Vec<u8>, kind in 0_u8..6) {
-        let prefix: &[u8] = [&b"i"[..], b"q", b"c/", b"t/x", b"t/b", b"t/q"][usize::from(kind)];
+    fn damaged_pairs_are_an_error_and_no_panic(key: Vec<u8>, value: Vec<u8>, kind in 0_u8..7) {
+        let prefix: &[u8] = [&b"i"[..], b"q", b"c/", b"t/x", b"t/b", b"t/q", b"r"][usize::from(kind)];
         let mut loader = StateLoader::default();
         let value = [&[VALUE_VERSION], value.as_slice()].concat();
         loader.add(&[prefix, key.as_slice()].concat(), &value).err();

@@ -47,7 +47,7 @@ impl Committed {
     /// Bodies of the messages that are kept.
     fn kept(&self) -> Vec<String> {
         let puts = self.queues.iter().flat_map(|changes| &changes.puts);
-        puts.map(|(_, message)| String::from_utf8_lossy(message.body()).into_owned()).collect()
+        puts.map(|put| String::from_utf8_lossy(put.message.body()).into_owned()).collect()
     }
 
     /// How many entries are gone.

@@ -43,7 +43,7 @@ impl QueueUnderTest {
     fn restored(names: &[&str], delivered: Option<u64>) -> Self {
         let broker = broker();
         let entries =
-            (0..).zip(names).map(|(at, name)| (Position(at), message(name, true))).collect();
+            (0..).zip(names).map(|(at, name)| restored_entry(at, message(name, true))).collect();
         let content = QueueContent {
             entries,
             next_position: names.len() as u64,
@@ -114,14 +114,19 @@ impl QueueUnderTest {
     }
 
     fn collects(&self) -> Collected {
-        let QueueChanges { queue, puts, gone, delivered } = self.queue.collect();
+        let QueueChanges { queue, puts, gone, delivered, .. } = self.queue.collect();
         assert_eq!(queue, self.queue.id);
         Collected {
-            puts: puts.iter().map(|(_, message)| support::body(message)).collect(),
+            puts: puts.iter().map(|put| support::body(&put.message)).collect(),
             gone: gone.iter().map(|position| position.0).collect(),
             delivered: delivered.map(|position| position.0),
         }
     }
+}
+
+/// An entry of a restored queue that does not expire and never came back.
+fn restored_entry(position: u64, message: Arc<Message>) -> RestoredEntry {
+    RestoredEntry { position: Position(position), message, expires_at_ms: None, returns: 0 }
 }
 
 /// What the committer would write: messages by name, the rest by position.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::*;
+use crate::broker::change::Put;
 use crate::broker::tests::support::FakeConsumer;
 
 #[derive(Clone, Debug)]
@@ -70,7 +71,7 @@ impl Model {
     }
 
     fn collects(&mut self, changes: &QueueChanges) {
-        for (position, _) in &changes.puts {
+        for Put { position, .. } in &changes.puts {
             assert!(self.pending.remove(&position.0).is_some(), "{position:?} was not pending");
             assert!(self.disk.insert(position.0), "{position:?} was put twice");
         }

@@ -1,0 +1,92 @@
+//! How often the entries of one queue came back from consumers, in chunks of positions.
+//!
+//! Invariants:
+//! * Only entries that came back have a count, so a queue that does not count costs nothing.
+//! * A chunk, see [`limits::INDEX_CHUNK`], that may differ from the checkpoint is in `changed`; a chunk with
+//!   a value there is in `stored`. A checkpoint writes the chunks that changed, however many there are.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::codec::{Reader, RecordError};
+use super::index::{join, split};
+use super::record::{Run, put_counts, read_counts};
+use crate::broker::delivery::Position;
+use crate::limits;
+
+/// See the module.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Returns {
+    counts: BTreeMap<Position, u32>,
+    changed: BTreeSet<u64>,
+    stored: BTreeSet<u64>,
+}
+
+impl Returns {
+    /// How often that entry came back.
+    pub(super) fn of(&self, position: Position) -> u32 {
+        self.counts.get(&position).copied().unwrap_or_default()
+    }
+
+    /// An entry came back so often by now.
+    pub(super) fn set(&mut self, position: Position, count: u32) {
+        let before = match count {
+            0 => self.counts.remove(&position),
+            _ => self.counts.insert(position, count),
+        };
+        if before.unwrap_or_default() != count {
+            self.changed.insert(chunk_of(position));
+        }
+    }
+
+    /// These entries are gone.
+    pub(super) fn remove(&mut self, run: Run) {
+        let gone: Vec<Position> =
+            self.counts.range(run.first..=run.last).map(|(&position, _)| position).collect();
+        for position in gone {
+            self.counts.remove(&position);
+            self.changed.insert(chunk_of(position));
+        }
+    }
+
+    /// Hands out the chunks that changed since the last call, and what the checkpoint has to keep of each;
+    /// nothing, if it has to delete it.
+    pub(super) fn take_changes(&mut self, change: &mut dyn FnMut(u64, Option<Vec<u8>>)) {
+        for chunk in std::mem::take(&mut self.changed) {
+            let counts = self.counts.range(join(chunk, 0)..=join(chunk, LAST_LOW));
+            let counts: Vec<(Position, u32)> = counts.map(|(&at, &count)| (at, count)).collect();
+            if !counts.is_empty() {
+                let mut value = Vec::with_capacity(2 + counts.len() * 4);
+                put_counts(&mut value, &counts);
+                self.stored.insert(chunk);
+                change(chunk, Some(value));
+            } else if self.stored.remove(&chunk) {
+                change(chunk, None);
+            }
+        }
+    }
+
+    /// Chunks the checkpoint has a value for.
+    pub(super) fn stored_chunks(&self) -> impl Iterator<Item = u64> + '_ {
+        self.stored.iter().copied()
+    }
+
+    /// Takes a chunk from the checkpoint.
+    pub(super) fn load(&mut self, chunk: u64, value: &mut Reader<'_>) -> Result<(), RecordError> {
+        for (position, count) in read_counts(value)? {
+            if chunk_of(position) != chunk {
+                return Err(RecordError::Malformed("a count is in the wrong chunk"));
+            }
+            self.counts.insert(position, count);
+        }
+        self.stored.insert(chunk);
+        Ok(())
+    }
+}
+
+/// The last place in a chunk.
+#[expect(clippy::cast_possible_truncation, reason = "a chunk has at most 65,536 places")]
+const LAST_LOW: u16 = (limits::INDEX_CHUNK - 1) as u16;
+
+fn chunk_of(position: Position) -> u64 {
+    split(position).0
+}
