@@ -56,8 +56,7 @@ impl Stage {
         let broker = Broker::new(["/"], 1, Arc::new(Clock::manual()));
         let options = QueueOptions { durable, ..QueueOptions::default() };
         let host = broker.vhost("/").expect("it was just made");
-        let (Declared::Created(queue) | Declared::Existing(queue)) =
-            host.declare_queue("queue", options, None);
+        let queue = host.declare_queue("queue", options, None).thing().expect("it has no limit");
         Self { broker, queue }
     }
 

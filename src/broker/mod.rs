@@ -24,25 +24,37 @@ pub mod turn;
 pub mod vhost;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use self::alarms::Alarms;
 use self::commit_inbox::CommitInbox;
 use self::delivery::ConnectionId;
+use self::options::QueueType;
 use self::queue::{DeleteIf, Queue};
+use self::registry::Registry;
 pub use self::turn::Turn;
-use self::vhost::VHost;
+use self::vhost::{ConfiguredVHost, VHost, VHostMetadata};
 use crate::clock::Clock;
 
 /// See the module.
 pub struct Broker {
-    vhosts: BTreeMap<Arc<str>, Arc<VHost>>,
+    vhosts: Registry<VHost>,
     inbox: Arc<CommitInbox>,
     alarms: Arc<Alarms>,
     clock: Arc<Clock>,
     connections: AtomicU64,
     queue_ids: Arc<AtomicU64>,
+    default_queue_type: OnceLock<QueueType>,
+}
+
+/// What the configuration says about virtual hosts.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Configuration {
+    /// The type of queues that name none, where the virtual host says nothing.
+    pub default_queue_type: Option<QueueType>,
+    /// Virtual hosts, made if they are not there.
+    pub vhosts: BTreeMap<String, ConfiguredVHost>,
 }
 
 impl Broker {
@@ -55,30 +67,65 @@ impl Broker {
     ) -> Self {
         let inbox = Arc::new(CommitInbox::default());
         let queue_ids = Arc::new(AtomicU64::new(first_queue_id));
-        let host = |name: &str| {
-            let name: Arc<str> = Arc::from(name);
-            let (inbox, ids) = (Arc::clone(&inbox), Arc::clone(&queue_ids));
-            (Arc::clone(&name), Arc::new(VHost::new(name, inbox, ids)))
-        };
-        let vhosts = vhosts.into_iter().map(host).collect();
-        Self {
-            vhosts,
+        let broker = Self {
+            vhosts: Registry::new(),
             inbox,
             alarms: Arc::default(),
             clock,
             connections: AtomicU64::new(1),
             queue_ids,
+            default_queue_type: OnceLock::new(),
+        };
+        for name in vhosts {
+            broker.vhost_or_new(name);
         }
+        broker
     }
 
     /// The virtual host of this name.
-    pub fn vhost(&self, name: &str) -> Option<&Arc<VHost>> {
+    pub fn vhost(&self, name: &str) -> Option<Arc<VHost>> {
         self.vhosts.get(name)
     }
 
     /// All virtual hosts, by name.
-    pub fn vhosts(&self) -> impl Iterator<Item = &Arc<VHost>> {
-        self.vhosts.values()
+    pub fn vhosts(&self) -> Vec<Arc<VHost>> {
+        let mut vhosts = self.vhosts.all();
+        vhosts.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+        vhosts
+    }
+
+    /// Makes a virtual host that survives a restart; of one that is there, what is said about it changes.
+    pub fn add_vhost(&self, name: &str, metadata: VHostMetadata) -> Arc<VHost> {
+        let (vhost, is_new) = self.vhost_or_new(name);
+        vhost.describe(metadata, is_new);
+        vhost
+    }
+
+    /// Brings in what is written in the configuration. None of it is kept for the next start.
+    pub fn configure(&self, configuration: Configuration, turn: &mut Turn) {
+        let Configuration { default_queue_type, vhosts } = configuration;
+        if let Some(queue_type) = default_queue_type {
+            // Once for each start.
+            self.default_queue_type.get_or_init(|| queue_type);
+        }
+        for vhost in self.vhosts() {
+            vhost.inherit_queue_type(default_queue_type);
+        }
+        for (name, configured) in vhosts {
+            self.vhost_or_new(&name).0.configure(configured);
+        }
+        for vhost in self.vhosts() {
+            vhost.apply_policies(turn);
+        }
+    }
+
+    fn vhost_or_new(&self, name: &str) -> (Arc<VHost>, bool) {
+        self.vhosts.get_or_make(name, || {
+            let (inbox, ids) = (Arc::clone(&self.inbox), Arc::clone(&self.queue_ids));
+            let vhost = VHost::new(Arc::from(name), inbox, ids);
+            vhost.inherit_queue_type(self.default_queue_type.get().copied());
+            vhost
+        })
     }
 
     /// Where the committer waits.

@@ -25,7 +25,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::auth::{Credential, Password, Permission, UserDefinition};
+use crate::auth::{Credential, Password, Permission, UserDefinition, UserLimits};
 use crate::limits;
 
 pub use load::load;
@@ -146,6 +146,7 @@ fn default_users(vhosts: &[String]) -> Vec<UserDefinition> {
         credential: Credential::Password(Password::new("guest")),
         tags: vec!["administrator".to_owned()],
         permissions: vhosts.iter().map(|vhost| Permission::all(vhost.as_str())).collect(),
+        limits: UserLimits::default(),
     }]
 }
 

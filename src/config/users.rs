@@ -3,7 +3,9 @@
 use super::file::{PermissionTable, UserTable};
 use super::resolve::check_name;
 use super::source::{ConfigError, Source};
-use crate::auth::{Credential, Password, PasswordHash, Pattern, Permission, UserDefinition};
+use crate::auth::{
+    Credential, Password, PasswordHash, Pattern, Permission, UserDefinition, UserLimits,
+};
 
 /// The users of a layer. Each permission must be for one of `vhosts`.
 pub(super) fn resolve(
@@ -62,7 +64,9 @@ fn user(
         }
     };
     let permissions = rights(place, permissions.unwrap_or_default(), vhosts)?;
-    Ok(UserDefinition { name, credential, tags: tags.unwrap_or_default(), permissions })
+    let limits = UserLimits::default();
+    let tags = tags.unwrap_or_default();
+    Ok(UserDefinition { name, credential, tags, permissions, limits })
 }
 
 fn rights(

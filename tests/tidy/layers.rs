@@ -26,7 +26,7 @@ const LAYERS: &[Layer] = &[
     layer("limits", &[], &[]),
     layer("sync", &[], &["parking_lot", "tracing"]),
     layer("clock", &["sync"], &[]),
-    layer("auth", &["limits"], &["base64", "getrandom", "regex", "sha2", "subtle"]),
+    layer("auth", &["limits", "sync"], &["base64", "getrandom", "regex", "sha2", "subtle"]),
     // What was typed, as plain values; `config` resolves it.
     layer("cli", &["limits"], &["clap"]),
     // Settings hold users ready for `auth`, and `cli`'s arguments are their last layer.

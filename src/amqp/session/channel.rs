@@ -10,6 +10,7 @@ use super::confirms::Confirms;
 use super::routes::RouteCache;
 use super::transaction::Transaction;
 use crate::amqp::wire::frame::ChannelId;
+use crate::sync::Place;
 
 /// One open channel. What it was handed and not settled lies in its book in the outbox.
 pub(super) struct Channel {
@@ -21,6 +22,8 @@ pub(super) struct Channel {
     pub(super) last_queue: Option<Arc<str>>,
     pub(super) mode: Mode,
     pub(super) routes: RouteCache,
+    /// Held while the channel is open.
+    _place: Place,
 }
 
 /// confirm.select and tx.select exclude each other.
@@ -31,7 +34,7 @@ pub(super) enum Mode {
 }
 
 impl Channel {
-    pub(super) fn new(id: ChannelId, book: BookId) -> Self {
+    pub(super) fn new(id: ChannelId, book: BookId, place: Place) -> Self {
         Self {
             id,
             book,
@@ -39,6 +42,7 @@ impl Channel {
             last_queue: None,
             mode: Mode::Plain,
             routes: RouteCache::default(),
+            _place: place,
         }
     }
 

@@ -28,7 +28,8 @@ impl Session {
         let queue = if declare.passive {
             login.passive_queue(declare.queue.as_str(), self.connection(), &refusals)?
         } else {
-            self.declare_actively(&login, declare, &refusals)?
+            let declare = arguments::with_default_type(declare, login.vhost.default_queue_type());
+            self.declare_actively(&login, &declare, &refusals)?
         };
         if let Some(channel) = self.channels.get_mut(id) {
             channel.last_queue = Some(Arc::clone(&queue.name));
@@ -84,6 +85,7 @@ impl Session {
                 self.compare_queue(login, &existing, declare, refusals)?;
                 Ok(existing)
             }
+            Declared::Full { limit } => Err(refusals.queues_full(&name, limit)),
         }
     }
 

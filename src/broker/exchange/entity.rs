@@ -8,6 +8,7 @@ use amq_protocol::types::FieldTable;
 use super::{Bindings, HeadersSource};
 use crate::broker::change::{DestinationName, ExchangeDefinition};
 use crate::broker::options::ExchangeOptions;
+use crate::broker::policy::{PolicyDefinition, alternate_exchange};
 use crate::broker::queue::Queue;
 use crate::sync::{RankedMutex, rank};
 
@@ -18,6 +19,7 @@ pub struct Exchange {
     /// As declared.
     pub options: ExchangeOptions,
     bindings: RankedMutex<{ rank::EXCHANGE }, Bindings<Destination>>,
+    alternate: RankedMutex<{ rank::LEAF }, Option<Arc<str>>>,
 }
 
 /// What a binding leads to.
@@ -73,7 +75,19 @@ impl Exchange {
     /// An exchange without bindings.
     pub fn new(name: Arc<str>, options: ExchangeOptions) -> Self {
         let bindings = RankedMutex::new(Bindings::new(options.kind));
-        Self { name, options, bindings }
+        let alternate = RankedMutex::new(alternate_exchange(&options, None));
+        Self { name, options, bindings, alternate }
+    }
+
+    /// Who gets the messages that it routes nowhere, by its arguments or its policy.
+    pub fn alternate_exchange(&self) -> Option<Arc<str>> {
+        self.alternate.lock().clone()
+    }
+
+    /// Its policy is another, or none.
+    pub(in crate::broker) fn apply_policy(&self, policy: Option<&PolicyDefinition>) {
+        let alternate = alternate_exchange(&self.options, policy);
+        *self.alternate.lock() = alternate;
     }
 
     /// What the log keeps of it.

@@ -77,6 +77,17 @@ impl Policy {
         Ok(Policy { kind, name: Arc::from(name), pattern, apply_to, priority, definition })
     }
 
+    /// The policy as it was written.
+    pub fn source(&self) -> PolicySource {
+        PolicySource {
+            name: self.name.to_string(),
+            pattern: self.pattern.as_str().to_owned(),
+            apply_to: self.apply_to.name().to_owned(),
+            priority: self.priority,
+            definition: self.definition.table.clone(),
+        }
+    }
+
     /// It is for this object.
     pub fn matches(&self, subject: Subject<'_>) -> bool {
         self.apply_to.covers(subject)

@@ -16,7 +16,9 @@ use amq_protocol::protocol::exchange::Declare;
 use amq_protocol::types::{AMQPValue, FieldTable};
 
 pub use self::consumer::consumer_arguments;
-pub use self::queue::{declared_queue, generated_name_prefix, queue_equivalence, queue_options};
+pub use self::queue::{
+    declared_queue, generated_name_prefix, queue_equivalence, queue_options, with_default_type,
+};
 use crate::amqp::protocol::error::ReplyCode;
 use crate::amqp::wire::erlang::{self, Term};
 use crate::amqp::wire::table::{inequivalence, type_name};
