@@ -101,9 +101,10 @@ impl Broker {
         vhost
     }
 
-    /// Brings in what is written in the configuration. None of it is kept for the next start.
-    pub fn configure(&self, configuration: Configuration, turn: &mut Turn) {
-        let Configuration { default_queue_type, vhosts } = configuration;
+    /// Brings in what is written in the configuration. None of it is kept for the next start, and policies come
+    /// into force with [`Broker::apply_policies`] only.
+    pub fn configure(&self, configuration: &Configuration) {
+        let &Configuration { default_queue_type, ref vhosts } = configuration;
         if let Some(queue_type) = default_queue_type {
             // Once for each start.
             self.default_queue_type.get_or_init(|| queue_type);
@@ -112,8 +113,12 @@ impl Broker {
             vhost.inherit_queue_type(default_queue_type);
         }
         for (name, configured) in vhosts {
-            self.vhost_or_new(&name).0.configure(configured);
+            self.vhost_or_new(name).0.configure(configured.clone());
         }
+    }
+
+    /// Puts the policies of all virtual hosts in force.
+    pub fn apply_policies(&self, turn: &mut Turn) {
         for vhost in self.vhosts() {
             vhost.apply_policies(turn);
         }

@@ -412,6 +412,11 @@ impl Bound {
     }
 }
 
+/// The kind of an exchange that every virtual host has.
+pub fn predeclared(name: &str) -> Option<ExchangeKind> {
+    PREDECLARED.iter().find(|(own, ..)| *own == name).map(|(_, kind, _)| *kind)
+}
+
 /// The exchanges every virtual host has, and which of them clients may not publish to.
 const PREDECLARED: &[(&str, ExchangeKind, bool)] = &[
     ("", ExchangeKind::Direct, false),

@@ -29,9 +29,6 @@ const LAYERS: &[Layer] = &[
     layer("auth", &["limits", "sync"], &["base64", "getrandom", "regex", "sha2", "subtle"]),
     // What was typed, as plain values; `config` resolves it.
     layer("cli", &["limits"], &["clap"]),
-    // Settings hold users ready for `auth`, and `cli`'s arguments are their last layer.
-    layer("config", &["limits", "auth", "cli"], &["serde", "strsim", "toml"]),
-    layer("telemetry", &["limits", "config"], &["tracing", "tracing_subscriber"]),
     layer("amqp::wire", &["limits"], &["amq_protocol", "bytes"]),
     // Field tables are the values of this domain, so the broker holds them; frames and methods are not. Of
     // `wire` it uses how properties lie in a message: decision 0013.
@@ -48,6 +45,14 @@ const LAYERS: &[Layer] = &[
             "tracing",
         ],
     ),
+    // Settings hold users ready for `auth` and policies ready for `broker` (decision 0014); `cli`'s arguments are
+    // their last layer.
+    layer(
+        "config",
+        &["limits", "auth", "cli", "broker"],
+        &["amq_protocol::types", "serde", "strsim", "toml"],
+    ),
+    layer("telemetry", &["limits", "config"], &["tracing", "tracing_subscriber"]),
     layer(
         "store",
         &["limits", "sync"],
@@ -64,6 +69,12 @@ const LAYERS: &[Layer] = &[
         "amqp::session",
         &["limits", "sync", "clock", "auth", "broker", "amqp::wire", "amqp::protocol"],
         &["amq_protocol", "base64", "bytes", "getrandom", "slab", "smallvec", "tracing"],
+    ),
+    // Definitions are declared as clients declare, so they meet the same checks of arguments.
+    layer(
+        "definitions",
+        &["limits", "auth", "broker", "amqp::session"],
+        &["amq_protocol", "serde_json", "tracing"],
     ),
     // Only says which floors the folder has.
     layer("amqp", &[], &[]),

@@ -200,7 +200,8 @@ fn a_virtual_hosts_default_queue_type_comes_before_the_brokers() {
         default_queue_type: Some(QueueType::Quorum),
         vhosts: [("own".to_owned(), own)].into(),
     };
-    turn(&broker, |turn| broker.configure(configuration, turn));
+    broker.configure(&configuration);
+    turn(&broker, |turn| broker.apply_policies(turn));
 
     let default_of = |name: &str| broker.vhost(name).unwrap().default_queue_type();
     assert_eq!(default_of("own"), Some(QueueType::Classic));
@@ -221,7 +222,8 @@ fn what_is_configured_is_in_force_and_not_left_for_the_log() {
     };
     let vhosts = [("/".to_owned(), configured)].into();
     let configuration = Configuration { vhosts, ..Configuration::default() };
-    turn(&broker, |turn| broker.configure(configuration, turn));
+    broker.configure(&configuration);
+    turn(&broker, |turn| broker.apply_policies(turn));
 
     assert_eq!(reached(&broker, &existing), ["spilled"]);
     assert_eq!(host(&broker).limits().max_queues, Some(1));

@@ -48,6 +48,16 @@ impl VHost {
         }
     }
 
+    /// Sets a policy that comes into force with [`VHost::apply_policies`] only, together with others.
+    pub fn note_policy(self: &Arc<Self>, policy: Policy) {
+        let (kind, source) = (policy.kind, policy.source());
+        let mut locked = self.definitions.lock();
+        if locked.policies.set(Arc::new(policy)) {
+            let vhost = Arc::clone(&self.name);
+            self.save(&mut locked, Definition::PolicySet(PolicyRecord { vhost, kind, source }));
+        }
+    }
+
     /// Removes a policy. False if there is none of this kind and name.
     pub fn clear_policy(self: &Arc<Self>, kind: PolicyKind, name: &str, turn: &mut Turn) -> bool {
         let mut locked = self.definitions.lock();
@@ -114,7 +124,7 @@ impl VHost {
         self.definitions.lock().inherited_queue_type = queue_type;
     }
 
-    /// Takes over what the configuration says, without saving it. [`VHost::apply_policies`] puts it in force.
+    /// Takes over what the configuration says, without saving it. [`VHost::apply_policies`] puts policies in force.
     pub(in crate::broker) fn configure(&self, configured: ConfiguredVHost) {
         let ConfiguredVHost { default_queue_type, limits, policies } = configured;
         let mut locked = self.definitions.lock();
@@ -132,8 +142,8 @@ impl VHost {
         }
     }
 
-    /// Puts the policies in force everywhere.
-    pub(in crate::broker) fn apply_policies(&self, turn: &mut Turn) {
+    /// Puts the policies in force everywhere, as they are now.
+    pub fn apply_policies(&self, turn: &mut Turn) {
         let locked = self.definitions.lock();
         self.apply(&locked, turn);
     }
