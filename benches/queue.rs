@@ -10,7 +10,6 @@ use leveret::broker::message::{Layout, Message};
 use leveret::broker::options::QueueOptions;
 use leveret::broker::queue::{Consumer, ConsumerId, Outcome, Queue};
 use leveret::broker::turn::Turn;
-use leveret::broker::vhost::Declared;
 use leveret::clock::Clock;
 use leveret::sync::{RankedMutex, rank};
 

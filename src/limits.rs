@@ -79,10 +79,30 @@ pub const TRANSACTION_BYTES: usize = 256 * 1024 * 1024;
 /// Messages and acknowledgements a transaction may hold back before commit.
 pub const TRANSACTION_ITEMS: usize = 1_000_000;
 
+/// How often, at most, a connection wakes up to see whether a delivery is overdue that it had not got when it
+/// looked last; so a consumer timeout below this is as long as this.
+pub const CONSUMER_TIMEOUT_STEP: Duration = Duration::from_millis(100);
+
+// ---- Dead letters --------------------------------------------------------------------------------
+
+/// Properties of a message beyond which its history of deaths does not grow: what fits one content header
+/// frame (12 octets are class, weight and body size) of a client that took the frame size we offer. One death
+/// is some 100 octets and the routing keys; RabbitMQ has no bound.
+pub const DEAD_LETTER_PROPERTIES: usize = (FRAME_MAX_DEFAULT - FRAME_OVERHEAD - 12) as usize;
+/// Deaths in the history of a message, each of another queue or for another reason. With eight fields and
+/// routing keys each they stay below `TABLE_FIELDS_MAX`, so that the message can be published again.
+pub const DEATHS_KEPT: usize = 256;
+
 // ---- Queues and the log --------------------------------------------------------------------------
 
 /// Deliveries after which dispatch lets go of the queue's lock.
 pub const DISPATCH_BURST: usize = 256;
+/// Messages that expire under one hold of the queue's lock.
+pub const EXPIRY_BURST: usize = 4096;
+/// Queues that are looked at in one turn of the timer.
+pub const TIMER_BURST: usize = 256;
+/// How long a quorum queue that dead-letters at least once waits before it tries again, ms.
+pub const DEAD_LETTER_RETRY_MS: u64 = 5_000;
 /// Bytes of messages all queues hold that the committer has not collected; above it publishers wait.
 pub const UNSAVED_BYTES: usize = 64 * 1024 * 1024;
 /// How long changes nobody waits for may stay uncollected, so that inserts and acks meet and cancel.

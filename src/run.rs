@@ -42,7 +42,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let directory =
         if settings.transient { None } else { Some(DataDirectory::open(&settings.data_dir)?) };
     let (broker, durability, report) = start_broker(&settings, directory.as_ref(), definitions)?;
-    let shared = Shared { broker: Arc::clone(&broker), users, offer: Arc::new(offer(&settings)) };
+    let shared = Shared {
+        broker: Arc::clone(&broker),
+        users,
+        offer: Arc::new(offer(&settings)),
+        consumer_timeout: settings.consumer_timeout,
+    };
     let served = runtime.block_on(serve(&settings, Arc::new(shared), report.as_ref()));
     // Tasks are gone before the last commit, so nothing changes any more.
     drop(runtime);
@@ -79,6 +84,8 @@ fn start_broker(
     let store = Store { log: recovered.log, checkpoint, state: recovered.state };
     let durability =
         Durability::start(&recovered.broker, store, options, durability::exit_process())?;
+    // Time has passed since the broker stopped.
+    recovered.broker.look_at_all();
     Ok((Arc::new(recovered.broker), durability, Some(recovered.report)))
 }
 

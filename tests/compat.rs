@@ -1,4 +1,5 @@
-//! The documents' pika programs and our own, against this build; see `compat/README.md`.
+//! The documents' pika programs, our own and the differential suite, against this build; see
+//! `compat/README.md`.
 //!
 //! Python is needed for it and is never done without: a broker that no client has spoken to is not
 //! tested.
@@ -23,6 +24,8 @@ fn programs_written_for_rabbitmq_run_the_same() {
     assert!(succeeded, "the lines above that say DIFFERENT or FAILED differ from RabbitMQ");
     let documents = summaries.iter().any(|line| line.starts_with("compat documents: "));
     assert!(documents, "compat/run ended well, but has not said how many documents it compared");
+    let frames = summaries.iter().any(|line| line.starts_with("compat differential: "));
+    assert!(frames, "compat/run ended well, but has not said how many scenarios it compared");
 }
 
 fn has_python() -> bool {

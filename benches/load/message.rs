@@ -13,6 +13,8 @@ const LEAST_MESSAGES: usize = 2;
 const CLASS_BASIC: u16 = 60;
 /// Property flag of delivery-mode: bit 12 of the flags word.
 const HAS_DELIVERY_MODE: u16 = 1 << 12;
+/// Property flag of priority: the bit below.
+const HAS_PRIORITY: u16 = 1 << 11;
 const DELIVERY_MODE_PERSISTENT: u8 = 2;
 
 /// Where published messages go.
@@ -100,13 +102,18 @@ fn header_payload(workload: &Workload) -> Vec<u8> {
     let mut payload = CLASS_BASIC.to_be_bytes().to_vec();
     payload.extend([0, 0]);
     payload.extend((workload.body_bytes as u64).to_be_bytes());
-    match workload.durability {
-        Durability::Transient => payload.extend([0, 0]),
-        Durability::Persistent => {
-            payload.extend(HAS_DELIVERY_MODE.to_be_bytes());
-            payload.push(DELIVERY_MODE_PERSISTENT);
-        }
+    let mut flags = 0;
+    let mut values = Vec::new();
+    if workload.durability == Durability::Persistent {
+        flags |= HAS_DELIVERY_MODE;
+        values.push(DELIVERY_MODE_PERSISTENT);
     }
+    if let Some(priority) = workload.feature.priority() {
+        flags |= HAS_PRIORITY;
+        values.push(priority);
+    }
+    payload.extend(flags.to_be_bytes());
+    payload.extend(values);
     payload
 }
 

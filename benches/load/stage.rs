@@ -4,7 +4,7 @@ use crate::Result;
 use crate::connection::{Connection, Target};
 use crate::message::Address;
 use crate::wire::{Fields, MethodWriter, method};
-use crate::workload::{Durability, Route, Settle, Workload};
+use crate::workload::{Durability, Feature, Route, Settle, Workload};
 
 const CHANNEL: u16 = 1;
 const DURABLE: u8 = 1 << 1;
@@ -36,7 +36,7 @@ impl Stage {
         // What an interrupted run left behind must not count in this one.
         stage.delete_all()?;
         for lane in stage.lanes.clone() {
-            stage.declare(&lane, workload.durability)?;
+            stage.declare(&lane, workload)?;
         }
         Ok(stage)
     }
@@ -53,8 +53,9 @@ impl Stage {
         Ok(left_behind)
     }
 
-    fn declare(&mut self, lane: &LaneNames, durability: Durability) -> Result<()> {
-        let durable = if durability == Durability::Persistent { DURABLE } else { 0 };
+    fn declare(&mut self, lane: &LaneNames, workload: &Workload) -> Result<()> {
+        let durable = if workload.durability == Durability::Persistent { DURABLE } else { 0 };
+        let arguments = arguments(workload.feature);
         if lane.has_exchange {
             let declare = MethodWriter::new(CHANNEL, method::EXCHANGE_DECLARE)
                 .u16(0)
@@ -69,7 +70,7 @@ impl Stage {
                 .u16(0)
                 .short_string(queue)
                 .u8(durable)
-                .u32(EMPTY_TABLE);
+                .long_string(&arguments);
             self.control.call(&declare.finish(), method::QUEUE_DECLARE_OK)?;
             if lane.has_exchange {
                 self.bind(queue, &lane.address)?;
@@ -126,6 +127,13 @@ impl LaneNames {
         let has_exchange = !exchange.is_empty();
         Self { address: Address { exchange, routing_key }, queues, has_exchange }
     }
+}
+
+/// The fields of a queue's arguments.
+fn arguments(feature: Feature) -> Vec<u8> {
+    let Some((name, value)) = feature.argument() else { return Vec::new() };
+    let length = u8::try_from(name.len()).unwrap_or(u8::MAX);
+    [&[length], name.as_bytes(), b"I", &value.to_be_bytes()].concat()
 }
 
 /// A connection ready to publish on channel 1.

@@ -26,6 +26,8 @@ pub(crate) struct Workload {
     pub(crate) lanes: usize,
     /// How a lane's messages reach its queues.
     pub(crate) route: Route,
+    /// What the queues are declared with.
+    pub(crate) feature: Feature,
     /// Length of a run in seconds, unless the command line says otherwise.
     pub(crate) seconds: f64,
 }
@@ -51,6 +53,36 @@ pub(crate) enum Settle {
         /// basic.qos prefetch-count.
         prefetch: u16,
     },
+}
+
+/// An argument of the queues, and what it asks of the messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Feature {
+    /// None.
+    Plain,
+    /// `x-message-ttl` of a minute: nothing expires in a run, but the broker has to keep book.
+    TimeToLive,
+    /// `x-max-priority` of 10, and all messages of priority 5, so that their order stays the same.
+    Priority,
+    /// `x-max-length` of a million, which is never reached.
+    Length,
+}
+
+impl Feature {
+    /// The argument and its value, unless the queues are plain.
+    pub(crate) fn argument(self) -> Option<(&'static str, u32)> {
+        match self {
+            Self::Plain => None,
+            Self::TimeToLive => Some(("x-message-ttl", 60_000)),
+            Self::Priority => Some(("x-max-priority", 10)),
+            Self::Length => Some(("x-max-length", 1_000_000)),
+        }
+    }
+
+    /// The priority property of the messages.
+    pub(crate) fn priority(self) -> Option<u8> {
+        (self == Self::Priority).then_some(5)
+    }
 }
 
 /// How a lane's messages reach its queues.
@@ -93,8 +125,11 @@ const ONE_PAIR: Workload = Workload {
     settle: Settle::Automatic,
     lanes: 1,
     route: Route::Direct,
+    feature: Feature::Plain,
     seconds: 5.0,
 };
+
+const KIBIBYTE_PAIR: Workload = Workload { body_bytes: 1024, ..ONE_PAIR };
 
 const DURABLE_PAIR: Workload = Workload {
     body_bytes: 1024,
@@ -107,7 +142,7 @@ const DURABLE_PAIR: Workload = Workload {
 /// Every workload this generator knows, in the order in which they are reported.
 pub(crate) const WORKLOADS: &[Workload] = &[
     Workload { name: "W1", summary: "16 B, transient, auto-ack", ..ONE_PAIR },
-    Workload { name: "W2", summary: "1 KiB, transient, auto-ack", body_bytes: 1024, ..ONE_PAIR },
+    Workload { name: "W2", summary: "1 KiB, transient, auto-ack", ..KIBIBYTE_PAIR },
     Workload {
         name: "W3",
         summary: "100 KiB, transient, auto-ack",
@@ -137,6 +172,24 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         body_bytes: 100,
         route: Route::Fanout(10),
         ..ONE_PAIR
+    },
+    Workload {
+        name: "W2T",
+        summary: "W2 through a queue with a message TTL",
+        feature: Feature::TimeToLive,
+        ..KIBIBYTE_PAIR
+    },
+    Workload {
+        name: "W2P",
+        summary: "W2 through a queue with priorities",
+        feature: Feature::Priority,
+        ..KIBIBYTE_PAIR
+    },
+    Workload {
+        name: "W2L",
+        summary: "W2 through a queue with a length limit",
+        feature: Feature::Length,
+        ..KIBIBYTE_PAIR
     },
 ];
 

@@ -10,6 +10,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import scenarios
+from differential import report
+from differential import run as differential
+from differential.stages import LeveretStages, RabbitMqStages, RunningStages
 from harness import comparison, documents
 from harness.broker import BrokerFailed, Leveret, RabbitMq, RunningBroker
 from harness.source import FreshBrokers, SharedBroker
@@ -24,7 +27,9 @@ examples:
   compat/run --broker rabbitmq --only scenarios
   compat/run --amqp 127.0.0.1:5672
   compat/run --broker leveret --match 003:75
+  compat/run --only differential --match queue_declare/
   compat/run --record
+  compat/run --record --only differential --match queue_declare/
 
 The exit status is 0 if every run equals its recording and every scenario passes, 1 if not, and 2 if
 the broker could not be started. With --amqp the queues hello, task_queue and transaction, and those
@@ -35,20 +40,26 @@ named compat.*, are deleted; nothing else is touched.
 def arguments():
     parser = argparse.ArgumentParser(
         prog="compat/run", epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Runs the documents' pika programs and our own pika scenarios against a broker, "
-                    "and compares with what RabbitMQ 3.10.8 did.")
+        description="Runs the documents' pika programs, our own pika scenarios and the differential suite "
+                    "against a broker, and compares with what RabbitMQ 3.10.8 did.")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--broker", choices=["leveret", "rabbitmq"], default="leveret",
                        help="start a broker: Leveret (default), or the installed RabbitMQ")
     which.add_argument("--amqp", metavar="HOST:PORT", help="use a broker that runs already")
     which.add_argument("--record", action="store_true",
-                       help="play the documents on the installed RabbitMQ and write the recordings")
+                       help="play the documents and the differential suite on the installed RabbitMQ and "
+                            "write the recordings")
+    which.add_argument("--table", action="store_true",
+                       help="write README's table of the differential suite, and its list of differences")
     parser.add_argument("--broker-binary", metavar="PATH", type=Path,
                         default=REPOSITORY / "target" / "debug" / "leveret",
                         help="the Leveret binary (default: target/debug/leveret)")
     parser.add_argument("--broker-arg", metavar="ARG", action="append", default=[],
                         help="one more argument for the Leveret binary; may be repeated")
-    parser.add_argument("--only", choices=["documents", "scenarios"], help="leave the other half out")
+    parser.add_argument("--only", choices=["documents", "scenarios", "differential"],
+                        help="leave the others out")
+    parser.add_argument("--accept", metavar="REASON",
+                        help="with --only differential and --match: list what differs as deliberate")
     parser.add_argument("--scenarios", action="store_const", const="scenarios", dest="only",
                         help="the same as --only scenarios")
     parser.add_argument("--match", metavar="TEXT", default="",
@@ -61,8 +72,11 @@ def arguments():
     parser.add_argument("--recordings", metavar="FOLDER", type=Path, default=COMPAT / "recordings",
                         help="recordings to compare with, or to write")
     options = parser.parse_args()
-    if options.record and (options.only or options.match):
-        parser.error("--record plays all documents; it goes with neither --only nor --match")
+    alone = options.only == "differential"
+    if options.record and (options.only or options.match) and not alone:
+        parser.error("--record plays all documents; --only differential and --match can limit the suite")
+    if options.accept and not (alone and options.match and options.broker == "leveret"):
+        parser.error("--accept needs --only differential, --match and Leveret")
     if options.jobs < 1:
         parser.error("--jobs needs a number above 0")
     return options
@@ -101,10 +115,36 @@ def find_source(options, cleanup):
     return FreshBrokers(lambda: Leveret(options.broker_binary, options.broker_arg)), options.jobs
 
 
+def find_stages(options):
+    """Where the differential suite is played."""
+    if options.amqp:
+        host, _, port = options.amqp.rpartition(":")
+        return RunningStages(RunningBroker(int(port), host)), 1
+    if options.record or options.broker == "rabbitmq":
+        return RabbitMqStages(), 1
+    return LeveretStages(options.broker_binary, options.broker_arg), options.jobs
+
+
+def run_differential(options):
+    """The differential suite; returns how many scenarios are not as they should be."""
+    stages, side_by_side = find_stages(options)
+    try:
+        if options.record:
+            return differential.record(stages, options.match)
+        if options.accept:
+            return differential.accept(stages, options.match, options.accept)
+        of_leveret = isinstance(stages, LeveretStages)
+        return differential.compare(stages, side_by_side, options.match, apply_differences=of_leveret)
+    finally:
+        stages.close()
+
+
 def check_match(options, blocks):
     """A search that finds nothing must not look like success."""
     found = comparison.jobs_for(blocks, options.match) if blocks else []
-    if options.only != "documents":
+    if options.only in (None, "differential"):
+        found += differential.chosen(options.match)
+    if options.only in (None, "scenarios"):
         found += [title for title in scenarios.titles() if options.match in title]
     if not found:
         sys.exit(f"compat: nothing has {options.match!r} in its title")
@@ -112,16 +152,27 @@ def check_match(options, blocks):
 
 def run(options):
     """Everything that was asked for; returns how many things are not as they should be."""
-    wrong = 0
-    blocks = [] if options.only == "scenarios" else find_blocks(options)
+    if options.table:
+        report.write_documents()
+        return 0
+    blocks = find_blocks(options) if options.only in (None, "documents") else []
     check_match(options, blocks)
+    wrong = run_programs(options, blocks) if options.only != "differential" else 0
+    if options.only in (None, "differential"):
+        wrong += run_differential(options)
+    return wrong
+
+
+def run_programs(options, blocks):
+    """The documents and our own programs."""
+    wrong = 0
     with ExitStack() as cleanup:
         source, side_by_side = find_source(options, cleanup)
         if options.record:
             return comparison.record(blocks, source, options.recordings)
         if blocks:
             wrong += comparison.compare(blocks, source, options.recordings, side_by_side, options.match)
-        if options.only != "documents":
+        if options.only in (None, "scenarios"):
             wrong += scenarios.run_all(source, side_by_side, options.match)
     return wrong
 

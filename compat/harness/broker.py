@@ -233,7 +233,7 @@ class RabbitMq(StartedBroker):
         }
 
     def start(self):
-        (self.home / "plugins").write_text("[].\n")
+        (self.home / "plugins").write_text(f"[{','.join(self.enabled_plugins())}].\n")
         if self.epmd is None:
             self.epmd = subprocess.Popen(["epmd", "-port", str(self.epmd_port)],
                                          env=self.environment(), stdin=subprocess.DEVNULL,
@@ -241,6 +241,10 @@ class RabbitMq(StartedBroker):
         # Erlang would start an epmd that outlives us if ours were not there yet.
         eventually("epmd listens", self._epmd_listens)
         super().start()
+
+    def enabled_plugins(self):
+        """Names of plugins; a plain node has none."""
+        return []
 
     def _epmd_listens(self):
         with socket.socket() as probe:

@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from harness.broker import BrokerFailed
 from harness.deadlines import within
-from scenarios import confirms, durability, hello, refusals, steps, threads, transactions, work_queue
+from scenarios import (
+    confirms, demos, durability, hello, refusals, steps, threads, transactions, work_queue)
 from scenarios.scene import Scene
 
 SCENARIO_DEADLINE = 120.0
@@ -35,6 +36,10 @@ SCENARIOS = [
     refusals.an_unknown_delivery_tag_closes_the_channel,
     durability.persistent_messages_survive_a_kill,
     durability.committed_messages_survive_a_kill,
+    demos.a_rejected_message_comes_back_after_a_delay,
+    demos.a_call_is_answered_without_a_reply_queue,
+    demos.what_is_urgent_leaves_first,
+    demos.another_takes_over_from_a_single_active_consumer,
 ]
 
 

@@ -1,5 +1,6 @@
 //! What passes between a queue and whoever takes its messages.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use super::message::Message;
@@ -21,6 +22,34 @@ pub struct ConnectionId(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConsumerSlot(pub u32);
 
+/// A point in time, in milliseconds since the Unix epoch; see [`Clock`](crate::clock::Clock).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Deadline(NonZeroU64);
+
+impl Deadline {
+    /// So many milliseconds since the epoch. The first one counts as the second.
+    pub fn at_ms(ms: u64) -> Self {
+        Self(NonZeroU64::new(ms).unwrap_or(NonZeroU64::MIN))
+    }
+
+    /// Milliseconds since the epoch.
+    pub fn as_ms(self) -> u64 {
+        self.0.get()
+    }
+
+    /// The moment before.
+    #[must_use]
+    pub fn just_before(self) -> Self {
+        Self::at_ms(self.0.get() - 1)
+    }
+
+    /// So many milliseconds later.
+    #[must_use]
+    pub fn after_ms(self, ms: u64) -> Self {
+        Self(self.0.saturating_add(ms))
+    }
+}
+
 /// A message in one queue.
 #[derive(Clone, Debug)]
 pub struct Entry {
@@ -28,10 +57,21 @@ pub struct Entry {
     pub position: Position,
     /// What was published.
     pub message: Arc<Message>,
+    /// When it is given up here unless somebody takes it before.
+    pub expires_at: Option<Deadline>,
+    /// How often it came back, in queues that count that (RabbitMQ's `x-delivery-count`).
+    pub returns: u32,
     /// It was handed to somebody before.
     pub redelivered: bool,
     /// It must survive a restart: a persistent message in a durable queue.
     pub durable: bool,
+}
+
+impl Entry {
+    /// A message that is new at this place and need not survive a restart.
+    pub fn new(position: Position, message: Arc<Message>) -> Self {
+        Self { position, message, expires_at: None, returns: 0, redelivered: false, durable: false }
+    }
 }
 
 /// Why a sink took no (further) message. The message stays with the queue.

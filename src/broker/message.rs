@@ -2,6 +2,12 @@
 
 use bytes::Bytes;
 
+use crate::amqp::wire::properties::PropertiesView;
+
+/// The header with routing keys that are the broker's business alone (RabbitMQ's sender-selected distribution). It
+/// stays with the message, because dead letters are routed by it, and is taken out on the way to a client.
+pub const BCC: &str = "BCC";
+
 /// Where the parts of a message lie in its blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
@@ -21,18 +27,38 @@ impl Layout {
 
 /// A message in a queue or on its way out. Never changes once built.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each answers what is asked of every message")]
 pub struct Message {
     blob: Bytes,
     layout: Layout,
     persistent: bool,
     shared: bool,
+    expires: bool,
+    hides_keys: bool,
+    priority: Option<u8>,
 }
 
 impl Message {
     /// A message of `exchange | routing key | header | body`, or nothing if the blob is shorter than
     /// its layout says. `persistent` is delivery mode 2; `shared` says that it goes to several queues.
     pub fn new(blob: Bytes, layout: Layout, persistent: bool, shared: bool) -> Option<Self> {
-        (layout.body_start() <= blob.len()).then_some(Self { blob, layout, persistent, shared })
+        if layout.body_start() > blob.len() {
+            return None;
+        }
+        let mut message = Self {
+            blob,
+            layout,
+            persistent,
+            shared,
+            expires: false,
+            hides_keys: false,
+            priority: None,
+        };
+        let properties = PropertiesView::assume_checked(message.header());
+        let expires = properties.expiration().is_some();
+        let (hides_keys, priority) = (properties.header(BCC).is_some(), properties.priority());
+        (message.expires, message.hides_keys, message.priority) = (expires, hides_keys, priority);
+        Some(message)
     }
 
     /// The exchange it was published to; UTF-8, checked when it came in.
@@ -80,6 +106,27 @@ impl Message {
     /// Asked for with delivery mode 2.
     pub fn is_persistent(&self) -> bool {
         self.persistent
+    }
+
+    /// It has a [`BCC`] header, which nobody who gets it may see.
+    pub fn hides_keys(&self) -> bool {
+        self.hides_keys
+    }
+
+    /// The `priority` property.
+    pub fn priority(&self) -> Option<u8> {
+        self.priority
+    }
+
+    /// The `expiration` property, ms. RabbitMQ: digits in a string; the session refuses all else.
+    #[inline]
+    pub fn expiration_ms(&self) -> Option<u64> {
+        if self.expires { self.read_expiration() } else { None }
+    }
+
+    fn read_expiration(&self) -> Option<u64> {
+        let digits = PropertiesView::assume_checked(self.header()).expiration()?;
+        std::str::from_utf8(digits).ok()?.parse().ok()
     }
 
     /// Routed to more than one queue, so the log may keep one body for several entries.

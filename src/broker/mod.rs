@@ -8,6 +8,8 @@
 pub mod alarms;
 pub mod change;
 pub mod commit_inbox;
+pub mod dead_letter;
+mod dead_lettering;
 pub mod delivery;
 pub mod error;
 pub mod exchange;
@@ -16,10 +18,12 @@ pub mod options;
 pub mod policy;
 pub mod queue;
 mod registry;
+pub mod reply_consumers;
 pub mod route;
 pub mod settings;
 #[cfg(test)]
 mod tests;
+pub mod timetable;
 pub mod turn;
 pub mod vhost;
 
@@ -29,18 +33,20 @@ use std::sync::{Arc, OnceLock};
 
 use self::alarms::Alarms;
 use self::commit_inbox::CommitInbox;
-use self::delivery::ConnectionId;
+use self::delivery::{ConnectionId, Deadline};
 use self::options::QueueType;
-use self::queue::{DeleteIf, Queue};
+use self::queue::{DeleteIf, Queue, Surroundings};
 use self::registry::Registry;
+use self::timetable::Timetable;
 pub use self::turn::Turn;
 use self::vhost::{ConfiguredVHost, VHost, VHostMetadata};
 use crate::clock::Clock;
+use crate::limits;
 
 /// See the module.
 pub struct Broker {
     vhosts: Registry<VHost>,
-    inbox: Arc<CommitInbox>,
+    surroundings: Surroundings,
     alarms: Arc<Alarms>,
     clock: Arc<Clock>,
     connections: AtomicU64,
@@ -65,11 +71,11 @@ impl Broker {
         first_queue_id: u64,
         clock: Arc<Clock>,
     ) -> Self {
-        let inbox = Arc::new(CommitInbox::default());
+        let surroundings = Surroundings::default();
         let queue_ids = Arc::new(AtomicU64::new(first_queue_id));
         let broker = Self {
             vhosts: Registry::new(),
-            inbox,
+            surroundings,
             alarms: Arc::default(),
             clock,
             connections: AtomicU64::new(1),
@@ -126,8 +132,8 @@ impl Broker {
 
     fn vhost_or_new(&self, name: &str) -> (Arc<VHost>, bool) {
         self.vhosts.get_or_make(name, || {
-            let (inbox, ids) = (Arc::clone(&self.inbox), Arc::clone(&self.queue_ids));
-            let vhost = VHost::new(Arc::from(name), inbox, ids);
+            let (surroundings, ids) = (self.surroundings.clone(), Arc::clone(&self.queue_ids));
+            let vhost = VHost::new(Arc::from(name), surroundings, ids);
             vhost.inherit_queue_type(self.default_queue_type.get().copied());
             vhost
         })
@@ -135,7 +141,33 @@ impl Broker {
 
     /// Where the committer waits.
     pub fn inbox(&self) -> &Arc<CommitInbox> {
-        &self.inbox
+        &self.surroundings.inbox
+    }
+
+    /// When which queue must be looked at.
+    pub fn timetable(&self) -> &Arc<Timetable> {
+        &self.surroundings.timetable
+    }
+
+    /// Looks at queues whose time has come, at most a burst of them. True if there may be more.
+    pub fn look_at_due(&self, turn: &mut Turn) -> bool {
+        for _ in 0..limits::TIMER_BURST {
+            let Some(queue) = self.timetable().take_due(turn.unix_now()) else { return false };
+            queue.look_again(turn);
+        }
+        true
+    }
+
+    /// Looks at every queue after a restart: messages expired meanwhile, limits may have been lowered, and
+    /// whoever counts the time since the last use starts now.
+    pub fn look_at_all(&self) {
+        for vhost in self.vhosts() {
+            for queue in vhost.queues() {
+                let mut turn = self.begin_turn();
+                queue.look_again(&mut turn);
+                turn.finish(self);
+            }
+        }
     }
 
     /// What the broker is short of.
@@ -160,16 +192,17 @@ impl Broker {
 
     /// Starts a turn now.
     pub fn begin_turn(&self) -> Turn {
-        Turn::begin(self.clock.now())
+        let now = self.clock.now();
+        Turn::begin(now, Deadline::at_ms(self.clock.unix_ms(now)))
     }
 
-    /// An auto-delete queue lost its last consumer; it goes unless somebody came in between.
+    /// A queue lost its last consumer, or nobody used it for too long; it goes unless somebody came in between.
     fn delete_unused(&self, queue: &Arc<Queue>, turn: &mut Turn) {
         let Some(vhost) = self.vhost(&queue.vhost) else { return };
         let condition = DeleteIf { unused: true, empty: false };
         // A refusal means that it is in use again, which is as good.
         if let Err(refusal) = vhost.delete_queue(queue, condition, turn) {
-            tracing::trace!(queue = %queue.name, ?refusal, "auto-delete queue stays");
+            tracing::trace!(queue = %queue.name, ?refusal, "unused queue stays");
         }
     }
 }

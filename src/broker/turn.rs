@@ -3,6 +3,7 @@
 //! Code under a lock never calls out; it writes here. A turn holds no lock and is never kept across an
 //! await.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
@@ -11,26 +12,41 @@ use smallvec::SmallVec;
 
 use super::Broker;
 use super::commit_inbox::Mark;
-use super::queue::Queue;
+use super::delivery::Deadline;
+use super::queue::{Dead, Queue};
 
 /// Collects wake-ups, marks and follow-up work; see [`Turn::finish`].
-#[must_use = "an unfinished turn loses wake-ups"]
+#[must_use = "an unfinished turn loses wake-ups and dead letters"]
 pub struct Turn {
     now: Instant,
+    unix_now: Deadline,
     wakers: SmallVec<[Waker; 8]>,
     marks: SmallVec<[Mark; 4]>,
     unused: SmallVec<[Arc<Queue>; 2]>,
+    dead: VecDeque<Dead>,
 }
 
 impl Turn {
-    /// Starts a turn at `now`.
-    pub fn begin(now: Instant) -> Self {
-        Self { now, wakers: SmallVec::new(), marks: SmallVec::new(), unused: SmallVec::new() }
+    /// Starts a turn at `now`, which the wall clock calls `unix_now`.
+    pub fn begin(now: Instant, unix_now: Deadline) -> Self {
+        Self {
+            now,
+            unix_now,
+            wakers: SmallVec::new(),
+            marks: SmallVec::new(),
+            unused: SmallVec::new(),
+            dead: VecDeque::new(),
+        }
     }
 
     /// When this turn began; the only clock its work looks at.
     pub fn now(&self) -> Instant {
         self.now
+    }
+
+    /// The same moment since the Unix epoch.
+    pub fn unix_now(&self) -> Deadline {
+        self.unix_now
     }
 
     /// Wake this task when the locks are gone.
@@ -43,16 +59,32 @@ impl Turn {
         self.marks.push(mark);
     }
 
-    /// An auto-delete queue lost its last consumer.
+    /// A queue gave up messages that go to its dead letter exchange.
+    pub(super) fn dead_letter(&mut self, dead: Dead) {
+        self.dead.push_back(dead);
+    }
+
+    /// What is still to be dead-lettered.
+    pub(super) fn next_dead(&mut self) -> Option<Dead> {
+        self.dead.pop_front()
+    }
+
+    /// A queue that goes when it is unused lost its last consumer, or nobody used it for too long.
     pub fn queue_unused(&mut self, queue: Arc<Queue>) {
         self.unused.push(queue);
     }
 
     /// Settles what is owed. Takes locks of its own, so the caller must hold none.
     pub fn finish(mut self, broker: &Broker) {
-        // Deleting a queue may cancel consumers, whose wake-ups join this turn's.
-        while let Some(queue) = self.unused.pop() {
-            broker.delete_unused(&queue, &mut self);
+        // Both may leave wake-ups and more work of either kind.
+        while !self.dead.is_empty() || !self.unused.is_empty() {
+            if !self.dead.is_empty() {
+                let _whole = broker.inbox().gate().share();
+                broker.place_dead_letters(&mut self);
+            }
+            if let Some(queue) = self.unused.pop() {
+                broker.delete_unused(&queue, &mut self);
+            }
         }
         if !self.marks.is_empty() {
             broker.inbox().leave_marks(self.marks.drain(..));

@@ -16,14 +16,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use amq_protocol::types::FieldTable;
 
 use super::change::{BindingDefinition, Definition, QueueDefinition};
-use super::commit_inbox::CommitInbox;
 use super::delivery::{ConnectionId, QueueId};
 use super::error::BrokerError;
 use super::exchange::{Destination, Exchange, ExchangeKind, HeadersSource, same_arguments};
 use super::options::{ExchangeOptions, QueueOptions, QueueType};
 use super::policy::PolicySet;
-use super::queue::{DeleteIf, Queue, QueueContent, QueueIdentity};
+use super::queue::{DeleteIf, Queue, QueueContent, QueueIdentity, Surroundings};
 use super::registry::Registry;
+use super::reply_consumers::ReplyConsumers;
 use super::route::{self, Route};
 use super::turn::Turn;
 use crate::sync::{Places, RankedGuard, RankedMutex, rank};
@@ -37,9 +37,10 @@ pub struct VHost {
     pub name: Arc<str>,
     exchanges: Registry<Exchange>,
     queues: Registry<Queue>,
+    reply_consumers: Arc<ReplyConsumers>,
     definitions: RankedMutex<{ rank::DEFINITIONS }, Definitions>,
     generation: AtomicU64,
-    inbox: Arc<CommitInbox>,
+    surroundings: Surroundings,
     queue_ids: Arc<AtomicU64>,
     connections: Places,
 }
@@ -102,14 +103,15 @@ type Locked<'a> = RankedGuard<'a, { rank::DEFINITIONS }, Definitions>;
 
 impl VHost {
     /// A virtual host with its pre-declared exchanges. `queue_ids` counts for the whole broker.
-    pub fn new(name: Arc<str>, inbox: Arc<CommitInbox>, queue_ids: Arc<AtomicU64>) -> Self {
+    pub fn new(name: Arc<str>, surroundings: Surroundings, queue_ids: Arc<AtomicU64>) -> Self {
         let host = Self {
             name,
             exchanges: Registry::new(),
             queues: Registry::new(),
+            reply_consumers: ReplyConsumers::new(),
             definitions: RankedMutex::default(),
             generation: AtomicU64::new(0),
-            inbox,
+            surroundings,
             queue_ids,
             connections: Places::default(),
         };
@@ -143,6 +145,11 @@ impl VHost {
     /// All queues, in no order.
     pub fn queues(&self) -> Vec<Arc<Queue>> {
         self.queues.all()
+    }
+
+    /// Who waits for replies without a queue.
+    pub fn reply_consumers(&self) -> &Arc<ReplyConsumers> {
+        &self.reply_consumers
     }
 
     /// How many queues there are.
@@ -217,7 +224,7 @@ impl VHost {
         let (name, vhost) = (Arc::from(name), Arc::clone(&self.name));
         let settings = locked.queue_settings(&name, &options);
         let identity = QueueIdentity { id, name, vhost, options, owner };
-        let queue = Queue::new(identity, Arc::clone(&self.inbox)).with_settings(settings);
+        let queue = Queue::new(identity, self.surroundings.clone()).with_settings(settings);
         let queue = Arc::new(queue);
         self.queues.insert(Arc::clone(&queue.name), Arc::clone(&queue));
         if queue.options.durable {
@@ -291,9 +298,8 @@ impl VHost {
     /// Puts back a queue from before a restart. Only recovery calls the `restore` verbs.
     pub fn restore_queue(&self, identity: QueueIdentity, content: QueueContent) {
         let settings = self.definitions.lock().queue_settings(&identity.name, &identity.options);
-        let queue = Queue::restored(identity, content, Arc::clone(&self.inbox));
+        let queue = Queue::restored(identity, content, self.surroundings.clone());
         let queue = Arc::new(queue.with_settings(settings));
-        queue.drop_excess();
         self.queues.insert(Arc::clone(&queue.name), queue);
     }
 
@@ -394,7 +400,7 @@ impl VHost {
 
     fn save(self: &Arc<Self>, locked: &mut Locked<'_>, definition: Definition) {
         if locked.unsaved.is_empty() {
-            self.inbox.definitions_changed(Arc::clone(self));
+            self.surroundings.inbox.definitions_changed(Arc::clone(self));
         }
         locked.unsaved.push(definition);
     }

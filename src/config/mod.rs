@@ -75,6 +75,8 @@ pub struct Settings {
     pub handshake_timeout: Duration,
     /// Largest message body, bytes.
     pub max_message_size: u64,
+    /// How long a delivery may stay unacknowledged unless its consumer or queue says otherwise.
+    pub consumer_timeout: Option<Duration>,
     /// Connections at a time, over all addresses.
     pub max_connections: usize,
 
@@ -136,6 +138,7 @@ impl Default for Settings {
             heartbeat: limits::HEARTBEAT_DEFAULT_SECONDS,
             handshake_timeout: limits::HANDSHAKE_TIMEOUT,
             max_message_size: limits::MESSAGE_SIZE_DEFAULT,
+            consumer_timeout: None,
             max_connections: limits::CONNECTIONS_DEFAULT,
             worker_threads: cores(),
             unsaved_bytes: limits::UNSAVED_BYTES,

@@ -27,7 +27,7 @@ pub(super) fn apply(file: File, source: Source<'_>, to: &mut Settings) -> Result
         listen, data_dir, transient, vhosts, users: _, loopback_users, load_definitions, default_queue_type,
         vhost_settings: _, policies: _, operator_policies: _,
         product, version, platform, information, cluster_name, log,
-        frame_max: _, channel_max: _, heartbeat: _, handshake_timeout_ms: _, max_message_size: _,
+        frame_max: _, channel_max: _, heartbeat: _, handshake_timeout_ms: _, max_message_size: _, consumer_timeout_ms: _,
         max_connections: _, worker_threads: _, unsaved_bytes: _, memory_high_watermark: _, disk_free_limit: _, linger_ms: _, checkpoint_interval_ms: _,
     } = file;
     set(check.listen(listen)?, &mut to.listen);
@@ -105,6 +105,8 @@ impl Check<'_> {
         set(self.whole("memory_high_watermark", file.memory_high_watermark, 0..=100, "percent")?, &mut to.memory_high_watermark);
         set(self.whole("disk_free_limit", file.disk_free_limit, 0..=1 << 50, "bytes")?, &mut to.disk_free_limit);
         set(self.millis("handshake_timeout_ms", file.handshake_timeout_ms, 100..=600_000)?, &mut to.handshake_timeout);
+        let timeout = self.millis("consumer_timeout_ms", file.consumer_timeout_ms, 0..=31_536_000_000)?;
+        set(timeout.map(|timeout| (!timeout.is_zero()).then_some(timeout)), &mut to.consumer_timeout);
         set(self.millis("linger_ms", file.linger_ms, 0..=10_000)?, &mut to.linger);
         set(self.millis("checkpoint_interval_ms", file.checkpoint_interval_ms, 100..=3_600_000)?, &mut to.checkpoint_interval);
         Ok(())

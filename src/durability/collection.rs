@@ -25,8 +25,8 @@ use crate::store::{Appended, FrameBuffer};
 /// Changes taken out of queues and virtual hosts.
 #[derive(Debug, Default)]
 pub(super) struct Collection {
-    queues: Vec<QueueChanges>,
-    definitions: Vec<Definition>,
+    pub(super) queues: Vec<QueueChanges>,
+    pub(super) definitions: Vec<Definition>,
     /// Bytes of the messages among them.
     pub(super) bytes: usize,
 }

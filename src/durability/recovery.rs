@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::messages::{Wanted, read_messages};
 use super::options::{exchange_options, queue_options};
-use super::record::{RecordError, records};
+use super::record::{Record, RecordError, records};
 use super::state::{LogState, StateLoader};
 use crate::broker::Broker;
 use crate::broker::change::{BindingDefinition, DestinationName, PolicyRecord, Put};
@@ -156,10 +156,14 @@ fn replay(
     Ok(log)
 }
 
-/// Replays the records of a frame.
+/// Replays the records of a frame. If part of its batch is lost, nothing is gone by it: what was taken out of
+/// one queue may have gone into another, by a put in the part that is lost. Better twice than never.
 pub fn apply_frame(state: &mut LogState, frame: ScannedFrame<'_>) -> Result<(), RecordError> {
     for placed in records(frame.payload)? {
-        state.apply(placed?, frame.position);
+        let placed = placed?;
+        if frame.is_batch_whole || !matches!(placed.record, Record::Gone { .. }) {
+            state.apply(placed, frame.position);
+        }
     }
     let length = u32::try_from(frame.payload.len()).unwrap_or(u32::MAX);
     let offset = frame.position.offset.saturating_add(length);
@@ -220,7 +224,8 @@ fn restore_exchanges(broker: &Broker, state: &LogState, report: &mut RecoveryRep
     }
 }
 
-type Contents = HashMap<QueueId, Vec<RestoredEntry>>;
+/// The entries of each queue that has any, positions rising.
+pub(super) type Contents = HashMap<QueueId, Vec<RestoredEntry>>;
 
 fn restore_queues(
     broker: &Broker,
@@ -232,11 +237,7 @@ fn restore_queues(
     for queue in state.queues() {
         let definition = queue.definition();
         let Some(vhost) = broker.vhost(&definition.vhost) else { continue };
-        let mut entries = contents.remove(&definition.id).unwrap_or_default();
-        entries.sort_unstable_by_key(|entry| entry.position);
-        for entry in &mut entries {
-            entry.returns = queue.returns(entry.position);
-        }
+        let entries = contents.remove(&definition.id).unwrap_or_default();
         report.queues += 1;
         report.messages += entries.len();
         let identity = QueueIdentity {
@@ -251,7 +252,8 @@ fn restore_queues(
     }
 }
 
-fn read_contents(
+/// Reads the entries that live in `state`; what cannot be read is in the report.
+pub(super) fn read_contents(
     state: &LogState,
     reader: &dyn LogReader,
     report: &mut RecoveryReport,
@@ -270,6 +272,13 @@ fn read_contents(
         contents.entry(queue).or_default().push(entry);
     });
     report.damages.extend(damages);
+    for queue in state.queues() {
+        let Some(entries) = contents.get_mut(&queue.definition().id) else { continue };
+        entries.sort_unstable_by_key(|entry| entry.position);
+        for entry in entries {
+            entry.returns = queue.returns(entry.position);
+        }
+    }
     contents
 }
 

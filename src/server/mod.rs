@@ -11,6 +11,7 @@ mod connection;
 mod listener;
 mod memory;
 mod reader;
+mod timer;
 mod writer;
 
 use std::io;
@@ -55,7 +56,8 @@ pub struct Server {
     addresses: Vec<SocketAddr>,
     stopping: watch::Sender<bool>,
     listeners: Vec<JoinHandle<()>>,
-    memory: JoinHandle<()>,
+    /// The memory watch and the timer.
+    watches: Vec<JoinHandle<()>>,
 }
 
 /// An address that cannot be listened on.
@@ -96,8 +98,11 @@ impl Server {
             stopping: watch,
         });
         let broker = Arc::clone(&context.shared.broker);
-        let memory = MemoryWatch::begin(broker, options.memory_high_watermark);
-        let memory = spawn(memory.run(context.stopping.clone()));
+        let memory = MemoryWatch::begin(Arc::clone(&broker), options.memory_high_watermark);
+        let watches = vec![
+            spawn(memory.run(context.stopping.clone())),
+            spawn(timer::run(broker, context.stopping.clone())),
+        ];
         let room = Arc::new(Semaphore::new(options.max_connections));
         let listeners = bound
             .into_iter()
@@ -105,7 +110,7 @@ impl Server {
                 spawn(listener::accept(listener, Arc::clone(&context), Arc::clone(&room)))
             })
             .collect();
-        Ok(Self { addresses, stopping, listeners, memory })
+        Ok(Self { addresses, stopping, listeners, watches })
     }
 
     /// Where it listens; port 0 in the options has become a real one.
@@ -125,8 +130,10 @@ impl Server {
                 tracing::warn!("some clients did not answer connection.close in time");
             }
         }
-        if self.memory.await.is_err() {
-            tracing::error!("the watch over the memory ended by a panic");
+        for watch in self.watches {
+            if watch.await.is_err() {
+                tracing::error!("the timer or the watch over the memory ended by a panic");
+            }
         }
     }
 }

@@ -238,26 +238,31 @@ impl Reader {
         turn.finish(&self.broker);
     }
 
-    /// When to look whether the peer is late.
+    /// When to look whether the peer is late, with anything.
     fn deadline(&self) -> Option<Instant> {
         if self.session.identity().is_none() {
             return Some(self.handshake_deadline);
         }
-        Some(self.last_read + self.silence_allowed()?)
+        let silence = self.silence_allowed().map(|allowed| self.last_read + allowed);
+        let acknowledgement = self.session.deadline().map(Instant::from_std);
+        [silence, acknowledgement].into_iter().flatten().min()
     }
 
     fn silence_allowed(&self) -> Option<Duration> {
         self.session.peer().tuning().heartbeat.map(Heartbeat::give_up_after)
     }
 
-    /// What the peer has missed, if it has.
-    fn overdue(&self) -> Option<End> {
+    /// What the peer has missed, if that ends the connection.
+    fn overdue(&mut self) -> Option<End> {
         let now = Instant::now();
         if self.session.identity().is_none() {
             return (now >= self.handshake_deadline).then_some(End::HandshakeTimeout);
         }
-        let allowed = self.silence_allowed()?;
-        (now >= self.last_read + allowed).then_some(End::HeartbeatMissed)
+        if self.silence_allowed().is_some_and(|allowed| now >= self.last_read + allowed) {
+            return Some(End::HeartbeatMissed);
+        }
+        self.in_turn(Session::enforce_deadlines);
+        None
     }
 
     /// connection.close was sent, or the peer is hung up on.

@@ -139,7 +139,8 @@ impl StoredLog for MemoryLog {
                 report.frames += 1;
                 report.bytes += u64::from(length);
                 let position = LogPosition { offset: at.offset + offset, ..at };
-                visit(ScannedFrame { position, lsn: batch.lsn + u64::from(offset), payload })?;
+                let lsn = batch.lsn + u64::from(offset);
+                visit(ScannedFrame { position, lsn, payload, is_batch_whole: true })?;
             }
         }
         Ok((self, report))

@@ -92,6 +92,9 @@ pub struct ScannedFrame<'a> {
     pub lsn: u64,
     /// What was appended.
     pub payload: &'a [u8],
+    /// Nothing of the batch it belongs to is lost. Behind damage nobody knows where a batch began, so the
+    /// first one there is taken for incomplete.
+    pub is_batch_whole: bool,
 }
 
 /// Takes the frames of a scan, in the order of the log. An error ends the scan.

@@ -46,7 +46,12 @@ impl Inside {
             unsaved_bytes: settings.unsaved_bytes,
             memory_high_watermark: 100,
         };
-        let shared = Shared { broker: Arc::clone(&broker), users, offer: Arc::new(offer) };
+        let shared = Shared {
+            broker: Arc::clone(&broker),
+            users,
+            offer: Arc::new(offer),
+            consumer_timeout: None,
+        };
         let runtime = Runtime::new().unwrap();
         let server = runtime.block_on(Server::start(Arc::new(shared), options)).unwrap();
         let address = server.addresses()[0].to_string();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::routes::Target;
 use crate::broker::Broker;
 use crate::broker::message::Message;
-use crate::broker::queue::Admission;
+use crate::broker::queue::{Admission, Queue};
 use crate::broker::turn::Turn;
 
 /// See the module.
@@ -43,7 +43,9 @@ impl Batch {
     ) -> Admission {
         self.enqueue(broker, turn);
         self.messages.push(message);
-        let admission = enqueue(target, &mut self.messages, broker, turn);
+        let offer =
+            |queue: &Arc<Queue>, messages: &mut _, turn: &mut _| queue.enqueue(messages, turn);
+        let admission = enqueue(target, &mut self.messages, broker, turn, offer);
         self.messages.clear();
         admission
     }
@@ -54,8 +56,11 @@ impl Batch {
             return;
         }
         if let Some(target) = &self.target {
-            let admission = enqueue(target, &mut self.messages, broker, turn);
-            debug_assert_eq!(admission, Admission::Accepted, "nothing that rejects is gathered");
+            // A policy may have made one of the queues refuse since; these were numbered as accepted.
+            enqueue(target, &mut self.messages, broker, turn, |queue, messages, turn| {
+                queue.enqueue_regardless(messages, turn);
+                Admission::Accepted
+            });
         }
         self.messages.clear();
     }
@@ -67,21 +72,22 @@ fn enqueue(
     messages: &mut Vec<Arc<Message>>,
     broker: &Broker,
     turn: &mut Turn,
+    offer: impl Fn(&Arc<Queue>, &mut Vec<Arc<Message>>, &mut Turn) -> Admission,
 ) -> Admission {
     let Some((last, others)) = target.queues.split_last() else { return Admission::Accepted };
     if others.is_empty() {
-        return last.enqueue(messages, turn);
+        return offer(last, messages, turn);
     }
     // Collected together or not at all, so that the log keeps one body for all the queues.
     let whole = target.keeps.then(|| broker.inbox().gate().share());
     let mut admission = Admission::Accepted;
     for queue in others {
         let mut copies = messages.clone();
-        if queue.enqueue(&mut copies, turn) == Admission::Refused {
+        if offer(queue, &mut copies, turn) == Admission::Refused {
             admission = Admission::Refused;
         }
     }
-    if last.enqueue(messages, turn) == Admission::Refused {
+    if offer(last, messages, turn) == Admission::Refused {
         admission = Admission::Refused;
     }
     drop(whole);

@@ -11,6 +11,7 @@ use crate::amqp::protocol::error::AmqpError;
 use crate::amqp::wire::frame::ChannelId;
 use crate::auth::Access;
 use crate::broker::exchange::Destination;
+use crate::broker::reply_consumers::is_reply_to;
 use crate::broker::turn::Turn;
 use crate::broker::vhost::BindingRequest;
 
@@ -140,6 +141,9 @@ impl Session {
         refusals: &Refusals<'_>,
     ) -> Result<(Arc<str>, String), AmqpError> {
         let name = self.named_queue(id, queue.as_str(), refusals)?;
+        if is_reply_to(&name) {
+            return Err(refusals.volatile_queue());
+        }
         let implied = queue.as_str().is_empty() && key.as_str().is_empty();
         let key = if implied { name.to_string() } else { key.to_string() };
         Ok((name, key))

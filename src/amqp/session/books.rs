@@ -7,11 +7,15 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use slab::Slab;
 use smallvec::SmallVec;
 
+use super::deadlines::Deadlines;
 use super::ledger::{Ledger, UnknownTag, Unsettled};
+use super::outgoing::Reply;
+use super::reply_to::ReplyConsumer;
 use crate::amqp::wire::frame::ChannelId;
 use crate::broker::delivery::{ConnectionId, ConsumerSlot, Entry, Refusal};
 use crate::broker::message::Message;
@@ -44,6 +48,17 @@ pub(super) struct Subscription {
     pub(super) no_ack: bool,
     /// basic.qos when it began; 0 is no limit.
     pub(super) prefetch: u16,
+    /// How long its deliveries may stay unacknowledged.
+    pub(super) timeout: Option<Duration>,
+}
+
+/// Whether and by when basic.get's message is to be acknowledged.
+#[derive(Clone, Copy)]
+pub(super) enum Acknowledged {
+    /// It was asked for with `no_ack`.
+    Already,
+    /// Within this time from now, if there is a timeout.
+    Within { timeout: Option<Duration>, now: Instant },
 }
 
 /// What a closed channel leaves behind.
@@ -62,6 +77,8 @@ struct Source {
     role: Role,
     unsettled: usize,
     parked: bool,
+    /// Only if its deliveries have a timeout.
+    deadlines: Option<Box<Deadlines>>,
 }
 
 enum Role {
@@ -85,6 +102,7 @@ struct Book {
     limit: u16,
     unsettled: usize,
     parked: Vec<usize>,
+    replies: Option<ReplyConsumer>,
 }
 
 /// See the module.
@@ -93,6 +111,8 @@ pub(super) struct Books {
     sources: Slab<Source>,
     open: Slab<Book>,
     full: Vec<usize>,
+    /// Channels that await replies, by the name of the requester.
+    requesters: HashMap<Arc<str>, usize>,
 }
 
 /// A delivery that may be handed over: its tag, and whether the ledger keeps the entry.
@@ -100,11 +120,13 @@ pub(super) struct Tagged {
     pub(super) tag: u64,
     pub(super) message: Arc<Message>,
     pub(super) redelivered: bool,
+    pub(super) returns: u32,
 }
 
 impl Books {
     pub(super) fn new(connection: ConnectionId) -> Self {
-        Self { connection, sources: Slab::new(), open: Slab::new(), full: Vec::new() }
+        let (sources, open, full) = (Slab::new(), Slab::new(), Vec::new());
+        Self { connection, sources, open, full, requesters: HashMap::new() }
     }
 
     pub(super) fn open(&mut self, channel: ChannelId) -> BookId {
@@ -115,6 +137,7 @@ impl Books {
             limit: 0,
             unsettled: 0,
             parked: Vec::new(),
+            replies: None,
         }))
     }
 
@@ -123,6 +146,9 @@ impl Books {
         let Some(mut closed) = self.open.try_remove(book.0) else { return Leftovers::default() };
         let everything = closed.ledger.take(0, true, &mut taken);
         debug_assert!(everything.is_ok(), "everything can always be taken");
+        if let Some(replies) = closed.replies {
+            self.requesters.remove(replies.registration.name());
+        }
         let mut leftovers = Leftovers::default();
         for (_, unsettled) in taken {
             self.group(unsettled, &mut leftovers.groups);
@@ -146,14 +172,43 @@ impl Books {
 
     /// The channel has a consumer of this tag.
     pub(super) fn has_consumer(&self, book: BookId, tag: &str) -> bool {
-        self.open.get(book.0).is_some_and(|book| book.consumers.contains_key(tag))
+        self.open.get(book.0).is_some_and(|book| {
+            let replies = book.replies.as_ref().is_some_and(|consumer| &*consumer.tag == tag);
+            replies || book.consumers.contains_key(tag)
+        })
+    }
+
+    /// The channel takes replies from now on.
+    pub(super) fn await_replies(&mut self, book: BookId, consumer: ReplyConsumer) {
+        let Some(open) = self.open.get_mut(book.0) else { return };
+        self.requesters.insert(Arc::clone(consumer.registration.name()), book.0);
+        open.replies = Some(consumer);
+    }
+
+    /// Ends the channel's reply consumer, if this is its tag.
+    pub(super) fn end_replies(&mut self, book: BookId, tag: &str) -> bool {
+        let Some(open) = self.open.get_mut(book.0) else { return false };
+        let Some(consumer) = open.replies.take_if(|consumer| &*consumer.tag == tag) else {
+            return false;
+        };
+        self.requesters.remove(consumer.registration.name());
+        true
+    }
+
+    /// Notes a reply to this requester, if it still waits. RabbitMQ: settled on delivery, always.
+    pub(super) fn replied(&mut self, requester: &str, message: &Arc<Message>) -> Option<Reply> {
+        let open = self.open.get_mut(*self.requesters.get(requester)?)?;
+        let consumer_tag = Arc::clone(&open.replies.as_ref()?.tag);
+        let (channel, tag) = (open.channel, open.ledger.pass());
+        Some(Reply { channel, consumer_tag, message: Arc::clone(message), tag })
     }
 
     /// Starts a consumer.
     pub(super) fn subscribe(&mut self, book: BookId, subscription: Subscription) -> ConsumerSlot {
-        let Subscription { tag, queue, no_ack, prefetch } = subscription;
+        let Subscription { tag, queue, no_ack, prefetch, timeout } = subscription;
         let role = Role::Consumer { tag: tag.clone(), no_ack, prefetch };
-        let source = Source { queue, book: book.0, role, unsettled: 0, parked: false };
+        let deadlines = timeout.filter(|_| !no_ack).map(Deadlines::new).map(Box::new);
+        let source = Source { queue, book: book.0, role, unsettled: 0, parked: false, deadlines };
         let slot = self.sources.insert(source);
         if let Some(open) = self.open.get_mut(book.0) {
             open.consumers.insert(tag, slot);
@@ -208,6 +263,7 @@ impl Books {
         &mut self,
         slot: ConsumerSlot,
         offers: &mut dyn Iterator<Item = Entry>,
+        now: Instant,
     ) -> Result<Option<Tagged>, Refusal> {
         let slot = slot.0 as usize;
         let source = self.sources.get_mut(slot).ok_or(Refusal::Closed)?;
@@ -220,6 +276,7 @@ impl Books {
                 tag: book.ledger.pass(),
                 message: entry.message,
                 redelivered: entry.redelivered,
+                returns: entry.returns,
             }));
         }
         let has_credit = prefetch == 0 || source.unsettled < usize::from(prefetch);
@@ -231,9 +288,13 @@ impl Books {
         let Some(entry) = offers.next() else { return Ok(None) };
         source.unsettled += 1;
         book.unsettled += 1;
-        let (message, redelivered) = (Arc::clone(&entry.message), entry.redelivered);
+        let (redelivered, returns) = (entry.redelivered, entry.returns);
+        let message = Arc::clone(&entry.message);
         let tag = book.ledger.note(Unsettled { entry, source: slot_number(slot).0 });
-        Ok(Some(Tagged { tag, message, redelivered }))
+        if let Some(deadlines) = &mut source.deadlines {
+            deadlines.note(tag, &book.ledger, now);
+        }
+        Ok(Some(Tagged { tag, message, redelivered, returns }))
     }
 
     /// The outbox has no room for the consumer in `slot`.
@@ -256,18 +317,23 @@ impl Books {
         book: BookId,
         queue: &Arc<Queue>,
         entry: Entry,
-        no_ack: bool,
+        acknowledged: Acknowledged,
     ) -> Option<(ChannelId, u64)> {
-        let source = (!no_ack).then(|| self.poll_source(book, queue));
-        let open = self.open.get_mut(book.0)?;
-        let tag = match source {
-            Some(source) => open.ledger.note(Unsettled { entry, source }),
-            None => open.ledger.pass(),
+        let Acknowledged::Within { timeout, now } = acknowledged else {
+            let open = self.open.get_mut(book.0)?;
+            return Some((open.channel, open.ledger.pass()));
         };
+        let source = self.poll_source(book, queue, timeout);
+        let open = self.open.get_mut(book.0)?;
+        let tag = open.ledger.note(Unsettled { entry, source });
+        let source = self.sources.get_mut(source as usize);
+        if let Some(deadlines) = source.and_then(|source| source.deadlines.as_mut()) {
+            deadlines.note(tag, &open.ledger, now);
+        }
         Some((open.channel, tag))
     }
 
-    fn poll_source(&mut self, book: BookId, queue: &Arc<Queue>) -> u32 {
+    fn poll_source(&mut self, book: BookId, queue: &Arc<Queue>, timeout: Option<Duration>) -> u32 {
         let found = self.sources.iter().find(|(_, source)| {
             matches!(source.role, Role::Poll)
                 && source.book == book.0
@@ -276,10 +342,16 @@ impl Books {
         let slot = if let Some((slot, _)) = found {
             slot
         } else {
-            let queue = Arc::clone(queue);
-            let source =
-                Source { queue, book: book.0, role: Role::Poll, unsettled: 0, parked: false };
-            self.sources.insert(source)
+            let (queue, deadlines) = (Arc::clone(queue), timeout.map(Deadlines::new).map(Box::new));
+            let (role, book) = (Role::Poll, book.0);
+            self.sources.insert(Source {
+                queue,
+                book,
+                role,
+                unsettled: 0,
+                parked: false,
+                deadlines,
+            })
         };
         if let Some(source) = self.sources.get_mut(slot) {
             source.unsettled += 1;
@@ -299,10 +371,44 @@ impl Books {
     }
 
     /// Puts deliveries back into the channel's ledger.
-    pub(super) fn put_back(&mut self, book: BookId, taken: Taken) {
-        if let Some(open) = self.open.get_mut(book.0) {
-            open.ledger.put_back(taken);
+    pub(super) fn put_back(&mut self, book: BookId, taken: Taken, now: Instant) {
+        let Some(open) = self.open.get_mut(book.0) else { return };
+        let tags: Vec<(u64, usize)> =
+            taken.iter().map(|(tag, unsettled)| (*tag, unsettled.source as usize)).collect();
+        open.ledger.put_back(taken);
+        for (tag, source) in tags {
+            let source = self.sources.get_mut(source);
+            if let Some(deadlines) = source.and_then(|source| source.deadlines.as_mut()) {
+                deadlines.note(tag, &open.ledger, now);
+            }
         }
+    }
+
+    /// When a delivery may be overdue next, of those that are outstanding or to come.
+    pub(super) fn next_deadline(&mut self, now: Instant) -> Option<Instant> {
+        let mut next = None;
+        for (_, source) in &mut self.sources {
+            let Some(deadlines) = &mut source.deadlines else { continue };
+            let Some(open) = self.open.get(source.book) else { continue };
+            let consumes = matches!(source.role, Role::Consumer { .. });
+            let to_come = deadlines.next(now).filter(|_| consumes);
+            next = [next, deadlines.first(&open.ledger), to_come].into_iter().flatten().min();
+        }
+        next
+    }
+
+    /// Channels with a delivery that should have been acknowledged by now, and how long it had.
+    pub(super) fn overdue(&mut self, now: Instant) -> Vec<(ChannelId, Duration)> {
+        let mut overdue: Vec<(ChannelId, Duration)> = Vec::new();
+        for (_, source) in &mut self.sources {
+            let Some(deadlines) = &mut source.deadlines else { continue };
+            let Some(open) = self.open.get(source.book) else { continue };
+            let late = deadlines.first(&open.ledger).is_some_and(|deadline| deadline <= now);
+            if late && !overdue.iter().any(|(channel, _)| *channel == open.channel) {
+                overdue.push((open.channel, deadlines.timeout()));
+            }
+        }
+        overdue
     }
 
     /// Deliveries are settled: frees their credit.

@@ -24,6 +24,8 @@ pub(super) struct Channel {
     pub(super) routes: RouteCache,
     /// Held while the channel is open.
     _place: Place,
+    /// What `reply_to` becomes in its requests, while it consumes replies.
+    pub(super) reply_to: Option<Arc<str>>,
 }
 
 /// confirm.select and tx.select exclude each other.
@@ -43,6 +45,7 @@ impl Channel {
             mode: Mode::Plain,
             routes: RouteCache::default(),
             _place: place,
+            reply_to: None,
         }
     }
 

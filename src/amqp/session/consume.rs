@@ -1,18 +1,20 @@
 //! basic.consume, basic.cancel, basic.get, basic.qos.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use amq_protocol::protocol::{AMQPClass, basic};
 
-use super::books::{BookId, Subscription};
+use super::books::{Acknowledged, BookId, Subscription};
 use super::outgoing::Outgoing;
 use super::settle::settle_groups;
 use super::{Session, arguments, names};
-use crate::amqp::protocol::error::{AmqpError, ReplyCode};
+use crate::amqp::protocol::error::AmqpError;
 use crate::amqp::wire::frame::ChannelId;
 use crate::auth::Access;
 use crate::broker::delivery::{ConnectionId, DeliverySink};
 use crate::broker::queue::{Consumer, ConsumerId, Outcome, Queue};
+use crate::broker::reply_consumers::REPLY_TO;
 use crate::broker::turn::Turn;
 
 /// What basic.consume says beside the subscription.
@@ -48,18 +50,17 @@ impl Session {
         consume: &basic::Consume,
         turn: &mut Turn,
     ) -> Result<(), AmqpError> {
+        if consume.queue.as_str() == REPLY_TO {
+            return self.consume_replies(id, consume, turn);
+        }
         let login = self.login()?;
         let refusals = login.refusals(id, (60, 20));
         let name = self.named_queue(id, consume.queue.as_str(), &refusals)?;
         let Some(channel) = self.channels.get_mut(id) else { return Ok(()) };
         let (book, prefetch) = (channel.book, channel.prefetch);
-        let tag = match consume.consumer_tag.as_str() {
-            "" => names::generate("amq.ctag-"),
-            given => given.to_owned(),
-        };
+        let tag = names::consumer_tag(&consume.consumer_tag);
         if self.outbox.has_consumer(book, &tag) {
-            let text = format_args!("attempt to reuse consumer tag '{tag}'");
-            return Err(refusals.with(ReplyCode::NotAllowed, text));
+            return Err(refusals.tag_in_use(&tag));
         }
         login.queue(Access::Read, &name, &refusals)?;
         let queue = login.usable_queue(&name, self.connection(), &refusals)?;
@@ -71,8 +72,9 @@ impl Session {
         );
         let options = checked.map_err(|refused| refusals.refused(refused))?;
         let no_ack = consume.no_ack;
+        let timeout = self.timeout(options.timeout_ms, &queue);
         let subscription =
-            Subscription { tag: tag.clone(), queue: Arc::clone(&queue), no_ack, prefetch };
+            Subscription { tag: tag.clone(), queue: Arc::clone(&queue), no_ack, prefetch, timeout };
         let wanted = Wanted {
             priority: options.priority,
             exclusive: consume.exclusive,
@@ -83,6 +85,13 @@ impl Session {
             self.outbox.unsubscribe(book, &tag);
             refusals.broker(&error)
         })
+    }
+
+    /// How long deliveries of a queue may stay unacknowledged: what the consumer says goes before what the queue
+    /// says, and that before what is configured. Settled when the consumer starts.
+    fn timeout(&self, consumer_ms: Option<u64>, queue: &Queue) -> Option<Duration> {
+        let asked = consumer_ms.or(queue.options.consumer_timeout_ms).map(Duration::from_millis);
+        asked.or(self.shared.consumer_timeout)
     }
 
     fn start_consumer(
@@ -116,10 +125,11 @@ impl Session {
     pub(super) fn cancel(&mut self, id: ChannelId, cancel: basic::Cancel, turn: &mut Turn) {
         let Some(channel) = self.channels.get_mut(id) else { return };
         // RabbitMQ answers cancel-ok also for a tag it does not know.
-        if let Some((queue, consumer)) =
-            self.outbox.unsubscribe(channel.book, cancel.consumer_tag.as_str())
-        {
+        let tag = cancel.consumer_tag.as_str();
+        if let Some((queue, consumer)) = self.outbox.unsubscribe(channel.book, tag) {
             queue.cancel(consumer, turn);
+        } else if self.outbox.end_replies(channel.book, tag) {
+            channel.reply_to = None;
         }
         if !cancel.nowait {
             let done = basic::CancelOk { consumer_tag: cancel.consumer_tag };
@@ -140,8 +150,13 @@ impl Session {
         let queue: Arc<Queue> = login.usable_queue(&name, self.connection(), &refusals)?;
         let Some(channel) = self.channels.get_mut(id) else { return Ok(()) };
         let book = channel.book;
+        let acknowledged = if get.no_ack {
+            Acknowledged::Already
+        } else {
+            Acknowledged::Within { timeout: self.timeout(None, &queue), now: turn.now() }
+        };
         if let Some(taken) = queue.get(get.no_ack, turn) {
-            self.outbox.got(book, &queue, taken, get.no_ack, turn);
+            self.outbox.got(book, &queue, taken, acknowledged, turn);
         } else {
             let empty = basic::AMQPMethod::GetEmpty(basic::GetEmpty {});
             self.reply(id, AMQPClass::Basic(empty), turn);

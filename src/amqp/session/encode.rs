@@ -1,10 +1,13 @@
 //! Outgoing items to bytes. The writer calls this, outside of every lock.
 
+use std::borrow::Cow;
+
 use super::outgoing::Outgoing;
 use crate::amqp::wire::encoder::{Content, Deliver, GetOk, Return};
 use crate::amqp::wire::frame::ChannelId;
+use crate::amqp::wire::properties::{with_long_header, without_header};
 use crate::amqp::wire::write_buffer::WriteBuffer;
-use crate::broker::message::Message;
+use crate::broker::message::{BCC, Message};
 
 /// RabbitMQ sends the bare name, unlike in every other reply text.
 const NO_ROUTE: (u16, &[u8]) = (312, b"NO_ROUTE");
@@ -29,7 +32,7 @@ impl ConsumerNames {
 /// Writes one item. Frames of one message lie together.
 pub fn encode(item: Outgoing, names: &mut ConsumerNames, into: &mut WriteBuffer) {
     match item {
-        Outgoing::Deliver { message, tag, slot, redelivered } => {
+        Outgoing::Deliver { message, tag, slot, redelivered, returns } => {
             let Some((channel, consumer_tag)) = names.by_slot.get(slot.0 as usize) else { return };
             let deliver = Deliver {
                 consumer_tag,
@@ -38,7 +41,7 @@ pub fn encode(item: Outgoing, names: &mut ConsumerNames, into: &mut WriteBuffer)
                 exchange: message.exchange(),
                 routing_key: message.routing_key(),
             };
-            into.deliver(*channel, &deliver, &content(&message));
+            with_content(&message, returns, |content| into.deliver(*channel, &deliver, content));
         }
         Outgoing::Consumer(name) => names.set(name.slot.0 as usize, name.channel, name.tag),
         Outgoing::Got(got) => {
@@ -49,7 +52,19 @@ pub fn encode(item: Outgoing, names: &mut ConsumerNames, into: &mut WriteBuffer)
                 routing_key: got.message.routing_key(),
                 message_count: got.remaining,
             };
-            into.get_ok(got.channel, &method, &content(&got.message));
+            with_content(&got.message, got.returns, |content| {
+                into.get_ok(got.channel, &method, content);
+            });
+        }
+        Outgoing::Reply(reply) => {
+            let deliver = Deliver {
+                consumer_tag: reply.consumer_tag.as_bytes(),
+                delivery_tag: reply.tag,
+                redelivered: false,
+                exchange: reply.message.exchange(),
+                routing_key: reply.message.routing_key(),
+            };
+            into.deliver(reply.channel, &deliver, &content(&reply.message));
         }
         Outgoing::Returned(channel, message) => {
             let method = Return {
@@ -58,13 +73,30 @@ pub fn encode(item: Outgoing, names: &mut ConsumerNames, into: &mut WriteBuffer)
                 exchange: message.exchange(),
                 routing_key: message.routing_key(),
             };
-            into.return_(channel, &method, &content(&message));
+            with_content(&message, 0, |content| into.return_(channel, &method, content));
         }
         Outgoing::Confirm { channel, sequence, multiple } => into.ack(channel, sequence, multiple),
         Outgoing::Refused { channel, sequence } => into.nack(channel, sequence, false),
         Outgoing::Tuned(tuning) => into.set_frame_max(tuning.frame_max),
         Outgoing::Method(channel, method) => into.method(channel, &method),
     }
+}
+
+/// The message as a client gets it: without hidden keys. RabbitMQ 4: what came back to a quorum queue says how
+/// often.
+#[inline]
+fn with_content(message: &Message, returns: u32, write: impl FnOnce(&Content<'_>)) {
+    if returns == 0 && !message.hides_keys() {
+        return write(&content(message));
+    }
+    let mut header = Cow::Borrowed(message.header());
+    if message.hides_keys() {
+        header = Cow::Owned(without_header(&header, BCC));
+    }
+    if returns > 0 {
+        header = Cow::Owned(with_long_header(&header, "x-delivery-count", returns.into()));
+    }
+    write(&Content { header: &header, ..content(message) });
 }
 
 fn content(message: &Message) -> Content<'_> {

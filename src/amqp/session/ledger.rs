@@ -102,6 +102,11 @@ impl Ledger {
         }
     }
 
+    /// The tag was given and is not settled.
+    pub(super) fn is_outstanding(&self, tag: u64) -> bool {
+        self.slot_of(tag).and_then(|at| self.slots.get(at)).is_some_and(Option::is_some)
+    }
+
     fn slot_of(&self, tag: u64) -> Option<usize> {
         usize::try_from(tag.checked_sub(self.first_tag)?).ok()
     }
@@ -150,10 +155,7 @@ mod tests {
         let layout = Layout { exchange: 0, routing_key: 0, header: 0 };
         let message = Arc::new(Message::new(Bytes::new(), layout, false, false).unwrap());
         let position = Position(position);
-        Unsettled {
-            entry: Entry { position, message, redelivered: false, durable: false },
-            source: 0,
-        }
+        Unsettled { entry: Entry::new(position, message), source: 0 }
     }
 
     fn taken(ledger: &mut Ledger, tag: u64, multiple: bool) -> Result<Vec<u64>, UnknownTag> {

@@ -18,6 +18,7 @@ mod channel;
 mod confirms;
 mod connection;
 mod consume;
+mod deadlines;
 pub mod encode;
 mod exchanges;
 mod ledger;
@@ -27,6 +28,7 @@ pub mod outgoing;
 mod publish;
 mod queues;
 mod replies;
+mod reply_to;
 mod routes;
 mod settle;
 #[cfg(test)]
@@ -34,6 +36,7 @@ mod tests;
 mod transaction;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use amq_protocol::protocol::AMQPClass;
 
@@ -66,6 +69,8 @@ pub struct Shared {
     pub users: Users,
     /// What connection.start and connection.tune propose.
     pub offer: Arc<Offer>,
+    /// How long a delivery may stay unacknowledged, where neither consumer nor queue says; none is for ever.
+    pub consumer_timeout: Option<Duration>,
 }
 
 /// How far a connection is.
@@ -247,6 +252,21 @@ impl Session {
         self.peer.connection_closing();
         let code = super::protocol::error::ReplyCode::ConnectionForced;
         self.fail(AmqpError::connection(code, text), turn);
+    }
+
+    /// When [`Session::enforce_deadlines`] is to be called, if nothing happens before.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.outbox.next_deadline(self.broker.clock())
+    }
+
+    /// Closes channels that have left a delivery unacknowledged for too long.
+    pub fn enforce_deadlines(&mut self, turn: &mut Turn) {
+        for (channel, timeout) in self.outbox.overdue(turn.now()) {
+            let error = replies::acknowledgement_timed_out(channel, timeout);
+            tracing::warn!(channel, ?timeout, "a delivery was not acknowledged in time");
+            self.note_closing(&error);
+            self.fail(error, turn);
+        }
     }
 
     /// Gives back everything the connection has at the broker. Must be called once it is over, however

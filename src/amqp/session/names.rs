@@ -1,5 +1,6 @@
 //! Names the broker makes up: of queues and of consumers.
 
+use amq_protocol::types::ShortString;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
@@ -11,6 +12,22 @@ pub(super) fn generate(prefix: &str) -> String {
         random = unlikely_twice();
     }
     format!("{prefix}{}", URL_SAFE_NO_PAD.encode(random))
+}
+
+/// `prefix`, a dot and 24 characters of 18 random bytes, which nobody can guess; none if the system has no
+/// randomness to give.
+pub(super) fn secret(prefix: &str) -> Option<String> {
+    let mut random = [0; 18];
+    getrandom::fill(&mut random).ok()?;
+    Some(format!("{prefix}.{}", URL_SAFE_NO_PAD.encode(random)))
+}
+
+/// The consumer tag that basic.consume gives, or a new one.
+pub(super) fn consumer_tag(given: &ShortString) -> String {
+    match given.as_str() {
+        "" => generate("amq.ctag-"),
+        given => given.to_owned(),
+    }
 }
 
 fn unlikely_twice() -> [u8; 16] {
@@ -30,6 +47,13 @@ mod tests {
     fn generated_names_have_rabbitmqs_shape_and_differ() {
         let (one, other) = (generate("amq.gen-"), generate("amq.gen-"));
         assert_eq!(one.len(), 30);
+        assert_ne!(one, other);
+    }
+
+    #[test]
+    fn a_secret_has_more_than_128_random_bits() {
+        let (one, other) = (secret("name").unwrap(), secret("name").unwrap());
+        assert_eq!(one.len(), "name.".len() + 24);
         assert_ne!(one, other);
     }
 }

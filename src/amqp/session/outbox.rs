@@ -12,17 +12,23 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
 use amq_protocol::protocol::{AMQPClass, basic};
 
-use super::books::{AtQueue, BookId, Books, Groups, Leftovers, Subscription, Tagged, Taken};
+use super::books::{
+    Acknowledged, AtQueue, BookId, Books, Groups, Leftovers, Subscription, Tagged, Taken,
+};
 use super::ledger::UnknownTag;
 use super::outgoing::{ConsumerName, Got, Outgoing};
+use super::reply_to::ReplyConsumer;
 use crate::amqp::wire::frame::ChannelId;
 use crate::broker::commit_inbox::Awaiting;
 use crate::broker::delivery::{ConnectionId, ConsumerSlot, DeliverySink, Entry, Refusal};
+use crate::broker::message::Message;
 use crate::broker::queue::{ConsumerId, Queue};
 use crate::broker::turn::Turn;
+use crate::clock::Clock;
 use crate::limits;
 use crate::sync::{RankedMutex, rank};
 
@@ -66,6 +72,8 @@ struct Held {
 pub struct Outbox {
     connection: ConnectionId,
     notify_cancel: AtomicBool,
+    /// Some deliveries have had a timeout.
+    has_timeouts: AtomicBool,
     inner: RankedMutex<{ rank::OUTBOX }, Inner>,
 }
 
@@ -115,8 +123,8 @@ impl Outbox {
     pub fn new(connection: ConnectionId) -> Self {
         let books = Books::new(connection);
         let inner = Inner { mail: Mail::default(), books, deferred: None };
-        let notify_cancel = AtomicBool::new(false);
-        Self { connection, notify_cancel, inner: RankedMutex::new(inner) }
+        let [notify_cancel, has_timeouts] = [false, false].map(AtomicBool::new);
+        Self { connection, notify_cancel, has_timeouts, inner: RankedMutex::new(inner) }
     }
 
     /// The connection it belongs to.
@@ -245,6 +253,7 @@ impl Outbox {
         subscription: Subscription,
     ) -> ConsumerSlot {
         let tag = subscription.tag.clone();
+        self.note_timeout(subscription.timeout);
         let mut inner = self.inner.lock();
         let slot = inner.books.subscribe(book, subscription);
         // The writer learns the name before the first delivery; nobody needs waking for it.
@@ -258,6 +267,33 @@ impl Outbox {
         self.inner.lock().books.unsubscribe(book, tag)
     }
 
+    /// The channel takes replies from now on.
+    pub(super) fn await_replies(&self, book: BookId, consumer: ReplyConsumer) {
+        self.inner.lock().books.await_replies(book, consumer);
+    }
+
+    /// Ends the channel's reply consumer, if this is its tag.
+    pub(super) fn end_replies(&self, book: BookId, tag: &str) -> bool {
+        self.inner.lock().books.end_replies(book, tag)
+    }
+
+    /// Takes a reply for this requester. Nobody could hold it back, so what finds no room is refused.
+    pub(super) fn take_reply(
+        &self,
+        requester: &str,
+        message: &Arc<Message>,
+        turn: &mut Turn,
+    ) -> bool {
+        let mut guard = self.inner.lock();
+        let Inner { mail, books, .. } = &mut *guard;
+        if mail.closed || mail.is_overfull() {
+            return false;
+        }
+        let Some(reply) = books.replied(requester, message) else { return false };
+        mail.push(Outgoing::Reply(Box::new(reply)), turn);
+        true
+    }
+
     /// basic.qos with global=true. Consumers that may go on are in the result.
     pub(super) fn limit(&self, book: BookId, limit: u16) -> Groups {
         self.inner.lock().books.limit(book, limit)
@@ -269,14 +305,20 @@ impl Outbox {
         book: BookId,
         queue: &Arc<Queue>,
         (entry, remaining): (Entry, usize),
-        no_ack: bool,
+        acknowledged: Acknowledged,
         turn: &mut Turn,
     ) {
-        let (message, redelivered) = (Arc::clone(&entry.message), entry.redelivered);
+        if let Acknowledged::Within { timeout, .. } = acknowledged {
+            self.note_timeout(timeout);
+        }
+        let (redelivered, returns) = (entry.redelivered, entry.returns);
+        let message = Arc::clone(&entry.message);
         let mut inner = self.inner.lock();
-        let Some((channel, tag)) = inner.books.got(book, queue, entry, no_ack) else { return };
+        let Some((channel, tag)) = inner.books.got(book, queue, entry, acknowledged) else {
+            return;
+        };
         let remaining = u32::try_from(remaining).unwrap_or(u32::MAX);
-        let got = Got { channel, message, tag, redelivered, remaining };
+        let got = Got { channel, message, tag, redelivered, returns, remaining };
         inner.mail.push(Outgoing::Got(Box::new(got)), turn);
     }
 
@@ -310,8 +352,29 @@ impl Outbox {
     }
 
     /// The transaction rolled back: what it took is outstanding again.
-    pub(super) fn put_back(&self, book: BookId, taken: Taken) {
-        self.inner.lock().books.put_back(book, taken);
+    pub(super) fn put_back(&self, book: BookId, taken: Taken, now: Instant) {
+        self.inner.lock().books.put_back(book, taken, now);
+    }
+
+    /// Relaxed will do: the reader that asks for deadlines is the one that starts consumers and polls.
+    fn note_timeout(&self, timeout: Option<Duration>) {
+        if timeout.is_some() {
+            self.has_timeouts.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// When a delivery may be overdue next.
+    pub(super) fn next_deadline(&self, clock: &Clock) -> Option<Instant> {
+        let has_timeouts = self.has_timeouts.load(Ordering::Relaxed);
+        has_timeouts.then(|| self.inner.lock().books.next_deadline(clock.now())).flatten()
+    }
+
+    /// Channels with a delivery that should have been acknowledged by now, and how long it had.
+    pub(super) fn overdue(&self, now: Instant) -> Vec<(ChannelId, Duration)> {
+        if !self.has_timeouts.load(Ordering::Relaxed) {
+            return Vec::new();
+        }
+        self.inner.lock().books.overdue(now)
     }
 }
 
@@ -357,9 +420,9 @@ impl DeliverySink for Outbox {
                 books.park_full(slot);
                 return Err(Refusal::Full);
             }
-            let Some(tagged) = books.offer(slot, offers)? else { return Ok(()) };
-            let Tagged { tag, message, redelivered } = tagged;
-            mail.push(Outgoing::Deliver { message, tag, slot, redelivered }, turn);
+            let Some(tagged) = books.offer(slot, offers, turn.now())? else { return Ok(()) };
+            let Tagged { tag, message, redelivered, returns } = tagged;
+            mail.push(Outgoing::Deliver { message, tag, slot, redelivered, returns }, turn);
         }
     }
 

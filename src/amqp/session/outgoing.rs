@@ -22,11 +22,15 @@ pub enum Outgoing {
         slot: ConsumerSlot,
         /// It was handed out before.
         redelivered: bool,
+        /// How often it came back; sent as `x-delivery-count` unless it is 0.
+        returns: u32,
     },
     /// Deliveries for `slot` belong to this channel and consumer tag from now on. Sends nothing.
     Consumer(Box<ConsumerName>),
     /// basic.get-ok.
     Got(Box<Got>),
+    /// basic.deliver of a reply that came without a queue.
+    Reply(Box<Reply>),
     /// basic.return of what a channel published. Always 312 `NO_ROUTE`: RabbitMQ sends no other.
     Returned(ChannelId, Arc<Message>),
     /// basic.ack of publishes.
@@ -73,8 +77,23 @@ pub struct Got {
     pub tag: u64,
     /// It was handed out before.
     pub redelivered: bool,
+    /// How often it came back.
+    pub returns: u32,
     /// Ready messages left.
     pub remaining: u32,
+}
+
+/// See [`Outgoing::Reply`].
+#[derive(Debug)]
+pub struct Reply {
+    /// The requester's channel.
+    pub channel: ChannelId,
+    /// Its reply consumer.
+    pub consumer_tag: Arc<str>,
+    /// What.
+    pub message: Arc<Message>,
+    /// Its delivery tag.
+    pub tag: u64,
 }
 
 impl Outgoing {
@@ -84,6 +103,7 @@ impl Outgoing {
         match self {
             Self::Deliver { message, .. } | Self::Returned(_, message) => OVERHEAD + message.size(),
             Self::Got(got) => OVERHEAD + got.message.size(),
+            Self::Reply(reply) => OVERHEAD + reply.message.size(),
             Self::Consumer(_)
             | Self::Confirm { .. }
             | Self::Refused { .. }

@@ -4,21 +4,22 @@ use std::sync::Arc;
 
 use amq_protocol::protocol::{AMQPClass, confirm};
 use amq_protocol::types::{AMQPValue, FieldTable};
-use bytes::Bytes;
 
 use super::channel::Mode;
 use super::confirms::Confirms;
 use super::outgoing::Outgoing;
 use super::replies::{self, Cause, Refusals};
+use super::reply_to::{asks_for_replies, with_requester};
 use super::routes::Target;
 use super::{Login, Session};
 use crate::amqp::protocol::content::Publish;
 use crate::amqp::protocol::error::{AmqpError, ReplyCode};
 use crate::amqp::wire::frame::ChannelId;
-use crate::amqp::wire::properties::{PropertiesView, without_header};
+use crate::amqp::wire::properties::PropertiesView;
 use crate::auth::Access;
 use crate::broker::message::{Layout, Message};
 use crate::broker::queue::Admission;
+use crate::broker::reply_consumers::is_reply_to;
 use crate::broker::turn::Turn;
 
 const PUBLISH: Cause = (60, 40);
@@ -47,13 +48,18 @@ impl Session {
             }
             target
         };
+        let asks = asks_for_replies(&properties);
         let persistent = properties.is_persistent();
         let saving = persistent && target.keeps;
         self.noted.saved |= saving;
         self.noted.published = true;
         let mandatory = publish.mandatory;
-        let secret = !plain && properties.header("BCC").is_some();
-        let publish = if secret { without_bcc(&publish) } else { publish };
+        let publish = if asks {
+            let refusals = login.refusals(id, PUBLISH);
+            with_requester(&publish, channel.reply_to.as_ref(), &refusals)?
+        } else {
+            publish
+        };
         let message = message_of(publish, persistent, target.queues.len() > 1)?;
         if let Mode::Transaction(transaction) = &mut channel.mode {
             transaction.publish(target, message, mandatory);
@@ -70,8 +76,9 @@ impl Session {
         {
             self.confirming.push(id);
         }
+        target.reply(&message, turn);
         if target.queues.is_empty() {
-            if mandatory {
+            if mandatory && target.leads_nowhere() {
                 self.return_message(id, &message, turn);
             }
             return Ok(());
@@ -149,7 +156,9 @@ impl Login {
             extra_keys(headers.as_ref(), name, &mut keys, &refusals)?;
         }
         let route = self.vhost.route(&exchange, &keys, &|| headers.clone());
-        Ok((Target::new(route.queues), !route.by_headers))
+        let replies = name.is_empty() && keys.iter().any(|key| is_reply_to(key));
+        let requesters = if replies { self.requesters(&keys) } else { Vec::new() };
+        Ok((Target::new(route.queues, requesters), !route.by_headers && !replies))
     }
 
     /// RabbitMQ: `user_id` must be the connection's user, unless that one may impersonate others.
@@ -176,17 +185,6 @@ fn is_plain(properties: &PropertiesView<'_>) -> bool {
     properties.headers().is_none()
         && properties.expiration().is_none()
         && properties.user_id().is_none()
-}
-
-/// BCC keys are nobody's business but the broker's: gone before anybody sees the message.
-fn without_bcc(publish: &Publish) -> Publish {
-    let header = without_header(publish.header(), "BCC");
-    let mut blob = Vec::with_capacity(publish.blob.len());
-    blob.extend_from_slice(publish.names());
-    blob.extend_from_slice(&header);
-    blob.extend_from_slice(publish.body());
-    let header_len = u32::try_from(header.len()).unwrap_or(publish.header_len);
-    Publish { blob: Bytes::from(blob), header_len, ..*publish }
 }
 
 fn message_of(publish: Publish, persistent: bool, shared: bool) -> Result<Arc<Message>, AmqpError> {

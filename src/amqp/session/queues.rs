@@ -13,6 +13,7 @@ use crate::auth::Access;
 use crate::broker::delivery::ConnectionId;
 use crate::broker::options::QueueOptions;
 use crate::broker::queue::{DeleteIf, Queue};
+use crate::broker::reply_consumers::is_reply_to;
 use crate::broker::turn::Turn;
 use crate::broker::vhost::Declared;
 
@@ -25,11 +26,17 @@ impl Session {
     ) -> Result<(), AmqpError> {
         let login = self.login()?;
         let refusals = login.refusals(id, (50, 10));
+        if is_reply_to(declare.queue.as_str()) {
+            return self.declare_reply_to(id, declare, &refusals, turn);
+        }
         let queue = if declare.passive {
-            login.passive_queue(declare.queue.as_str(), self.connection(), &refusals)?
+            let queue =
+                login.passive_queue(declare.queue.as_str(), self.connection(), &refusals)?;
+            queue.declared(false, turn);
+            queue
         } else {
             let declare = arguments::with_default_type(declare, login.vhost.default_queue_type());
-            self.declare_actively(&login, &declare, &refusals)?
+            self.declare_actively(&login, &declare, &refusals, turn)?
         };
         if let Some(channel) = self.channels.get_mut(id) {
             channel.last_queue = Some(Arc::clone(&queue.name));
@@ -54,6 +61,7 @@ impl Session {
         login: &Login,
         declare: &queue::Declare,
         refusals: &Refusals<'_>,
+        turn: &mut Turn,
     ) -> Result<Arc<Queue>, AmqpError> {
         let given = declare.queue.as_str();
         if given.starts_with(RESERVED) {
@@ -68,6 +76,7 @@ impl Session {
         login.queue(Access::Configure, &name, refusals)?;
         if let Some(existing) = login.vhost.queue(&name) {
             self.compare_queue(login, &existing, declare, refusals)?;
+            existing.declared(false, turn);
             return Ok(existing);
         }
         let options = arguments::queue_options(&name, &login.vhost.name, declare);
@@ -76,6 +85,7 @@ impl Session {
         let owner = options.exclusive.then(|| self.connection());
         match login.vhost.declare_queue(&name, options, owner) {
             Declared::Created(queue) => {
+                queue.declared(true, turn);
                 if owner.is_some() {
                     self.note_exclusive(login, &queue);
                 }

@@ -1,5 +1,7 @@
 //! What the broker refuses, in RabbitMQ's words. Clients match on these texts.
 
+use std::time::Duration;
+
 use super::arguments::Refused;
 use crate::amqp::protocol::command::Outcome;
 use crate::amqp::protocol::error::{AmqpError, ReplyCode};
@@ -41,6 +43,17 @@ impl Refusals<'_> {
 
     pub(super) fn no_previous_queue(&self) -> AmqpError {
         self.with(ReplyCode::NotFound, "no previously declared queue")
+    }
+
+    pub(super) fn tag_in_use(&self, tag: &str) -> AmqpError {
+        let text = format_args!("attempt to reuse consumer tag '{tag}'");
+        self.with(ReplyCode::NotAllowed, text)
+    }
+
+    /// RabbitMQ 4: direct reply-to has no queue that could be bound.
+    pub(super) fn volatile_queue(&self) -> AmqpError {
+        let text = "cannot bind or unbind to a volatile (direct reply-to) queue";
+        self.with(ReplyCode::AccessRefused, text)
     }
 
     pub(super) fn default_exchange(&self) -> AmqpError {
@@ -117,6 +130,16 @@ pub(super) fn unknown_delivery_tag(channel: ChannelId, tag: u64, outcome: Outcom
     };
     let text = format_args!("unknown delivery tag {tag}");
     AmqpError::channel(channel, ReplyCode::PreconditionFailed, text).caused_by(60, method)
+}
+
+/// A delivery that was not acknowledged in time.
+pub(super) fn acknowledgement_timed_out(channel: ChannelId, timeout: Duration) -> AmqpError {
+    let millis = timeout.as_millis();
+    let text = format_args!(
+        "delivery acknowledgement on channel {channel} timed out. Timeout value used: {millis} ms. This \
+         timeout value can be configured, see consumers doc guide to learn more"
+    );
+    AmqpError::channel(channel, ReplyCode::PreconditionFailed, text)
 }
 
 /// A transaction that would not end. RabbitMQ has no such bound and runs out of memory instead.

@@ -7,7 +7,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::amqp::protocol::content::Publish;
+use crate::broker::message::Message;
+use crate::broker::reply_consumers::Requester;
 use crate::broker::route::Queues;
+use crate::broker::turn::Turn;
 use crate::limits;
 
 /// The queues of one exchange and routing key, after all checks that depend on these two alone.
@@ -17,13 +20,27 @@ pub(super) struct Target {
     pub(super) keeps: bool,
     /// One of the queues may refuse messages.
     pub(super) rejects: bool,
+    /// Who gets it as a reply, without a queue. Such a target is never remembered.
+    pub(super) requesters: Vec<Arc<Requester>>,
 }
 
 impl Target {
-    pub(super) fn new(queues: Queues) -> Arc<Self> {
+    pub(super) fn new(queues: Queues, requesters: Vec<Arc<Requester>>) -> Arc<Self> {
         let keeps = queues.iter().any(|queue| queue.options.durable);
         let rejects = queues.iter().any(|queue| queue.rejects());
-        Arc::new(Self { queues, keeps, rejects })
+        Arc::new(Self { queues, keeps, rejects, requesters })
+    }
+
+    /// What RabbitMQ calls unroutable. A requester counts, whether or not it can take the reply.
+    pub(super) fn leads_nowhere(&self) -> bool {
+        self.queues.is_empty() && self.requesters.is_empty()
+    }
+
+    /// Hands the message to everybody who waits for it as a reply. The caller holds no lock.
+    pub(super) fn reply(&self, message: &Arc<Message>, turn: &mut Turn) {
+        for requester in &self.requesters {
+            requester.reply(message, turn);
+        }
     }
 }
 

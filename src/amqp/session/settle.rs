@@ -61,8 +61,9 @@ fn effect_of(outcome: command::Outcome) -> Outcome {
         command::Outcome::Nack { requeue: true } | command::Outcome::Reject { requeue: true } => {
             Outcome::Requeued
         }
-        command::Outcome::Ack
-        | command::Outcome::Nack { requeue: false }
-        | command::Outcome::Reject { requeue: false } => Outcome::Settled,
+        command::Outcome::Nack { requeue: false } | command::Outcome::Reject { requeue: false } => {
+            Outcome::Rejected
+        }
+        command::Outcome::Ack => Outcome::Settled,
     }
 }

@@ -83,7 +83,7 @@ impl Transaction {
         let publishes = &self.publishes;
         publishes.iter().any(|held| held.target.keeps && held.message.is_persistent())
             || self.settled.iter().any(|(taken, outcome)| {
-                *outcome == Outcome::Settled && taken.iter().any(|(_, one)| one.entry.durable)
+                *outcome != Outcome::Requeued && taken.iter().any(|(_, one)| one.entry.durable)
             })
     }
 }
@@ -119,9 +119,10 @@ impl Session {
         let transaction = std::mem::take(&mut **current);
         let keeps = transaction.keeps();
         for held in &transaction.publishes {
-            if held.mandatory && held.target.queues.is_empty() {
+            if held.mandatory && held.target.leads_nowhere() {
                 self.return_message(id, &held.message, turn);
             }
+            held.target.reply(&held.message, turn);
         }
         self.apply(book, transaction, turn);
         let done = AMQPClass::Tx(tx::AMQPMethod::CommitOk(tx::CommitOk {}));
@@ -145,6 +146,8 @@ impl Session {
                 group.queue.settle(group.entries, outcome, &group.resumed, turn);
             }
         }
+        // What it rejected, or pushed out of a queue, belongs to it too.
+        self.broker.place_dead_letters(turn);
     }
 
     pub(super) fn tx_rollback(&mut self, id: ChannelId, turn: &mut Turn) -> Result<(), AmqpError> {
@@ -153,7 +156,7 @@ impl Session {
             return Err(not_transactional(id, ROLLBACK));
         };
         let taken = std::mem::take(&mut **transaction).into_taken();
-        self.outbox.put_back(channel.book, taken);
+        self.outbox.put_back(channel.book, taken, turn.now());
         self.reply(id, AMQPClass::Tx(tx::AMQPMethod::RollbackOk(tx::RollbackOk {})), turn);
         Ok(())
     }

@@ -41,21 +41,35 @@ impl Display for PropertyError {
 impl std::error::Error for PropertyError {}
 
 /// The fourteen properties of class basic, numbered by their flag from the top.
-#[derive(Clone, Copy)]
-enum Property {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Property {
+    /// MIME type of the body.
     ContentType = 0,
+    /// MIME encoding of the body.
     ContentEncoding = 1,
+    /// The application's headers.
     Headers = 2,
+    /// 1 transient, 2 persistent.
     DeliveryMode = 3,
+    /// 0 to 255.
     Priority = 4,
+    /// The application's correlation id.
     CorrelationId = 5,
+    /// Where replies should go.
     ReplyTo = 6,
+    /// Time to live in milliseconds, as digits.
     Expiration = 7,
+    /// The application's message id.
     MessageId = 8,
+    /// Seconds since 1970.
     Timestamp = 9,
+    /// The application's name for the kind of message.
     Type = 10,
+    /// Who the publisher says it is.
     UserId = 11,
+    /// The application's id.
     AppId = 12,
+    /// Left over from AMQP 0-8.
     ClusterId = 13,
 }
 
@@ -220,13 +234,12 @@ impl<'a> PropertiesView<'a> {
 
     /// A property's octets, without their length.
     fn find(&self, property: Property) -> Option<&'a [u8]> {
-        self.split_at(property).map(|(value, _)| value)
+        self.split_at(property.flag()).map(|(value, _)| value)
     }
 
     /// A property's octets without their length, and everything after them.
     #[inline]
-    fn split_at(&self, property: Property) -> Option<(&'a [u8], &'a [u8])> {
-        let wanted = property.flag();
+    fn split_at(&self, wanted: u16) -> Option<(&'a [u8], &'a [u8])> {
         if self.flags & wanted == 0 {
             return None;
         }
@@ -245,7 +258,9 @@ impl<'a> PropertiesView<'a> {
 #[must_use]
 pub fn without_header(header: &[u8], name: &str) -> Vec<u8> {
     let view = PropertiesView::assume_checked(header);
-    let Some((headers, after)) = view.split_at(Property::Headers) else { return header.to_vec() };
+    let Some((headers, after)) = view.split_at(Property::Headers.flag()) else {
+        return header.to_vec();
+    };
     let before = header.len().saturating_sub(after.len() + headers.len() + size_of::<u32>());
 
     let kept = fields_without(headers, name);
@@ -256,6 +271,100 @@ pub fn without_header(header: &[u8], name: &str) -> Vec<u8> {
     stripped.extend(kept);
     stripped.extend(after);
     stripped
+}
+
+/// The same properties with one more header, a number, which takes the place of any of that name. `name` is at most
+/// 255 octets long.
+#[must_use]
+pub fn with_long_header(header: &[u8], name: &str, value: i64) -> Vec<u8> {
+    let headers = PropertiesView::assume_checked(header).split_at(Property::Headers.flag());
+    let headers = headers.map(|(headers, _)| headers).unwrap_or_default();
+    let mut changed = Vec::with_capacity(header.len() + name.len() + 16);
+    with_headers(header, None, &mut changed, |into| {
+        into.extend(fields_without(headers, name));
+        into.push(u8::try_from(name.len()).unwrap_or(u8::MAX));
+        into.extend(name.as_bytes());
+        into.push(b'l');
+        into.extend(value.to_be_bytes());
+    });
+    changed
+}
+
+/// The same properties with another `reply_to`. Those that have none stay as they are.
+#[must_use]
+pub fn with_reply_to(header: &[u8], reply_to: &str) -> Vec<u8> {
+    let view = PropertiesView::assume_checked(header);
+    let (Some((old, after)), Ok(length)) =
+        (view.split_at(Property::ReplyTo.flag()), u8::try_from(reply_to.len()))
+    else {
+        return header.to_vec();
+    };
+    let before = header.len().saturating_sub(after.len() + old.len() + size_of::<u8>());
+
+    let mut changed = Vec::with_capacity(header.len() + reply_to.len());
+    changed.extend(header.iter().take(before));
+    changed.push(length);
+    changed.extend(reply_to.as_bytes());
+    changed.extend(after);
+    changed
+}
+
+/// Appends the same properties with other headers and without `dropped`. `fill` appends the fields of the new
+/// table, without its length. Of the other properties only lengths are looked at; their octets stay.
+pub fn with_headers(
+    header: &[u8],
+    dropped: Option<Property>,
+    into: &mut Vec<u8>,
+    fill: impl FnOnce(&mut Vec<u8>),
+) {
+    const HEADERS: u16 = Property::Headers.flag();
+    let view = PropertiesView::assume_checked(header);
+    let before = view.flags & !(HEADERS | (HEADERS - 1));
+    let after = view.flags & (HEADERS - 1) & !FLAGS_UNUSED;
+    let mut values = Reader::new(view.values);
+
+    let start = into.len();
+    into.extend([0; 2]);
+    let mut flags = HEADERS | copy_values(&mut values, before, dropped, into);
+    if view.flags & HEADERS != 0 {
+        values.long();
+    }
+    let length_at = into.len();
+    into.extend([0; 4]);
+    fill(into);
+    let length = u32::try_from(into.len() - length_at - 4).unwrap_or(u32::MAX);
+    flags |= copy_values(&mut values, after, dropped, into);
+
+    overwrite(into, length_at, length.to_be_bytes());
+    overwrite(into, start, flags.to_be_bytes());
+}
+
+/// Appends the values of these flags but for `dropped`, and says which they were.
+fn copy_values(
+    values: &mut Reader<'_>,
+    flags: u16,
+    dropped: Option<Property>,
+    into: &mut Vec<u8>,
+) -> u16 {
+    let mut copied = 0;
+    for flag in set_flags(flags) {
+        let start = values.rest();
+        if read_value(values, flag).is_none() {
+            break;
+        }
+        if dropped.is_none_or(|dropped| flag != dropped.flag()) {
+            let value = start.len() - values.rest().len();
+            into.extend_from_slice(start.get(..value).unwrap_or_default());
+            copied |= flag;
+        }
+    }
+    copied
+}
+
+fn overwrite<const N: usize>(octets: &mut [u8], at: usize, with: [u8; N]) {
+    if let Some(place) = octets.get_mut(at..at + N) {
+        place.copy_from_slice(&with);
+    }
 }
 
 fn fields_without(table: &[u8], name: &str) -> Vec<u8> {
@@ -299,139 +408,4 @@ fn read_value<'a>(values: &mut Reader<'a>, flag: u16) -> Option<&'a [u8]> {
 }
 
 #[cfg(test)]
-mod tests {
-    use amq_protocol::protocol::basic::AMQPProperties;
-    use amq_protocol::types::ShortString;
-    use proptest::option;
-    use proptest::prelude::*;
-
-    use super::super::testing::{by_crate, hex, short_string, table};
-    use super::*;
-
-    fn check(digits: &str) -> Result<(), PropertyError> {
-        PropertiesView::check(&hex(digits)).map(|_| ())
-    }
-
-    #[test]
-    fn the_golden_header_reads_property_by_property() {
-        let header = hex("3100 00000007 0161 49 00000001 02 05 3630303030");
-        let view = PropertiesView::check(&header).unwrap();
-
-        assert_eq!(view.header("a").and_then(|value| value.as_int()), Some(1));
-        assert!(view.is_persistent());
-        assert_eq!(view.expiration(), Some(&b"60000"[..]));
-        assert_eq!(view.priority(), None);
-        assert_eq!(view.content_type(), None);
-    }
-
-    #[test]
-    fn no_properties_and_only_a_delivery_mode_are_fine() {
-        assert_eq!(check("0000"), Ok(()));
-        assert_eq!(check("1000 02"), Ok(()));
-        assert_eq!(check("9000 01 61 02"), Ok(()));
-    }
-
-    #[test]
-    fn malformed_properties_are_told_apart() {
-        assert_eq!(check(""), Err(PropertyError::Truncated));
-        assert_eq!(check("10"), Err(PropertyError::Truncated));
-        assert_eq!(check("1000"), Err(PropertyError::Truncated));
-        assert_eq!(check("8000 05 61"), Err(PropertyError::Truncated));
-        assert_eq!(check("0000 00"), Err(PropertyError::Trailing));
-        assert_eq!(check("1000 02 00"), Err(PropertyError::Trailing));
-        assert_eq!(check("0001 0000"), Err(PropertyError::UnknownFlags(1)));
-        assert_eq!(check("0002"), Err(PropertyError::UnknownFlags(2)));
-        let unknown = PropertyError::Headers(TableError::UnknownTag(b'U'));
-        assert_eq!(check("2000 00000005 0161 55 0001"), Err(unknown));
-    }
-
-    #[test]
-    fn a_stripped_header_leaves_every_other_octet_alone() {
-        let (cc, bcc) = ("02 4343 53 00000001 61", "03 424343 53 00000001 62");
-        let header = hex(&format!("b000 01 78 00000013 {bcc} {cc} 02"));
-        let stripped = hex(&format!("b000 01 78 00000009 {cc} 02"));
-        assert_eq!(without_header(&header, "BCC"), stripped);
-        assert_eq!(without_header(&stripped, "BCC"), stripped);
-        assert_eq!(without_header(&stripped, "CC"), hex("b000 01 78 00000000 02"));
-        assert_eq!(without_header(&hex("1000 02"), "BCC"), hex("1000 02"));
-    }
-
-    fn properties() -> impl Strategy<Value = AMQPProperties> {
-        let texts = proptest::array::uniform10(option::of(short_string()));
-        let others = (
-            option::of(table()),
-            option::of(any::<u8>()),
-            option::of(any::<u8>()),
-            option::of(any::<u64>()),
-        );
-        (texts, others).prop_map(|(texts, (headers, delivery_mode, priority, timestamp))| {
-            let [content_type, encoding, correlation, reply, expiration, id, kind, user, app, cluster] =
-                texts;
-            let mut properties = AMQPProperties::default();
-            macro_rules! set {
-                ($($method:ident $value:expr;)*) => {
-                    $(if let Some(value) = $value { properties = properties.$method(value); })*
-                };
-            }
-            set! {
-                with_content_type content_type; with_content_encoding encoding; with_headers headers;
-                with_delivery_mode delivery_mode; with_priority priority;
-                with_correlation_id correlation; with_reply_to reply; with_expiration expiration;
-                with_message_id id; with_timestamp timestamp; with_type kind; with_user_id user;
-                with_app_id app; with_cluster_id cluster;
-            }
-            properties
-        })
-    }
-
-    fn text(value: Option<&ShortString>) -> Option<&[u8]> {
-        value.map(|text| text.as_str().as_bytes())
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(128))]
-
-        #[test]
-        fn each_property_reads_as_a_full_parse_reads_it(properties in properties()) {
-            let octets = by_crate::encode_properties(&properties);
-            let view = PropertiesView::check(&octets).unwrap();
-            let full = by_crate::decode_properties(&octets);
-
-            prop_assert_eq!(view.content_type(), text(full.content_type().as_ref()));
-            prop_assert_eq!(view.content_encoding(), text(full.content_encoding().as_ref()));
-            prop_assert_eq!(view.headers().map(|table| table.to_table().unwrap()), full.headers().clone());
-            prop_assert_eq!(view.delivery_mode(), *full.delivery_mode());
-            prop_assert_eq!(view.priority(), *full.priority());
-            prop_assert_eq!(view.correlation_id(), text(full.correlation_id().as_ref()));
-            prop_assert_eq!(view.reply_to(), text(full.reply_to().as_ref()));
-            prop_assert_eq!(view.expiration(), text(full.expiration().as_ref()));
-            prop_assert_eq!(view.message_id(), text(full.message_id().as_ref()));
-            prop_assert_eq!(view.timestamp(), *full.timestamp());
-            prop_assert_eq!(view.kind(), text(full.kind().as_ref()));
-            prop_assert_eq!(view.user_id(), text(full.user_id().as_ref()));
-            prop_assert_eq!(view.app_id(), text(full.app_id().as_ref()));
-            prop_assert_eq!(view.cluster_id(), text(full.cluster_id().as_ref()));
-        }
-
-        #[test]
-        fn properties_cut_anywhere_are_refused(properties in properties(), at in any::<prop::sample::Index>()) {
-            let octets = by_crate::encode_properties(&properties);
-            let end = at.index(octets.len());
-            prop_assert!(PropertiesView::check(&octets[..end]).is_err());
-        }
-
-        #[test]
-        fn any_octets_are_either_refused_or_readable(octets in proptest::collection::vec(any::<u8>(), 0..80)) {
-            let checked = PropertiesView::check(&octets).is_ok();
-            let view = PropertiesView::assume_checked(&octets);
-            let headers = view.headers().map(|headers| headers.fields().count());
-            let found = view.cluster_id().is_some();
-            let stripped = without_header(&octets, "x");
-            prop_assert!(stripped.len() <= octets.len());
-            if checked {
-                prop_assert_eq!(headers.is_some(), view.flags & 0x2000 != 0);
-                prop_assert_eq!(found, view.flags & 0x0004 != 0);
-            }
-        }
-    }
-}
+mod tests;

@@ -170,6 +170,45 @@ pub struct ValueView<'a> {
 }
 
 impl<'a> ValueView<'a> {
+    /// A long string of ours.
+    #[must_use]
+    pub const fn text(octets: &'a [u8]) -> Self {
+        Self { tag: b'S', data: octets }
+    }
+
+    /// A signed 64-bit number of ours.
+    #[must_use]
+    pub const fn long(number: &'a [u8; 8]) -> Self {
+        Self { tag: b'l', data: number }
+    }
+
+    /// A timestamp of ours, in seconds.
+    #[must_use]
+    pub const fn timestamp(seconds: &'a [u8; 8]) -> Self {
+        Self { tag: b'T', data: seconds }
+    }
+
+    /// An array of ours, of values [appended](ValueView::append_to) one after the other.
+    #[must_use]
+    pub const fn array(values: &'a [u8]) -> Self {
+        Self { tag: b'A', data: values }
+    }
+
+    /// A table of ours, of fields [appended](append_field) one after the other.
+    #[must_use]
+    pub const fn table(fields: &'a [u8]) -> Self {
+        Self { tag: b'F', data: fields }
+    }
+
+    /// Appends the value as it is on the wire: tag, length where the type has one, octets.
+    pub fn append_to(self, into: &mut Vec<u8>) {
+        into.push(self.tag);
+        if matches!(self.tag, b'S' | b'x' | b'F' | b'A') {
+            into.extend(u32::try_from(self.data.len()).unwrap_or(u32::MAX).to_be_bytes());
+        }
+        into.extend(self.data);
+    }
+
     /// Takes one tagged value; of a nested one only the outer length is looked at.
     pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, TableError> {
         let tag = reader.u8().ok_or(TableError::Truncated)?;
@@ -240,6 +279,14 @@ impl<'a> ValueView<'a> {
     pub const fn as_array(&self) -> Option<ArrayView<'a>> {
         if self.tag == b'A' { Some(ArrayView { octets: self.data }) } else { None }
     }
+}
+
+/// Appends one field of a table: a short string, of which more than 255 octets are cut, and a value.
+pub fn append_field(name: &[u8], value: ValueView<'_>, into: &mut Vec<u8>) {
+    let length = u8::try_from(name.len()).unwrap_or(u8::MAX);
+    into.push(length);
+    into.extend(name.iter().take(usize::from(length)));
+    value.append_to(into);
 }
 
 #[cfg(test)]
@@ -320,6 +367,29 @@ mod tests {
         }
         let timestamp = ValueView::read(&mut Reader::new(b"T\0\0\0\0\0\0\0\x05")).unwrap();
         assert_eq!(timestamp.as_int(), None);
+    }
+
+    #[test]
+    fn values_of_ours_are_written_as_they_are_read() {
+        let mut inner = Vec::new();
+        ValueView::text(b"hi").append_to(&mut inner);
+        let mut table = Vec::new();
+        append_field(b"l", ValueView::long(&7_i64.to_be_bytes()), &mut table);
+        append_field(b"T", ValueView::timestamp(&[0; 8]), &mut table);
+        append_field(b"A", ValueView::array(&inner), &mut table);
+        append_field(b"F", ValueView::table(b"\x01vV"), &mut table);
+
+        let view = TableView::check(&table).unwrap();
+        assert_eq!(view.get("l").and_then(|value| value.as_int()), Some(7));
+        assert_eq!(view.get("T").map(|value| value.tag()), Some(b'T'));
+        let array = view.get("A").and_then(|value| value.as_array()).unwrap();
+        assert_eq!(array.items().collect::<Vec<_>>(), [ValueView::text(b"hi")]);
+        let nested = view.get("F").and_then(|value| value.as_table()).unwrap();
+        assert_eq!(nested.get("v").map(|value| value.tag()), Some(b'V'));
+
+        let mut again = Vec::new();
+        view.fields().for_each(|(name, value)| append_field(name, value, &mut again));
+        assert_eq!(again, table);
     }
 
     #[test]

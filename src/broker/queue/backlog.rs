@@ -1,23 +1,39 @@
-//! The ready messages of a queue, in the order of their positions.
+//! The ready messages of a queue: by priority, within a priority in the order of their positions.
+//!
+//! Invariants:
+//! * A level's slots lie in rising position. A slot in the middle may be empty: its entry expired there. The
+//!   first and the last one never are.
+//! * The bottom level is at hand, so that a queue without priorities never looks any further.
+//! * No level from `top` on has an entry.
 
-use std::collections::VecDeque;
+mod level;
 
-use crate::broker::delivery::Entry;
+use self::level::Level;
+use crate::broker::delivery::{Entry, Position};
+
+/// Priority of a message within its queue; 0 is the lowest.
+pub(super) type Priority = u8;
 
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
-    entries: VecDeque<Entry>,
+    bottom: Level,
+    /// The levels above, as far as they were needed so far; level 1 is the first.
+    higher: Vec<Level>,
+    /// Entries in `higher`.
+    above: usize,
+    /// How many levels of `higher` to look at.
+    top: usize,
     bytes: usize,
 }
 
 impl Backlog {
     pub(super) fn len(&self) -> usize {
-        self.entries.len()
+        self.bottom.len() + self.above
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.bottom.len() == 0 && self.above == 0
     }
 
     /// Bytes of the bodies in it.
@@ -25,115 +41,110 @@ impl Backlog {
         self.bytes
     }
 
-    pub(super) fn first(&self) -> Option<&Entry> {
-        self.entries.front()
+    /// An entry at or before `position` is in it.
+    pub(super) fn reaches_back_to(&self, position: Position) -> bool {
+        let starts = |level: &Level| level.first().is_some_and(|first| first.position <= position);
+        starts(&self.bottom) || (self.above > 0 && self.higher.iter().any(starts))
     }
 
     /// Adds an entry whose position is above all others.
-    pub(super) fn push(&mut self, entry: Entry) {
-        debug_assert!(self.entries.back().is_none_or(|last| last.position < entry.position));
+    pub(super) fn push(&mut self, entry: Entry, priority: Priority) {
         self.bytes += entry.message.body_size();
-        self.entries.push_back(entry);
+        if priority > 0 {
+            self.above += 1;
+        }
+        self.level(priority).push(entry);
     }
 
+    /// Takes the entry that is delivered next.
+    #[inline]
     pub(super) fn pop(&mut self) -> Option<Entry> {
-        let entry = self.entries.pop_front()?;
+        let entry = if self.above == 0 { self.bottom.pop() } else { self.pop_higher() }?;
         self.bytes -= entry.message.body_size();
         Some(entry)
     }
 
-    /// Takes the newest entry out.
-    pub(super) fn pop_last(&mut self) -> Option<Entry> {
-        let entry = self.entries.pop_back()?;
-        self.bytes -= entry.message.body_size();
-        Some(entry)
-    }
-
-    /// Puts entries back where they were. `returned` is in rising position.
-    pub(super) fn put_back(&mut self, returned: Vec<Entry>) {
-        let Some(last) = returned.last().map(|entry| entry.position) else { return };
-        self.bytes += returned.iter().map(|entry| entry.message.body_size()).sum::<usize>();
-        if self.entries.front().is_none_or(|first| last < first.position) {
-            for entry in returned.into_iter().rev() {
-                self.entries.push_front(entry);
+    fn pop_higher(&mut self) -> Option<Entry> {
+        while self.top > 0 {
+            if let Some(entry) = self.higher[self.top - 1].pop() {
+                self.above -= 1;
+                return Some(entry);
             }
-            return;
+            self.top -= 1;
         }
-        self.merge(returned, last);
+        None
     }
 
-    /// Merges `returned` into the entries up to its `last` position; those behind it stay put.
-    fn merge(&mut self, returned: Vec<Entry>, last: crate::broker::delivery::Position) {
-        let cut = self.entries.partition_point(|entry| entry.position < last);
-        let mut head: Vec<Entry> = self.entries.drain(..cut).collect();
-        head.extend(returned);
-        // Two sorted runs: the standard sort merges them in linear time.
-        head.sort_by_key(|entry| entry.position);
-        for entry in head.into_iter().rev() {
-            self.entries.push_front(entry);
+    /// Takes the entry that a queue can best do without: the oldest of the lowest priority.
+    pub(super) fn pop_least(&mut self) -> Option<Entry> {
+        let entry = self.bottom.pop().or_else(|| {
+            let found = self.higher.iter_mut().find_map(Level::pop)?;
+            self.above -= 1;
+            Some(found)
+        })?;
+        self.bytes -= entry.message.body_size();
+        Some(entry)
+    }
+
+    /// Takes an entry out from wherever it stands, if it is still there.
+    pub(super) fn remove(&mut self, position: Position, priority: Priority) -> Option<Entry> {
+        let entry = self.level_if_any(priority)?.remove(position)?;
+        if priority > 0 {
+            self.above -= 1;
+        }
+        self.bytes -= entry.message.body_size();
+        Some(entry)
+    }
+
+    /// Puts entries back where they were. They come in rising position.
+    pub(super) fn put_back(
+        &mut self,
+        returned: Vec<Entry>,
+        priority_of: impl Fn(&Entry) -> Priority,
+    ) {
+        self.bytes += returned.iter().map(|entry| entry.message.body_size()).sum::<usize>();
+        let mut rest = returned;
+        while let Some(priority) = rest.first().map(&priority_of) {
+            let (same, others): (Vec<_>, Vec<_>) =
+                rest.into_iter().partition(|entry| priority_of(entry) == priority);
+            if priority > 0 {
+                self.above += same.len();
+            }
+            self.level(priority).put_back(same);
+            rest = others;
         }
     }
 
-    /// Takes everything out.
-    pub(super) fn take_all(&mut self) -> VecDeque<Entry> {
-        self.bytes = 0;
-        std::mem::take(&mut self.entries)
+    /// Takes everything out, highest priority first.
+    pub(super) fn take_all(&mut self) -> impl Iterator<Item = Entry> + use<> {
+        let Self { bottom, higher, .. } = std::mem::take(self);
+        higher.into_iter().rev().chain([bottom]).flat_map(Level::into_entries)
+    }
+
+    /// Every entry, with its priority.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Entry, Priority)> {
+        let levels = std::iter::once(&self.bottom).chain(&self.higher);
+        (0..=Priority::MAX)
+            .zip(levels)
+            .flat_map(|(priority, level)| level.iter().map(move |entry| (entry, priority)))
+    }
+
+    fn level_if_any(&mut self, priority: Priority) -> Option<&mut Level> {
+        match priority.checked_sub(1) {
+            None => Some(&mut self.bottom),
+            Some(at) => self.higher.get_mut(usize::from(at)),
+        }
+    }
+
+    fn level(&mut self, priority: Priority) -> &mut Level {
+        let Some(at) = priority.checked_sub(1).map(usize::from) else { return &mut self.bottom };
+        if self.higher.len() <= at {
+            self.higher.resize_with(at + 1, Level::default);
+        }
+        self.top = self.top.max(at + 1);
+        &mut self.higher[at]
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use bytes::Bytes;
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::broker::delivery::Position;
-    use crate::broker::message::{Layout, Message};
-
-    fn entry(position: u64) -> Entry {
-        let layout = Layout { exchange: 0, routing_key: 0, header: 0 };
-        let message = Message::new(Bytes::from_static(b"x"), layout, false, false).unwrap();
-        Entry {
-            position: Position(position),
-            message: Arc::new(message),
-            redelivered: false,
-            durable: false,
-        }
-    }
-
-    proptest! {
-        /// Whatever is taken and given back, the backlog stays what a sorted list would be.
-        #[test]
-        fn returned_entries_find_their_old_places(
-            operations in prop::collection::vec((0_u8..3, any::<prop::sample::Index>()), 1..120)
-        ) {
-            let (mut backlog, mut model, mut out) = (Backlog::default(), Vec::new(), Vec::new());
-            for (next, (operation, pick)) in operations.into_iter().enumerate() {
-                match operation {
-                    0 => {
-                        backlog.push(entry(next as u64));
-                        model.push(next as u64);
-                    }
-                    1 if !model.is_empty() => {
-                        prop_assert_eq!(backlog.pop().unwrap().position.0, model[0]);
-                        out.push(model.remove(0));
-                    }
-                    _ if !out.is_empty() => {
-                        let mut back: Vec<u64> = out.drain(..=pick.index(out.len())).collect();
-                        back.sort_unstable();
-                        backlog.put_back(back.iter().copied().map(entry).collect());
-                        model.extend(back);
-                        model.sort_unstable();
-                    }
-                    _ => {}
-                }
-                prop_assert_eq!(backlog.len(), model.len());
-                prop_assert_eq!(backlog.bytes(), model.len());
-            }
-            let left: Vec<u64> = backlog.take_all().iter().map(|entry| entry.position.0).collect();
-            prop_assert_eq!(left, model);
-        }
-    }
-}
+mod tests;

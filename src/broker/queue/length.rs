@@ -5,7 +5,8 @@
 
 use super::backlog::Backlog;
 use crate::broker::message::Message;
-use crate::broker::options::{Overflow, QueueOptions, QueueType};
+use crate::broker::options::{Overflow, QueueType};
+use crate::broker::settings::QueueSettings;
 
 /// What became of messages at a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,22 +23,32 @@ pub(super) struct Limit {
     messages: usize,
     bytes: usize,
     rejects: bool,
+    dead_letters_refused: bool,
 }
 
 impl Limit {
     /// The limit of a queue, if it has one.
-    pub(super) fn of(options: &QueueOptions) -> Option<Self> {
-        if options.max_length.is_none() && options.max_length_bytes.is_none() {
+    pub(super) fn of(settings: &QueueSettings, queue_type: QueueType) -> Option<Self> {
+        if settings.max_length.is_none() && settings.max_length_bytes.is_none() {
             return None;
         }
-        let rejects = match options.overflow {
+        let rejects = match settings.overflow {
             Overflow::DropHead => false,
             Overflow::RejectPublish => true,
             // RabbitMQ: quorum queues take the argument and drop the head all the same.
-            Overflow::RejectPublishDlx => options.queue_type != QueueType::Quorum,
+            Overflow::RejectPublishDlx => queue_type != QueueType::Quorum,
         };
-        let messages = bound(options.max_length);
-        Some(Self { messages, bytes: bound(options.max_length_bytes), rejects })
+        Some(Self {
+            messages: bound(settings.max_length),
+            bytes: bound(settings.max_length_bytes),
+            rejects,
+            dead_letters_refused: rejects && settings.overflow == Overflow::RejectPublishDlx,
+        })
+    }
+
+    /// What is refused is dead-lettered nevertheless.
+    pub(super) fn dead_letters_refused(&self) -> bool {
+        self.dead_letters_refused
     }
 
     /// A full queue refuses what is new rather than dropping what is old.

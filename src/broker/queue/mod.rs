@@ -2,11 +2,16 @@
 //!
 //! **Invariant:** nobody outside this folder sees the state; every verb takes the lock once, lets go of
 //! it between bursts of deliveries, and never holds it while it calls anything of a lower rank. When a verb is
-//! over and consumers took what they could, a queue that drops its head is within its limit.
+//! over and consumers took what they could, nothing that has expired is ready, and a queue that drops its
+//! head is within its limit.
 
 mod backlog;
 mod consumers;
+mod expiries;
 mod length;
+mod offers;
+mod parting;
+mod priorities;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -17,14 +22,17 @@ use std::sync::Arc;
 pub use self::consumers::{Consumer, ConsumerId};
 pub use self::length::Admission;
 use self::length::Limit;
+pub(super) use self::parting::Dead;
+pub(super) use self::state::Lost;
 use self::state::{Dispatched, QueueState};
 use super::change::QueueChanges;
 use super::commit_inbox::CommitInbox;
-use super::delivery::{ConnectionId, Entry, Position, QueueId};
+use super::delivery::{ConnectionId, Deadline, Entry, Position, QueueId};
 use super::error::BrokerError;
 use super::message::Message;
-use super::options::QueueOptions;
+use super::options::{QueueOptions, QueueType};
 use super::settings::QueueSettings;
+use super::timetable::Timetable;
 use super::turn::Turn;
 use crate::sync::{RankedGuard, RankedMutex, rank};
 
@@ -33,8 +41,10 @@ type Guard<'a> = RankedGuard<'a, { rank::QUEUE }, QueueState>;
 /// What becomes of messages that were handed to a consumer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Done with: acknowledged, or rejected for good.
+    /// Done with.
     Settled,
+    /// Refused for good: dead-lettered, if the queue does that.
+    Rejected,
     /// Back to their old places, marked as redelivered.
     Requeued,
 }
@@ -69,9 +79,17 @@ pub struct Queue {
     pub options: QueueOptions,
     /// The connection that has it for itself.
     pub owner: Option<ConnectionId>,
-    limit: Option<Limit>,
-    inbox: Arc<CommitInbox>,
+    surroundings: Surroundings,
     state: RankedMutex<{ rank::QUEUE }, QueueState>,
+}
+
+/// Whom a queue tells of its changes.
+#[derive(Clone, Default)]
+pub struct Surroundings {
+    /// Hears that there is something to save.
+    pub inbox: Arc<CommitInbox>,
+    /// Hears when the queue must be looked at.
+    pub timetable: Arc<Timetable>,
 }
 
 /// What makes a queue, see [`Queue`]'s fields.
@@ -114,38 +132,38 @@ pub struct RestoredEntry {
 
 impl Queue {
     /// An empty queue.
-    pub fn new(identity: QueueIdentity, inbox: Arc<CommitInbox>) -> Self {
-        Self::restored(identity, QueueContent::default(), inbox)
+    pub fn new(identity: QueueIdentity, surroundings: Surroundings) -> Self {
+        Self::restored(identity, QueueContent::default(), surroundings)
     }
 
     /// A queue as it was before a restart.
     pub fn restored(
         identity: QueueIdentity,
         content: QueueContent,
-        inbox: Arc<CommitInbox>,
+        surroundings: Surroundings,
     ) -> Self {
         let delivered = content.delivered;
-        let entries = content.entries.into_iter().map(|restored| Entry {
-            position: restored.position,
-            message: restored.message,
-            redelivered: restored.returns > 0
-                || delivered.is_some_and(|up_to| restored.position <= up_to),
+        let entries = content.entries.into_iter().map(|entry| Entry {
+            position: entry.position,
+            message: entry.message,
+            expires_at: entry.expires_at_ms.map(Deadline::at_ms),
+            returns: entry.returns,
+            redelivered: entry.returns > 0
+                || delivered.is_some_and(|up_to| entry.position <= up_to),
             durable: true,
         });
-        let state = QueueState::restored(entries, content.next_position, delivered);
         let QueueIdentity { id, name, vhost, options, owner } = identity;
-        let limit = Limit::of(&options);
-        Self { id, name, vhost, options, owner, limit, inbox, state: RankedMutex::new(state) }
+        let state = QueueState::restored(&options, entries, content.next_position, delivered);
+        let state = RankedMutex::new(state);
+        Self { id, name, vhost, options, owner, surroundings, state }
     }
 
-    /// The same queue with what its policies make of its settings.
+    /// The same queue, before anybody knows it, with what its policies make of its settings.
     #[must_use]
-    pub fn with_settings(self, _settings: QueueSettings) -> Self {
+    pub fn with_settings(self, settings: QueueSettings) -> Self {
+        self.state.lock().set(settings);
         self
     }
-
-    /// Works by these settings from now on.
-    pub fn apply_settings(self: &Arc<Self>, _settings: QueueSettings, _turn: &mut Turn) {}
 
     /// Adds messages at the end, in order, and empties `messages`. A deleted queue drops them, which is no
     /// refusal.
@@ -154,17 +172,17 @@ impl Queue {
         messages: &mut Vec<Arc<Message>>,
         turn: &mut Turn,
     ) -> Admission {
-        let Some(limit) = self.limit.filter(Limit::rejects) else {
-            self.enqueue_regardless(messages, turn);
-            return Admission::Accepted;
-        };
         self.change(turn, |state, turn| {
             let mut admission = Admission::Accepted;
             if state.deleted {
                 messages.clear();
             }
+            let Some(limit) = state.limit.filter(Limit::rejects) else {
+                state.enqueue_all(messages, turn.unix_now());
+                return admission;
+            };
             for message in messages.drain(..) {
-                if state.admit(message, self.options.durable, &limit, turn) == Admission::Refused {
+                if state.admit(message, &limit, turn) == Admission::Refused {
                     admission = Admission::Refused;
                 }
             }
@@ -174,26 +192,63 @@ impl Queue {
 
     /// The same, but even a full queue refuses nothing: it was asked before, with [`Queue::has_room`].
     pub fn enqueue_regardless(self: &Arc<Self>, messages: &mut Vec<Arc<Message>>, turn: &mut Turn) {
-        self.change(turn, |state, _| {
+        self.change(turn, |state, turn| {
             if state.deleted {
                 messages.clear();
             }
-            for message in messages.drain(..) {
-                state.enqueue(message, self.options.durable);
-            }
+            state.enqueue_all(messages, turn.unix_now());
         });
     }
 
     /// It may refuse messages.
     pub fn rejects(&self) -> bool {
-        self.limit.is_some_and(|limit| limit.rejects())
+        self.state.lock().limit.is_some_and(|limit| limit.rejects())
     }
 
     /// It would take this many messages now whose bodies have this many bytes, even if no consumer did.
     pub fn has_room(&self, messages: usize, bytes: usize) -> bool {
-        let Some(limit) = self.limit.filter(Limit::rejects) else { return true };
         let state = self.state.lock();
+        let Some(limit) = state.limit.filter(Limit::rejects) else { return true };
         state.deleted || limit.has_room(&state.backlog, messages, bytes)
+    }
+
+    /// What is in force for it now.
+    pub fn settings(&self) -> QueueSettings {
+        self.state.lock().settings.clone()
+    }
+
+    /// Works by these settings from now on: policies have changed.
+    pub fn apply_settings(self: &Arc<Self>, settings: QueueSettings, turn: &mut Turn) {
+        self.change(turn, |state, turn| {
+            if !state.deleted {
+                state.apply(settings, turn.unix_now());
+            }
+        });
+    }
+
+    /// Somebody declared it. RabbitMQ: that counts as use (`x-expires`), except for quorum queues that are there
+    /// already.
+    pub fn declared(self: &Arc<Self>, is_new: bool, turn: &mut Turn) {
+        if is_new || self.options.queue_type != QueueType::Quorum {
+            self.change(turn, |state, turn| state.note_use(turn.unix_now()));
+        }
+    }
+
+    /// Its time in the timetable has come.
+    pub(super) fn look_again(self: &Arc<Self>, turn: &mut Turn) {
+        self.change(turn, |state, turn| {
+            let now = turn.unix_now();
+            state.scheduled = None;
+            if state.last_used.is_none() {
+                state.note_use(now);
+            }
+            if state.unused_until().is_some_and(|until| until <= now) {
+                turn.queue_unused(Arc::clone(self));
+                // If it is in use again by then, it has as long again.
+                state.note_use(now);
+            }
+            state.retry_kept(now);
+        });
     }
 
     /// Adds a consumer. `accepted` runs before anything is delivered to it.
@@ -214,6 +269,7 @@ impl Queue {
                 return Err(BrokerError::InExclusiveUse(Arc::clone(&self.name)));
             }
             accepted(turn);
+            state.note_use(turn.unix_now());
             if single {
                 state.consumers.line_up(consumer);
             } else {
@@ -227,6 +283,7 @@ impl Queue {
     pub fn cancel(self: &Arc<Self>, id: ConsumerId, turn: &mut Turn) {
         self.change(turn, |state, turn| {
             let removed = state.consumers.remove(id).is_some();
+            state.note_use(turn.unix_now());
             if removed && self.options.auto_delete && state.consumers.is_empty() {
                 turn.queue_unused(Arc::clone(self));
             }
@@ -235,8 +292,9 @@ impl Queue {
 
     /// Takes the first ready message, and says how many are left.
     pub fn get(self: &Arc<Self>, no_ack: bool, turn: &mut Turn) -> Option<(Entry, usize)> {
-        self.change(turn, |state, _| {
-            let entry = state.take(no_ack)?;
+        self.change(turn, |state, turn| {
+            state.note_use(turn.unix_now());
+            let entry = state.take(no_ack, turn.unix_now())?;
             Some((entry, state.backlog.len()))
         })
     }
@@ -250,7 +308,7 @@ impl Queue {
         turn: &mut Turn,
     ) {
         // Messages are freed after the lock is gone.
-        let _settled = self.change(turn, |state, _| {
+        let _settled = self.change(turn, |state, turn| {
             state.resume(resumed);
             if state.deleted {
                 return entries;
@@ -260,8 +318,12 @@ impl Queue {
                     state.acknowledge(&entries);
                     entries
                 }
+                Outcome::Rejected => {
+                    state.reject(entries);
+                    Vec::new()
+                }
                 Outcome::Requeued => {
-                    state.requeue(entries);
+                    state.requeue(entries, turn.unix_now());
                     Vec::new()
                 }
             }
@@ -293,6 +355,8 @@ impl Queue {
                 return Err(BrokerError::QueueNotEmpty(Arc::clone(&self.name)));
             }
             let (ready, consumers) = state.delete();
+            let scheduled = state.scheduled.take();
+            self.surroundings.timetable.reschedule(self, scheduled, None, turn);
             // Under the lock: until a client has cancelled its consumer here it does not give the slot to
             // another, so this cannot meet a consumer of another queue.
             for consumer in consumers {
@@ -313,75 +377,77 @@ impl Queue {
         self.state.lock().backlog.bytes()
     }
 
-    /// Drops what is too much after a restart: messages that consumers had are ready again.
-    pub(super) fn drop_excess(self: &Arc<Self>) {
-        let mut dropped = Vec::new();
-        let mut state = self.state.lock();
-        let before = state.unsaved_bytes();
-        self.keep_within_limit(&mut state, Dispatched::All, &mut dropped);
-        self.report(&mut state, before);
-    }
-
     /// Takes out what the committer must write; only the committer calls this.
     pub fn collect(&self) -> QueueChanges {
         let mut state = self.state.lock();
         let freed = state.unsaved_bytes();
         let changes = state.collect(self.id);
-        self.inbox.subtract_unsaved(freed);
+        self.surroundings.inbox.subtract_unsaved(freed);
         changes
     }
 
-    /// Runs a verb under the lock, then dispatches, then tells the committer if there is news for it.
+    /// Runs a verb under the lock, then dispatches, then parts with what is too old or too much, then tells
+    /// the committer and the timetable if there is news for them.
     fn change<R>(
         self: &Arc<Self>,
         turn: &mut Turn,
         verb: impl FnOnce(&mut QueueState, &mut Turn) -> R,
     ) -> R {
         // Declared before the guard: freed after the lock is gone.
-        let mut dropped = Vec::new();
+        let mut freed = Vec::new();
         let mut state = self.state.lock();
         let before = state.unsaved_bytes();
+        state.expire(turn.unix_now().just_before());
         let result = verb(&mut state, turn);
         let mut dispatched = state.dispatch(turn);
-        self.keep_within_limit(&mut state, dispatched, &mut dropped);
-        self.report(&mut state, before);
+        self.wind_up(&mut state, dispatched, before, &mut freed, turn);
         while dispatched == Dispatched::Burst {
             drop(state);
             state = self.state.lock();
             let before = state.unsaved_bytes();
             dispatched = state.dispatch(turn);
-            self.keep_within_limit(&mut state, dispatched, &mut dropped);
-            self.report(&mut state, before);
+            self.wind_up(&mut state, dispatched, before, &mut freed, turn);
         }
         result
     }
 
-    /// Drops the head if there is too much, once consumers had their chance.
+    /// What may not wait any longer goes once consumers had their chance.
     #[inline]
-    fn keep_within_limit(
-        &self,
-        state: &mut QueueState,
+    fn wind_up(
+        self: &Arc<Self>,
+        state: &mut Guard<'_>,
         dispatched: Dispatched,
-        dropped: &mut Vec<Entry>,
+        bytes_before: usize,
+        freed: &mut Vec<Lost>,
+        turn: &mut Turn,
     ) {
-        if let Some(limit) = &self.limit
-            && !limit.rejects()
-            && dispatched == Dispatched::All
-        {
-            state.drop_head(limit, dropped);
+        if dispatched == Dispatched::All {
+            state.expire(turn.unix_now());
+            state.drop_excess();
         }
+        if !state.lost.is_empty() {
+            self.part_with_lost(state, freed, turn);
+        }
+        self.report(state, bytes_before, turn);
     }
 
-    fn report(self: &Arc<Self>, state: &mut Guard<'_>, bytes_before: usize) {
+    fn report(self: &Arc<Self>, state: &mut Guard<'_>, bytes_before: usize, turn: &mut Turn) {
+        let Surroundings { inbox, timetable } = &self.surroundings;
         let bytes = state.unsaved_bytes();
         if bytes > bytes_before {
-            self.inbox.add_unsaved(bytes - bytes_before);
+            inbox.add_unsaved(bytes - bytes_before);
         } else if bytes < bytes_before {
-            self.inbox.subtract_unsaved(bytes_before - bytes);
+            inbox.subtract_unsaved(bytes_before - bytes);
         }
         if !state.raised && state.has_changes() {
             state.raised = true;
-            self.inbox.raise_hand(Arc::clone(self));
+            inbox.raise_hand(Arc::clone(self));
+        }
+        let Some(next) = state.next_deadline() else { return };
+        state.tidy_expiries();
+        if state.scheduled.is_none_or(|scheduled| next < scheduled) {
+            timetable.reschedule(self, state.scheduled, Some(next), turn);
+            state.scheduled = Some(next);
         }
     }
 }

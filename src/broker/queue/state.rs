@@ -1,21 +1,37 @@
 //! A queue's state machine: what happens on each verb. A plain value; its lock is in the parent.
 //!
 //! Invariants:
-//! * ready + unacked + settled = enqueued.
-//! * An entry is in the backlog or with a consumer, never both, and keeps its position for good.
+//! * ready + unacked + lost + settled = enqueued.
+//! * An entry is in the backlog, with a consumer or lost, never two of these, and keeps its position for good.
 //! * `delivered` is never behind the last durable entry that a consumer was handed.
+//! * What is lost (expired, rejected, too much) is on disk until it is settled: at once, or when its dead
+//!   letter lies in other queues.
 
 use std::sync::Arc;
 
-use super::backlog::Backlog;
+use super::QueueOptions;
+use super::backlog::{Backlog, Priority};
 use super::consumers::{Consumer, ConsumerId, Consumers};
+use super::expiries::Expiries;
 use super::length::{Admission, Limit};
+use super::offers::{Offers, Seen};
+use super::priorities::Priorities;
 use super::unsaved::Unsaved;
 use crate::broker::change::QueueChanges;
-use crate::broker::delivery::{Entry, Position, QueueId};
+use crate::broker::dead_letter::Reason;
+use crate::broker::delivery::{Deadline, Entry, Position, QueueId};
 use crate::broker::message::Message;
+use crate::broker::options::QueueType;
+use crate::broker::settings::QueueSettings;
 use crate::broker::turn::Turn;
 use crate::limits;
+
+/// An entry that the queue gave up.
+#[derive(Debug)]
+pub(in crate::broker) struct Lost {
+    pub(in crate::broker) entry: Entry,
+    pub(in crate::broker) reason: Reason,
+}
 
 /// How the dispatch of a burst ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,10 +43,24 @@ pub(super) enum Dispatched {
 }
 
 /// See the module.
-#[derive(Default)]
 pub(super) struct QueueState {
     pub(super) backlog: Backlog,
     pub(super) consumers: Consumers,
+    pub(super) settings: QueueSettings,
+    pub(super) limit: Option<Limit>,
+    /// What was given up and is not parted with yet.
+    pub(super) lost: Vec<Lost>,
+    /// Dead letters that found no place, kept until they do, and when to try again.
+    pub(super) kept: Vec<Lost>,
+    pub(super) retry_at: Option<Deadline>,
+    /// The entry of this queue in the broker's timetable.
+    pub(super) scheduled: Option<Deadline>,
+    /// When somebody used the queue last, if that matters.
+    pub(super) last_used: Option<Deadline>,
+    expiries: Expiries,
+    priorities: Priorities,
+    queue_type: QueueType,
+    durable: bool,
     unsaved: Unsaved,
     next_position: u64,
     unacked: usize,
@@ -41,34 +71,54 @@ pub(super) struct QueueState {
     pub(super) raised: bool,
 }
 
-/// How far consumers have seen the durable entries.
-#[derive(Debug, Default)]
-struct Seen {
-    up_to: Option<Position>,
-    recorded: Option<Position>,
-}
-
-impl Seen {
-    fn note(&mut self, entry: &Entry) {
-        if entry.durable {
-            self.up_to = self.up_to.max(Some(entry.position));
-        }
-    }
-}
-
 impl QueueState {
     /// A queue as it was before a restart.
     pub(super) fn restored(
+        options: &QueueOptions,
         entries: impl IntoIterator<Item = Entry>,
         next_position: u64,
         delivered: Option<Position>,
     ) -> Self {
-        let mut state = Self { next_position, ..Self::default() };
-        state.seen = Seen { up_to: delivered, recorded: delivered };
+        let settings = QueueSettings::of(options);
+        let mut state = Self {
+            backlog: Backlog::default(),
+            consumers: Consumers::default(),
+            limit: Limit::of(&settings, options.queue_type),
+            settings,
+            lost: Vec::new(),
+            kept: Vec::new(),
+            retry_at: None,
+            scheduled: None,
+            last_used: None,
+            expiries: Expiries::default(),
+            priorities: Priorities::of(options),
+            queue_type: options.queue_type,
+            durable: options.durable,
+            unsaved: Unsaved::default(),
+            next_position,
+            unacked: 0,
+            seen: Seen { up_to: delivered, recorded: delivered },
+            deleted: false,
+            raised: false,
+        };
         for entry in entries {
-            state.backlog.push(entry);
+            state.add(entry);
         }
         state
+    }
+
+    /// Works by these settings from now on. Messages keep the expiry that they have.
+    pub(super) fn apply(&mut self, settings: QueueSettings, now: Deadline) {
+        if settings.expires_ms != self.settings.expires_ms {
+            self.last_used = Some(now);
+        }
+        self.set(settings);
+    }
+
+    /// The same for a queue that nobody has used yet.
+    pub(super) fn set(&mut self, settings: QueueSettings) {
+        self.limit = Limit::of(&settings, self.queue_type);
+        self.settings = settings;
     }
 
     pub(super) fn unsaved_bytes(&self) -> usize {
@@ -79,63 +129,134 @@ impl QueueState {
         !self.unsaved.is_empty() || self.seen.up_to != self.seen.recorded
     }
 
-    /// Adds a message at the end. `keeps` says that the queue is durable.
-    pub(super) fn enqueue(&mut self, message: Arc<Message>, keeps: bool) {
+    pub(super) fn is_quorum(&self) -> bool {
+        self.queue_type == QueueType::Quorum
+    }
+
+    /// Somebody uses the queue; that matters only if it goes when nobody does.
+    #[inline]
+    pub(super) fn note_use(&mut self, now: Deadline) {
+        if self.settings.expires_ms.is_some() {
+            self.last_used = Some(now);
+        }
+    }
+
+    /// Forgets expiries of messages that left, if they are too many.
+    #[inline]
+    pub(super) fn tidy_expiries(&mut self) {
+        self.expiries.tidy(&self.backlog);
+    }
+
+    /// Adds messages at the end, in order, and empties `messages`.
+    pub(super) fn enqueue_all(&mut self, messages: &mut Vec<Arc<Message>>, now: Deadline) {
+        for message in messages.drain(..) {
+            self.enqueue(message, now);
+        }
+    }
+
+    /// Adds a message at the end.
+    fn enqueue(&mut self, message: Arc<Message>, now: Deadline) -> Priority {
         let position = Position(self.next_position);
         self.next_position += 1;
-        let durable = keeps && message.is_persistent();
+        let durable = self.durable && message.is_persistent();
+        let expires_at = self.deadline_of(&message, now);
         if durable {
-            self.unsaved.put(position, &message, None);
+            self.unsaved.put(position, &message, expires_at.map(Deadline::as_ms));
         }
-        self.backlog.push(Entry { position, message, redelivered: false, durable });
+        self.add(Entry { expires_at, durable, ..Entry::new(position, message) })
+    }
+
+    /// RabbitMQ: the shorter of the queue's time to live and the message's own.
+    #[inline]
+    fn deadline_of(&self, message: &Message, now: Deadline) -> Option<Deadline> {
+        let ttl = match (self.settings.message_ttl_ms, message.expiration_ms()) {
+            (Some(queue), Some(message)) => queue.min(message),
+            (queue, message) => queue.or(message)?,
+        };
+        Some(now.after_ms(ttl))
+    }
+
+    fn add(&mut self, entry: Entry) -> Priority {
+        let priority = self.priorities.of_message(&entry.message);
+        self.expiries.note(&entry, priority);
+        self.backlog.push(entry, priority);
+        priority
     }
 
     /// Adds a message at the end unless `limit` is exceeded by it even after consumers had their chance.
     pub(super) fn admit(
         &mut self,
         message: Arc<Message>,
-        keeps: bool,
         limit: &Limit,
         turn: &mut Turn,
     ) -> Admission {
+        let now = turn.unix_now();
         if limit.has_room_for(&self.backlog, &message) {
-            self.enqueue(message, keeps);
+            self.enqueue(message, now);
             return Admission::Accepted;
         }
         if self.consumers.first().is_none() {
-            return Admission::Refused;
+            return self.refuse(Entry::new(Position(self.next_position), message), limit);
         }
-        self.enqueue(message, keeps);
+        let priority = self.enqueue(message, now);
         self.dispatch(turn);
         if !limit.is_exceeded(&self.backlog) {
             return Admission::Accepted;
         }
-        self.withdraw_last();
-        Admission::Refused
-    }
-
-    /// Undoes the last enqueue. Nobody has seen the entry: it is the last one ready.
-    fn withdraw_last(&mut self) {
-        let Some(entry) = self.backlog.pop_last() else { return };
-        self.next_position = entry.position.0;
-        if entry.durable {
-            self.unsaved.withdraw(entry.position);
+        match self.withdraw_last(priority) {
+            Some(entry) => self.refuse(entry, limit),
+            None => Admission::Accepted,
         }
     }
 
-    /// Moves the oldest ready messages to `dropped` until `limit` is no longer exceeded. They are gone.
-    pub(super) fn drop_head(&mut self, limit: &Limit, dropped: &mut Vec<Entry>) {
+    fn refuse(&mut self, entry: Entry, limit: &Limit) -> Admission {
+        if limit.dead_letters_refused() {
+            // It was never in the queue, so there is nothing to settle.
+            let entry = Entry { durable: false, ..entry };
+            self.lost.push(Lost { entry, reason: Reason::MaxLength });
+        }
+        Admission::Refused
+    }
+
+    /// Undoes the last enqueue. Nobody has seen the entry: consumers left it where it was.
+    fn withdraw_last(&mut self, priority: Priority) -> Option<Entry> {
+        let last = Position(self.next_position.checked_sub(1)?);
+        let entry = self.backlog.remove(last, priority)?;
+        self.next_position = last.0;
+        if entry.durable {
+            self.unsaved.withdraw(entry.position);
+        }
+        Some(entry)
+    }
+
+    /// Gives up messages whose time has come, at most a burst of them.
+    #[inline]
+    pub(super) fn expire(&mut self, now: Deadline) {
+        if self.expiries.next().is_some_and(|next| next <= now) {
+            self.expire_burst(now);
+        }
+    }
+
+    fn expire_burst(&mut self, now: Deadline) {
+        for _ in 0..limits::EXPIRY_BURST {
+            let Some(entry) = self.expiries.take_due(now, &mut self.backlog) else { return };
+            self.lost.push(Lost { entry, reason: Reason::Expired });
+        }
+    }
+
+    /// Gives up the least of the ready messages until there are no more than may be.
+    #[inline]
+    pub(super) fn drop_excess(&mut self) {
+        let Some(limit) = self.limit.filter(|limit| !limit.rejects()) else { return };
         while limit.is_exceeded(&self.backlog) {
-            let Some(entry) = self.backlog.pop() else { return };
-            if entry.durable {
-                self.unsaved.settle(entry.position);
-            }
-            dropped.push(entry);
+            let Some(entry) = self.backlog.pop_least() else { return };
+            self.lost.push(Lost { entry, reason: Reason::MaxLength });
         }
     }
 
     /// Hands ready messages to consumers, at most a burst of them.
     pub(super) fn dispatch(&mut self, turn: &mut Turn) -> Dispatched {
+        let now = turn.unix_now();
         let mut left = limits::DISPATCH_BURST;
         while !self.backlog.is_empty() {
             let Some(consumer) = self.consumers.first() else { return Dispatched::All };
@@ -145,8 +266,10 @@ impl QueueState {
                 unsaved: &mut self.unsaved,
                 unacked: &mut self.unacked,
                 seen: &mut self.seen,
+                lost: &mut self.lost,
                 no_ack: consumer.no_ack,
                 left: share,
+                now,
             };
             let refused = consumer.sink.deliver(consumer.id.slot, &mut offers, turn).is_err();
             left -= share - offers.left;
@@ -163,14 +286,16 @@ impl QueueState {
     }
 
     /// Takes one ready message for a basic.get.
-    pub(super) fn take(&mut self, no_ack: bool) -> Option<Entry> {
+    pub(super) fn take(&mut self, no_ack: bool, now: Deadline) -> Option<Entry> {
         let mut offers = Offers {
             backlog: &mut self.backlog,
             unsaved: &mut self.unsaved,
             unacked: &mut self.unacked,
             seen: &mut self.seen,
+            lost: &mut self.lost,
             no_ack,
             left: 1,
+            now,
         };
         offers.next()
     }
@@ -183,23 +308,65 @@ impl QueueState {
         }
     }
 
-    /// Entries that were handed out come back to their places.
-    pub(super) fn requeue(&mut self, mut entries: Vec<Entry>) {
+    /// Entries that were handed out are refused by who had them.
+    pub(super) fn reject(&mut self, entries: Vec<Entry>) {
+        self.unacked = self.unacked.saturating_sub(entries.len());
+        let rejected = |entry| Lost { entry, reason: Reason::Rejected };
+        self.lost.extend(entries.into_iter().map(rejected));
+    }
+
+    /// Entries that were handed out come back to their places, unless it is too late or was once too often.
+    pub(super) fn requeue(&mut self, mut entries: Vec<Entry>, now: Deadline) {
         self.unacked = self.unacked.saturating_sub(entries.len());
         entries.sort_unstable_by_key(|entry| entry.position);
-        for entry in &mut entries {
+        let mut back = Vec::with_capacity(entries.len());
+        for mut entry in entries {
             entry.redelivered = true;
+            match self.reason_to_give_up(&mut entry, now) {
+                Some(reason) => self.lost.push(Lost { entry, reason }),
+                None => back.push(entry),
+            }
         }
-        self.backlog.put_back(entries);
+        for entry in &back {
+            self.expiries.note(entry, self.priorities.of_message(&entry.message));
+        }
+        let priorities = self.priorities;
+        self.backlog.put_back(back, |entry| priorities.of_message(&entry.message));
+    }
+
+    fn reason_to_give_up(&mut self, entry: &mut Entry, now: Deadline) -> Option<Reason> {
+        if self.is_quorum() {
+            entry.returns = entry.returns.saturating_add(1);
+            if self.settings.delivery_limit.is_some_and(|limit| u64::from(entry.returns) > limit) {
+                return Some(Reason::DeliveryLimit);
+            }
+            if entry.durable {
+                self.unsaved.returned(entry.position, entry.returns);
+            }
+        }
+        entry.expires_at.filter(|deadline| *deadline <= now).map(|_| Reason::Expired)
+    }
+
+    /// Lost entries are gone for good.
+    pub(super) fn settle_lost(&mut self, lost: &[Lost]) {
+        if self.deleted {
+            return;
+        }
+        for Lost { entry, .. } in lost.iter().filter(|lost| lost.entry.durable) {
+            self.unsaved.settle(entry.position);
+        }
     }
 
     /// Drops all ready messages. Returns how many there were.
     pub(super) fn purge(&mut self) -> usize {
-        let purged = self.backlog.take_all();
-        for entry in purged.iter().filter(|entry| entry.durable) {
-            self.unsaved.settle(entry.position);
+        let mut purged = 0;
+        for entry in self.backlog.take_all() {
+            purged += 1;
+            if entry.durable {
+                self.unsaved.settle(entry.position);
+            }
         }
-        purged.len()
+        purged
     }
 
     /// The queue is gone. Returns its ready messages' number and the consumers it had.
@@ -207,7 +374,29 @@ impl QueueState {
         self.deleted = true;
         self.unsaved = Unsaved::default();
         self.seen = Seen::default();
-        (self.backlog.take_all().len(), self.consumers.take_all().collect())
+        self.expiries = Expiries::default();
+        self.settings = QueueSettings::default();
+        self.limit = None;
+        (self.kept, self.retry_at) = (Vec::new(), None);
+        let ready = self.backlog.len();
+        self.backlog = Backlog::default();
+        (ready, self.consumers.take_all().collect())
+    }
+
+    /// When somebody should look at the queue again although nobody uses it.
+    #[inline]
+    pub(super) fn next_deadline(&self) -> Option<Deadline> {
+        let expiry = self.expiries.next();
+        if self.retry_at.is_none() && self.settings.expires_ms.is_none() {
+            return expiry;
+        }
+        [expiry, self.retry_at, self.unused_until()].into_iter().flatten().min()
+    }
+
+    /// When the queue goes unless somebody uses it before.
+    pub(super) fn unused_until(&self) -> Option<Deadline> {
+        let expires_ms = self.settings.expires_ms.filter(|_| self.consumers.is_empty())?;
+        Some(self.last_used?.after_ms(expires_ms))
     }
 
     pub(super) fn resume(&mut self, consumers: &[ConsumerId]) {
@@ -227,36 +416,6 @@ impl QueueState {
     /// How far entries were seen, if any that was seen may still come back.
     fn delivered_to_record(&self) -> Option<Position> {
         let up_to = self.seen.up_to.filter(|_| self.seen.up_to != self.seen.recorded)?;
-        let returned = self.backlog.first().is_some_and(|first| first.position <= up_to);
-        (self.unacked > 0 || returned).then_some(up_to)
-    }
-}
-
-/// The ready messages, as a consumer takes them.
-struct Offers<'a> {
-    backlog: &'a mut Backlog,
-    unsaved: &'a mut Unsaved,
-    unacked: &'a mut usize,
-    seen: &'a mut Seen,
-    no_ack: bool,
-    left: usize,
-}
-
-impl Iterator for Offers<'_> {
-    type Item = Entry;
-
-    fn next(&mut self) -> Option<Entry> {
-        if self.left == 0 {
-            return None;
-        }
-        let entry = self.backlog.pop()?;
-        self.left -= 1;
-        if !self.no_ack {
-            *self.unacked += 1;
-            self.seen.note(&entry);
-        } else if entry.durable {
-            self.unsaved.settle(entry.position);
-        }
-        Some(entry)
+        (self.unacked > 0 || self.backlog.reaches_back_to(up_to)).then_some(up_to)
     }
 }

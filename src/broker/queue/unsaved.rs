@@ -54,7 +54,6 @@ impl Unsaved {
     }
 
     /// A durable entry came back from a consumer, and so often by now.
-    #[cfg_attr(not(test), expect(dead_code, reason = "quorum queues are to count deliveries"))]
     pub(super) fn returned(&mut self, position: Position, count: u32) {
         self.returned.insert(position, count);
     }

@@ -60,6 +60,37 @@ pub(in crate::broker) fn message(body: &str, persistent: bool) -> Arc<Message> {
     Arc::new(Message::new(blob, layout, persistent, false).unwrap())
 }
 
+/// What a test says of a message beside its body.
+#[derive(Clone, Copy, Default)]
+pub(in crate::broker) struct Properties<'a> {
+    pub(in crate::broker) persistent: bool,
+    pub(in crate::broker) priority: Option<u8>,
+    pub(in crate::broker) expiration: Option<&'a str>,
+}
+
+/// A message with these properties, published to the default exchange.
+pub(in crate::broker) fn message_with(body: &str, properties: Properties<'_>) -> Arc<Message> {
+    let mut flags = 0_u16;
+    let mut values = Vec::new();
+    if properties.persistent {
+        flags |= 1 << 12;
+        values.push(2);
+    }
+    if let Some(priority) = properties.priority {
+        flags |= 1 << 11;
+        values.push(priority);
+    }
+    if let Some(expiration) = properties.expiration {
+        flags |= 1 << 8;
+        values.push(u8::try_from(expiration.len()).unwrap());
+        values.extend(expiration.as_bytes());
+    }
+    let header = u32::try_from(2 + values.len()).unwrap();
+    let blob = [&flags.to_be_bytes(), values.as_slice(), body.as_bytes()].concat();
+    let layout = Layout { exchange: 0, routing_key: 0, header };
+    Arc::new(Message::new(Bytes::from(blob), layout, properties.persistent, false).unwrap())
+}
+
 pub(in crate::broker) fn body(message: &Message) -> String {
     String::from_utf8(message.body().to_vec()).unwrap()
 }
@@ -274,6 +305,10 @@ impl FakeConsumer<'_> {
 
     pub(in crate::broker) fn acks(&self, name: &str) {
         self.settles(name, Outcome::Settled);
+    }
+
+    pub(in crate::broker) fn rejects(&self, name: &str) {
+        self.settles(name, Outcome::Rejected);
     }
 
     pub(in crate::broker) fn requeues(&self, name: &str) {

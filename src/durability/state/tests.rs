@@ -99,7 +99,8 @@ fn place(number: usize) -> LogPosition {
 
 fn replay(state: &mut LogState, frames: &[(LogPosition, Vec<u8>)]) {
     for (lsn, (position, payload)) in frames.iter().enumerate() {
-        let frame = ScannedFrame { position: *position, lsn: lsn as u64, payload };
+        let (position, lsn) = (*position, lsn as u64);
+        let frame = ScannedFrame { position, lsn, payload, is_batch_whole: true };
         apply_frame(state, frame).unwrap();
     }
 }

@@ -7,14 +7,14 @@ use crate::store::{Appended, Flush, FrameBuffer, LogReader, SegmentInfo, StoreEr
 use crate::sync::{RankedMutex, rank};
 
 /// What a cut at one instant leaves, and what had been released by then.
-struct Cut {
-    store: MemoryStore,
-    committed: u64,
+pub(super) struct Cut {
+    pub(super) store: MemoryStore,
+    pub(super) committed: u64,
 }
 
 /// Cuts before and after everything the committer does to the log.
 #[derive(Default)]
-struct Cuts {
+pub(super) struct Cuts {
     taken: RankedMutex<{ rank::LEAF }, Vec<Cut>>,
 }
 
@@ -32,12 +32,12 @@ impl Cuts {
         }
     }
 
-    fn take(&self) -> Vec<Cut> {
+    pub(super) fn take(&self) -> Vec<Cut> {
         std::mem::take(&mut *self.taken.lock())
     }
 }
 
-struct CutLog {
+pub(super) struct CutLog {
     log: Box<dyn Log>,
     store: MemoryStore,
     collector: Arc<RankedMutex<{ rank::LEAF }, Option<Arc<Collector>>>>,
@@ -45,6 +45,13 @@ struct CutLog {
 }
 
 impl CutLog {
+    /// The log of an empty store. Cuts remember what `collector` was told.
+    pub(super) fn new(store: &MemoryStore, collector: &Arc<Collector>, cuts: &Arc<Cuts>) -> Self {
+        let (log, _) = store.log().open(None, &mut |_| Ok(())).unwrap();
+        let collector = Arc::new(RankedMutex::new(Some(Arc::clone(collector))));
+        Self { log, store: store.clone(), collector, cuts: Arc::clone(cuts) }
+    }
+
     fn cut(&self) {
         let collector = self.collector.lock().clone().unwrap_or_default();
         self.cuts.add(&self.store, &collector);
@@ -90,7 +97,7 @@ impl Log for CutLog {
     }
 }
 
-fn watched(store: &MemoryStore) -> (Node, Arc<Cuts>) {
+pub(super) fn watched(store: &MemoryStore) -> (Node, Arc<Cuts>) {
     let (cuts, slot) = (Arc::new(Cuts::default()), Arc::new(RankedMutex::new(None)));
     let node = Node::recovered(store.log(), store.checkpoint(), &|log| {
         let (cuts, collector) = (Arc::clone(&cuts), Arc::clone(&slot));

@@ -1,6 +1,8 @@
 //! The promise, kept: brokers that are stopped, killed and cut off from power, and what is there after.
 
 mod crash;
+mod entries;
+mod moves;
 mod restart;
 mod space;
 mod threads;

@@ -61,6 +61,7 @@ impl<'v> Scan<'v> {
         };
         let mut pass = Pass { segment, window: Window::new(segment, start, limit), limit };
         let mut pending = Vec::new();
+        let mut is_batch_whole = true;
         let mut at = start;
         loop {
             if let Some(found) = pass.frame_at(at)? {
@@ -68,22 +69,24 @@ impl<'v> Scan<'v> {
                 let is_last = found.header.is_last;
                 pending.push(found);
                 if is_last {
-                    self.hand_out(&mut pass, &mut pending)?;
+                    self.hand_out(&mut pass, &mut pending, is_batch_whole)?;
+                    is_batch_whole = true;
                     pass.window.forget_before(at);
                 }
                 continue;
             }
             // What is pending stays in view until it is known whether something follows.
             let Some(next) = segment_next_frame(segment, at, limit)? else { break };
-            self.hand_out(&mut pass, &mut pending)?;
+            self.hand_out(&mut pass, &mut pending, false)?;
             self.damage(&segment.path, at, next - at, "no frame here, but intact ones follow");
+            is_batch_whole = false;
             at = next;
             pass.window = Window::new(segment, at, limit);
         }
         match known_end {
             KnownEnd::Open => self.end_open(&mut pass, &pending, at),
             KnownEnd::Sealed | KnownEnd::At(_) => {
-                self.hand_out(&mut pass, &mut pending)?;
+                self.hand_out(&mut pass, &mut pending, false)?;
                 self.end_sealed(&mut pass, known_end, at)
             }
         }
@@ -133,6 +136,7 @@ impl<'v> Scan<'v> {
         &mut self,
         pass: &mut Pass<'_>,
         pending: &mut Vec<Found>,
+        is_batch_whole: bool,
     ) -> Result<(), StoreError> {
         for found in pending.drain(..) {
             let offset = found.offset + FRAME_OVERHEAD as u64;
@@ -145,7 +149,8 @@ impl<'v> Scan<'v> {
             self.report.frames += 1;
             self.report.batches += u64::from(found.header.is_last);
             self.report.bytes += payload.len() as u64;
-            (self.visit)(ScannedFrame { position, lsn: pass.segment.lsn(found.offset), payload })?;
+            let lsn = pass.segment.lsn(found.offset);
+            (self.visit)(ScannedFrame { position, lsn, payload, is_batch_whole })?;
         }
         Ok(())
     }

@@ -16,7 +16,7 @@ pub use fields::{Field, Table};
 pub use methods::{Method, method};
 pub use peer::{Login, RawPeer, Read, frame};
 pub use properties::{Properties, all_tags, properties};
-pub use verbs::content_header;
+pub use verbs::{Delivery, content_header};
 
 /// How long a test waits for something that must come. Generous: the machine may be busy.
 pub const PATIENCE: Duration = Duration::from_secs(20);

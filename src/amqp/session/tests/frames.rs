@@ -95,6 +95,17 @@ pub(super) fn declare_rejecting(name: &str, flags: &str, max_length: i32) -> Sai
     declare_with(name, flags, arguments)
 }
 
+/// queue.declare of a queue whose deliveries are to be acknowledged within this time.
+pub(super) fn declare_impatient(name: &str, timeout_ms: i32) -> Said {
+    declare_with(name, "", timeout(timeout_ms))
+}
+
+fn timeout(timeout_ms: i32) -> FieldTable {
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-consumer-timeout".into(), AMQPValue::LongInt(timeout_ms));
+    arguments
+}
+
 fn declare_with(name: &str, flags: &str, arguments: FieldTable) -> Said {
     let has = |flag| flags.split(' ').any(|word| word == flag);
     let declare = queue::Declare {
@@ -190,12 +201,31 @@ pub(super) fn publish_to(exchange: &str, key: &str, body: &str, flags: &str) -> 
     said
 }
 
+/// A request to a queue by its name, whose answer is to go to `reply_to`.
+pub(super) fn request(queue: &str, reply_to: &str, body: &str) -> Said {
+    let mut said = publish_to("", queue, body, "");
+    let size = (body.len() as u64).to_be_bytes();
+    let length = u8::try_from(reply_to.len()).unwrap();
+    let header = [&[0, 60, 0, 0][..], &size, &[0x02, 0, length], reply_to.as_bytes()].concat();
+    said.frames[1] = (FrameKind::Header, header);
+    said
+}
+
 pub(super) fn consume(queue: &str, tag: &str) -> Said {
     consume_with(queue, tag, "")
 }
 
 /// basic.consume; `flags` are words.
 pub(super) fn consume_with(queue: &str, tag: &str, flags: &str) -> Said {
+    consume_as(queue, tag, flags, FieldTable::default())
+}
+
+/// basic.consume that asks for this time to acknowledge.
+pub(super) fn consume_within(queue: &str, tag: &str, timeout_ms: i32) -> Said {
+    consume_as(queue, tag, "", timeout(timeout_ms))
+}
+
+fn consume_as(queue: &str, tag: &str, flags: &str, arguments: FieldTable) -> Said {
     let has = |flag| flags.split(' ').any(|word| word == flag);
     on_basic(basic::AMQPMethod::Consume(basic::Consume {
         queue: queue.into(),
@@ -204,7 +234,7 @@ pub(super) fn consume_with(queue: &str, tag: &str, flags: &str) -> Said {
         no_ack: has("no-ack"),
         exclusive: has("exclusive"),
         nowait: has("nowait"),
-        arguments: FieldTable::default(),
+        arguments,
     }))
 }
 

@@ -9,6 +9,8 @@ mod frames;
 mod length;
 mod publishing;
 mod races;
+mod replies;
+mod timeouts;
 mod transactions;
 mod words;
 
@@ -75,7 +77,8 @@ impl BrokerUnderTest {
         };
         let broker = Arc::new(Broker::new(["/"], 1, Arc::new(Clock::manual())));
         let users = Users::new([guest], []).unwrap();
-        Self { shared: Arc::new(Shared { broker, users, offer: Arc::new(offer) }) }
+        let offer = Arc::new(offer);
+        Self { shared: Arc::new(Shared { broker, users, offer, consumer_timeout: None }) }
     }
 
     fn broker(&self) -> &Broker {

@@ -68,7 +68,9 @@ fn subscribe(
     sink: Arc<dyn DeliverySink>,
 ) {
     let (tag, queue) = (tag.to_owned(), Arc::clone(queue));
-    let subscription = Subscription { tag, queue: Arc::clone(&queue), no_ack: false, prefetch: 0 };
+    let queue_of = Arc::clone(&queue);
+    let subscription =
+        Subscription { tag, queue: queue_of, no_ack: false, prefetch: 0, timeout: None };
     let slot = client.outbox.subscribe(1, book, subscription);
     let id = ConsumerId { connection: client.outbox.connection(), slot };
     let mut turn = client.broker.begin_turn();

@@ -25,10 +25,14 @@ impl Names {
                 return None;
             }
             Outgoing::Tuned(_) => return None,
-            Outgoing::Deliver { message, tag, slot, redelivered } => {
+            Outgoing::Deliver { message, tag, slot, redelivered, .. } => {
                 let (channel, consumer) = &self.0[&slot.0];
                 let again = if redelivered { " again" } else { "" };
                 format!("{channel} deliver {tag} to {consumer}{again}: {}", body(&message))
+            }
+            Outgoing::Reply(reply) => {
+                let (channel, tag, consumer) = (reply.channel, reply.tag, &reply.consumer_tag);
+                format!("{channel} reply {tag} to {consumer}: {}", body(&reply.message))
             }
             Outgoing::Got(got) => {
                 let again = if got.redelivered { " again" } else { "" };

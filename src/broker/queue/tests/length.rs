@@ -118,6 +118,7 @@ fn what_is_too_much_after_a_restart_is_dropped() {
     };
     host(&broker).restore_queue(identity, content);
     let queue = QueueUnderTest { queue: host(&broker).queue("queue").unwrap(), broker };
+    queue.broker.look_at_all();
 
     assert_eq!(queue.counts().0, 2);
     assert_eq!(queue.hands(), 1);

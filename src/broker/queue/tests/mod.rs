@@ -1,17 +1,23 @@
 //! The promises of a queue, in its own words.
 
 mod consumers;
+mod dead_letters;
 mod deliveries;
 mod durable;
+mod expiry;
 mod length;
 mod model;
+mod priorities;
+mod quorum;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::*;
 use crate::broker::Broker;
 use crate::broker::tests::support::{
-    self, ConsumerToBe, bodies, broker, created, host, message, turn, work,
+    self, ConsumerToBe, Properties, bodies, broker, created, host, message, message_with, turn,
+    work,
 };
 
 /// A queue of its own broker. Messages go by the names that are their bodies.
@@ -59,6 +65,23 @@ impl QueueUnderTest {
         host(&broker).restore_queue(identity, content);
         let queue = host(&broker).queue("queue").unwrap();
         Self { broker, queue }
+    }
+
+    /// Enqueues one message with properties.
+    fn takes_one(&self, name: &str, properties: Properties<'_>) {
+        let mut messages = vec![message_with(name, properties)];
+        turn(&self.broker, |turn| self.queue.enqueue(&mut messages, turn));
+    }
+
+    /// Enqueues a message that expires after so many milliseconds.
+    fn takes_for(&self, expiration: &str, name: &str) {
+        self.takes_one(name, Properties { expiration: Some(expiration), ..Properties::default() });
+    }
+
+    /// Time passes, and the timer does its work.
+    fn after_ms(&self, ms: u64) {
+        self.broker.clock().advance(Duration::from_millis(ms));
+        turn(&self.broker, |turn| while self.broker.look_at_due(turn) {});
     }
 
     fn enqueues<const N: usize>(&self, names: [&str; N]) {

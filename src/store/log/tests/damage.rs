@@ -1,6 +1,7 @@
 //! Torn tails, flipped bits, lost pages and files: what is cut, what is skipped, what is reported.
 
 use super::*;
+use crate::store::ScannedFrame;
 
 #[test]
 fn a_tail_torn_at_any_byte_costs_only_the_last_batch() {
@@ -258,4 +259,24 @@ fn a_sealed_segment_that_lost_its_end_without_a_trace_is_reported() {
     let damage = &report.damages[0];
     assert_eq!((&damage.file, damage.offset), (&path(1), u64::from(last.offset)));
     assert_eq!(damage.bytes, u64::from(end.offset - last.offset));
+}
+
+#[test]
+fn frames_of_a_batch_that_lost_some_say_so() {
+    let (disk, mut log) = new_log();
+    append(&mut log, ["a"]);
+    let first = append(&mut log, ["b1", "b2", "b3"]);
+    append(&mut log, ["c"]);
+    let frame = 32;
+    flip(&disk, LogPosition { offset: first.offset + frame + 1, ..first });
+
+    let mut found = Vec::new();
+    let mut note = |frame: ScannedFrame<'_>| {
+        found.push((String::from_utf8_lossy(frame.payload).into_owned(), frame.is_batch_whole));
+        Ok(())
+    };
+    files(&disk).recover(None, &mut note).unwrap();
+
+    let found: Vec<_> = found.iter().map(|(payload, is_whole)| (&**payload, *is_whole)).collect();
+    assert_eq!(found, [("a", true), ("b1", false), ("b3", false), ("c", true)]);
 }

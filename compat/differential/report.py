@@ -1,0 +1,124 @@
+"""Deliberate differences, and the two documents that are made of the result.
+
+`differences/<area>.json` holds for each scenario the reason, and for each driver the lines of RabbitMQ's
+transcript with the lines that stand there instead. Everything around them must still be equal.
+"""
+
+import difflib
+import json
+from pathlib import Path
+
+from differential import suite
+
+FOLDER = Path(__file__).resolve().parent
+README = FOLDER.parent.parent / "README.md"
+LIST = FOLDER / "DIFFERENCES.md"
+BEGIN = "<!-- compatibility: begin. Made by compat/run --table. -->"
+END = "<!-- compatibility: end -->"
+
+
+def _listed():
+    """What the files say, by scenario id."""
+    found = {}
+    for path in sorted((FOLDER / "differences").glob("*.json")):
+        for name, entry in json.loads(path.read_text(encoding="utf-8")).items():
+            found[f"{path.stem}/{name}"] = entry
+    return found
+
+
+def differences():
+    """Hunks by scenario id and driver."""
+    return {name: {driver: hunks for drivers, hunks in entry["hunks"].items()
+                   for driver in drivers.split(" and ")} for name, entry in _listed().items()}
+
+
+def applied(lines, hunks):
+    """RabbitMQ's transcript with the listed lines replaced; a hunk that does not fit changes nothing."""
+    lines = list(lines)
+    for hunk in reversed(hunks):
+        start, old = hunk["line"] - 1, hunk["RabbitMQ"]
+        if lines[start:start + len(old)] == old:
+            lines[start:start + len(old)] = hunk["Leveret"]
+    return lines
+
+
+def list_difference(scenario, recorded, seen, reason):
+    """Writes one difference to its file."""
+    hunks = {driver: _hunks(recorded[driver], seen[driver]) for driver in seen
+             if recorded[driver] != seen[driver]}
+    if len(hunks) == 2 and hunks["raw"] == hunks["pika"]:
+        hunks = {"raw and pika": hunks["raw"]}
+    path = FOLDER / "differences" / f"{scenario.area}.json"
+    path.parent.mkdir(exist_ok=True)
+    entries = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    entries[scenario.name] = {"reason": reason, "hunks": hunks}
+    text = json.dumps(dict(sorted(entries.items())), indent=1, ensure_ascii=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def _hunks(recorded, seen):
+    changes = difflib.SequenceMatcher(None, recorded, seen, autojunk=False).get_opcodes()
+    return [{"line": start + 1, "RabbitMQ": recorded[start:end], "Leveret": seen[ours:ours_end]}
+            for kind, start, end, ours, ours_end in changes if kind != "equal"]
+
+
+def table():
+    """README's table."""
+    listed = differences()
+    rows, total, total_different = [], 0, 0
+    for area in suite.areas():
+        different = sum(scenario.id in listed for scenario in area.scenarios)
+        total += len(area.scenarios)
+        total_different += different
+        rows.append(f"| {area.title} | {len(area.scenarios)} | {len(area.scenarios) - different} | {different} |")
+    return "\n".join([
+        "| Area | Scenarios | Equal to RabbitMQ 3.10.8 | Deliberately different |", "|---|---|---|---|", *rows,
+        f"| **All** | **{total}** | **{total - total_different}** | **{total_different}** |"])
+
+
+def list_of_differences():
+    """DIFFERENCES.md."""
+    listed = _listed()
+    lines = ["# Where Leveret deliberately differs from RabbitMQ 3.10.8", "",
+             "Made by `compat/run --table` from `differences/`. Lines with `-` are RabbitMQ's frames, lines",
+             "with `+` those of Leveret in their place; everything else in these scenarios is equal."]
+    for area in suite.areas():
+        of_area = [scenario for scenario in area.scenarios if scenario.id in listed]
+        if of_area:
+            lines += ["", f"## {area.title}"]
+        for scenario in of_area:
+            entry = listed[scenario.id]
+            lines += ["", f"### {scenario.title}", "", entry["reason"], "", f"`{scenario.id}`", "", "```diff",
+                      *_diff_lines(next(iter(entry["hunks"].values()))), "```"]
+    return "\n".join(lines) + "\n"
+
+
+def _diff_lines(hunks):
+    for hunk in hunks:
+        yield from (f"-{line}" for line in hunk["RabbitMQ"])
+        yield from (f"+{line}" for line in hunk["Leveret"])
+
+
+def documents():
+    """Each document with the text that it should have."""
+    readme = README.read_text(encoding="utf-8")
+    before, found, rest = readme.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not found or not end:
+        raise SystemExit(f"compat: README.md has no place for the table: {BEGIN} ... {END}")
+    return {README: f"{before}{BEGIN}\n\n{table()}\n\n{END}{after}", LIST: list_of_differences()}
+
+
+def check_documents():
+    """How many documents are not what the result makes of them."""
+    stale = [path for path, text in documents().items()
+             if not path.exists() or path.read_text(encoding="utf-8") != text]
+    for path in stale:
+        print(f"DIFFERENT {path.name} is not what the scenarios make of it; compat/run --table", flush=True)
+    return len(stale)
+
+
+def write_documents():
+    for path, text in documents().items():
+        path.write_text(text, encoding="utf-8")
+        print(f"wrote     {path.name}")

@@ -1,0 +1,148 @@
+"""Plays the scenarios and compares with RabbitMQ's recordings, or makes them."""
+
+import difflib
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
+from pathlib import Path
+
+from harness.deadlines import within
+
+from differential import recordings, report, suite
+from differential.dialogue import Dialogue
+from differential.pika_driver import PikaDriver
+from differential.raw import RawDriver
+from differential.transcript import Transcript
+
+RABBITMQ = "RabbitMQ 3.10.8"
+SCENARIO_DEADLINE = 60.0
+_DRIVERS = {"raw": RawDriver, "pika": PikaDriver}
+# What a transcript ends with if the scenario could not be played to its end.
+BROKEN = "!! "
+
+
+def chosen(match):
+    """All scenarios with this text in their id or title."""
+    return [scenario for area in suite.areas() for scenario in area.scenarios
+            if match in scenario.id or match in scenario.title]
+
+
+def play(scenario, driver, stages):
+    """The transcript of one scenario with one driver."""
+    transcript = Transcript()
+    try:
+        with stages.stage(scenario.setting) as stage:
+            dialogue = Dialogue(_DRIVERS[driver], stage.address, transcript, stage.janitor)
+            within(SCENARIO_DEADLINE, scenario.id, lambda: _play(scenario, dialogue, stage))
+    except Exception as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        failure = f"{BROKEN}{type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})"
+        return [*transcript.lines(), *failure.splitlines()]
+    return transcript.lines()
+
+
+def _play(scenario, dialogue, stage):
+    try:
+        scenario.play(dialogue)
+    finally:
+        dialogue.finish()
+        stage.janitor.remove(dialogue.queues, dialogue.exchanges)
+
+
+def play_all(scenarios, stages, side_by_side):
+    """Yields each scenario with its transcripts by driver, in order, playing a few at a time."""
+    def transcripts(scenario):
+        return {driver: play(scenario, driver, stages) for driver in scenario.drivers}
+
+    with ThreadPoolExecutor(side_by_side) as pool:
+        yield from zip(scenarios, pool.map(transcripts, scenarios))
+
+
+def compare(stages, side_by_side, match="", apply_differences=True):
+    """Prints a line for each scenario and returns how many are not as they should be."""
+    scenarios = [each for each in chosen(match) if getattr(stages, "offers", lambda _: True)(each.setting)]
+    recorded = recordings.read()
+    differences = report.differences() if apply_differences else {}
+    counts = {"equal": 0, "different": 0, "failing": 0}
+    transcripts = 0
+    for scenario, seen in play_all(scenarios, stages, side_by_side):
+        transcripts += len(seen)
+        verdict, lines = _judge(scenario, seen, recorded.get(scenario.id, {}), differences)
+        counts[verdict] += 1
+        words = {"equal": "ok", "different": "as listed", "failing": "DIFFERENT"}
+        print(f"{words[verdict]:10}{scenario.id}: {scenario.title}", flush=True)
+        for line in lines:
+            print(f"    {line}", flush=True)
+    wrong = counts["failing"] + (0 if match else _stale(recorded, differences))
+    if not match and apply_differences:
+        wrong += report.check_documents()
+    print(f"compat differential: {len(scenarios)} scenarios run ({transcripts} transcripts), "
+          f"{counts['equal']} equal to {RABBITMQ}, {counts['different']} deliberately different, "
+          f"{counts['failing']} failing", flush=True)
+    return wrong
+
+
+def _judge(scenario, seen, recorded, differences):
+    """Whether a scenario is equal, different as listed, or failing, and the lines that show why."""
+    listed = differences.get(scenario.id, {})
+    used, lines = False, []
+    for driver, transcript in seen.items():
+        expected = recorded.get(driver, [])
+        if driver in listed:
+            used = True
+            expected = report.applied(expected, listed[driver])
+        lines += _diff(f"{RABBITMQ}, {driver}", expected, transcript)
+    if lines:
+        return "failing", lines
+    return "different" if used else "equal", []
+
+
+def _diff(title, expected, seen):
+    if expected == seen:
+        return []
+    return list(difflib.unified_diff(expected, seen, title, "this broker", lineterm="", n=2))
+
+
+def _stale(recorded, differences):
+    """Recordings and differences without their scenario: nothing must shrink unseen."""
+    known = {scenario.id for scenario in chosen("")}
+    stale = sorted((set(recorded) | set(differences)) - known)
+    for name in stale:
+        print(f"DIFFERENT {name}: recorded or listed, but there is no such scenario", flush=True)
+    return len(stale)
+
+
+def record(stages, match=""):
+    """Plays on RabbitMQ and writes the recordings; returns how many scenarios could not be played."""
+    with stages.stage(suite.PLAIN) as stage:
+        product = stage.broker.product()
+    if product != RABBITMQ:
+        raise SystemExit(f"compat: recordings are made with {RABBITMQ}, and this is {product}")
+    old = {} if not match else recordings.read()
+    new, failed = {}, 0
+    for scenario, seen in play_all(chosen(match), stages, side_by_side=1):
+        broken = [line for lines in seen.values() for line in lines if line.startswith(BROKEN)]
+        failed += bool(broken)
+        print(f"{'FAILED' if broken else 'recorded':10}{scenario.id}: {scenario.title}", flush=True)
+        for line in broken:
+            print(f"    {line}", flush=True)
+        if broken:
+            for lines in seen.values():
+                print("\n".join(f"    {line}" for line in lines), flush=True)
+        else:
+            new[scenario.id] = seen
+    recordings.write({**old, **new}, f"{product}, pika {version('pika')}", keep_others=bool(match))
+    print(f"compat differential: {len(new)} scenarios recorded with {product}, {failed} failed")
+    return failed
+
+
+def accept(stages, match, reason):
+    """Lists what this broker does differently as deliberate; for use by hand, once, with a reason."""
+    recorded = recordings.read()
+    listed = report.differences()
+    for scenario, seen in play_all(chosen(match), stages, side_by_side=1):
+        verdict, _ = _judge(scenario, seen, recorded.get(scenario.id, {}), listed)
+        if verdict == "failing":
+            report.list_difference(scenario, recorded[scenario.id], seen, reason)
+            print(f"listed    {scenario.id}: {reason}", flush=True)
+    return 0

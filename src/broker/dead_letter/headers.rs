@@ -1,0 +1,59 @@
+//! The headers of a dead letter: those of the message, and RabbitMQ's words about its deaths among them.
+//!
+//! They come sorted by name, as RabbitMQ sends the headers of a dead letter; of two with one name, both stay,
+//! unless the name is one that is written here.
+
+use smallvec::SmallVec;
+
+use super::history::{self, Event, History};
+use crate::amqp::wire::table_view::{TableView, ValueView, append_field};
+
+/// More routing keys.
+pub(super) const CC: &str = "CC";
+/// More routing keys, which nobody gets to see.
+pub(super) const BCC: &str = "BCC";
+const FIRST: [&str; 3] = ["x-first-death-reason", "x-first-death-queue", "x-first-death-exchange"];
+const LAST: [&str; 3] = ["x-last-death-reason", "x-last-death-queue", "x-last-death-exchange"];
+
+/// What changes in the headers.
+pub(super) struct Changes<'a> {
+    pub(super) history: &'a History,
+    pub(super) event: &'a Event<'a>,
+    /// The keys in it do not apply any more, as there is a dead letter routing key.
+    pub(super) without_cc: bool,
+}
+
+impl Changes<'_> {
+    /// Appends the fields of the new table.
+    pub(super) fn apply(&self, headers: Option<TableView<'_>>, into: &mut Vec<u8>) {
+        let event = self.event;
+        let values = [event.reason.as_bytes(), event.queue.as_bytes(), event.exchange];
+        let first = if self.history.is_first() { &FIRST[..] } else { &[] };
+        let old = headers.iter().flat_map(TableView::fields).filter(|(name, _)| self.stays(name));
+        let last = LAST.iter().zip(values);
+        let new = first.iter().zip(values).chain(last);
+        let new = new.map(|(name, value)| (name.as_bytes(), ValueView::text(value)));
+
+        let mut fields: SmallVec<[_; 16]> = old.chain(new).collect();
+        fields.push((history::HEADER.as_bytes(), self.history.value()));
+        fields.sort_by_key(|(name, _)| *name);
+        for (name, value) in fields {
+            append_field(name, value, into);
+        }
+    }
+
+    fn stays(&self, name: &[u8]) -> bool {
+        let is = |one: &&str| one.as_bytes() == name;
+        let is_replaced = is(&history::HEADER)
+            || LAST.iter().any(is)
+            || self.history.is_first() && FIRST.iter().any(is);
+        let is_dropped = is(&BCC) || self.without_cc && is(&CC);
+        !(is_replaced || is_dropped)
+    }
+}
+
+/// The routing keys in a `CC` or `BCC` header: an array, of which only strings count.
+pub(super) fn keys_in(header: Option<ValueView<'_>>) -> impl Iterator<Item = &[u8]> {
+    let array = header.and_then(|value| value.as_array());
+    array.into_iter().flat_map(|array| array.items()).filter_map(|value| value.as_text())
+}

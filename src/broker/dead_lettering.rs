@@ -1,0 +1,74 @@
+//! From what queues gave up to the queues that get it: routes dead letters and settles them where they died.
+//!
+//! Works off a list in the turn, without recursion. It ends: a message that is dead-lettered by itself never
+//! enters a queue twice (RabbitMQ's cycle rule), and one that a consumer rejects waits for the next consumer.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use super::Broker;
+use super::dead_letter::{DeadLetter, Death};
+use super::queue::{Dead, Lost, Queue};
+use super::turn::Turn;
+use super::vhost::VHost;
+
+impl Broker {
+    /// Places every dead letter of the turn, and those that come of it. The caller holds the collection gate
+    /// and no other lock.
+    pub fn place_dead_letters(&self, turn: &mut Turn) {
+        while let Some(mut dead) = turn.next_dead() {
+            let Some(vhost) = self.vhost(&dead.queue.vhost) else { continue };
+            let mut unplaced = Vec::new();
+            let mut settled = Vec::with_capacity(dead.lost.len());
+            for lost in std::mem::take(&mut dead.lost) {
+                let is_placed = place(&vhost, &dead, &lost, turn);
+                let list = if is_placed { &mut settled } else { &mut unplaced };
+                list.push(lost);
+            }
+            dead.queue.settle_lost(&settled, turn);
+            if !unplaced.is_empty() {
+                dead.queue.keep_lost(unplaced, turn);
+            }
+        }
+    }
+}
+
+/// Publishes one message to the dead letter exchange. False if it must be kept: nobody took it who should.
+fn place(vhost: &Arc<VHost>, dead: &Dead, lost: &Lost, turn: &mut Turn) -> bool {
+    // RabbitMQ: a dead letter exchange that does not exist is no error; what goes there is dropped.
+    let Some(exchange) = vhost.exchange(&dead.exchange) else { return !dead.at_least_once };
+    let death = Death {
+        reason: lost.reason,
+        queue: &dead.queue.name,
+        exchange: &dead.exchange,
+        routing_key: dead.routing_key.as_deref(),
+        at_unix_s: turn.unix_now().as_ms() / 1000,
+    };
+    let letter = DeadLetter::new(&lost.entry.message, &death);
+    let route = vhost.route(&exchange, &letter.keys(), &|| letter.headers());
+    let mut queues: SmallVec<[&Arc<Queue>; 2]> = SmallVec::new();
+    for queue in &route.queues {
+        if letter.is_cycle(&queue.name) {
+            tracing::debug!(queue = %queue.name, from = %dead.queue.name, "dropping a dead letter that goes in circles");
+        } else {
+            queues.push(queue);
+        }
+    }
+    let message = letter.into_message(queues.len() > 1);
+    if dead.at_least_once {
+        let has_room = |queue: &&Arc<Queue>| queue.has_room(1, message.body_size());
+        if route.queues.is_empty() || !queues.iter().all(has_room) {
+            return false;
+        }
+        for queue in queues {
+            queue.enqueue_regardless(&mut vec![Arc::clone(&message)], turn);
+        }
+        return true;
+    }
+    for queue in queues {
+        // RabbitMQ: a queue that refuses a dead letter loses it.
+        let _refused_or_not = queue.enqueue(&mut vec![Arc::clone(&message)], turn);
+    }
+    true
+}
