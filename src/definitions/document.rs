@@ -112,8 +112,10 @@ impl Definitions {
         })?;
         let root = Place::root(name, &value);
         let mut found = Definitions::default();
-        for key in root.fields()?.keys() {
-            if !READ.contains(&key.as_str()) && !SILENT.contains(&key.as_str()) {
+        for (key, value) in root.fields()? {
+            let is_known = READ.contains(&key.as_str()) || SILENT.contains(&key.as_str());
+            let is_empty = value.as_array().is_some_and(Vec::is_empty);
+            if !is_known && !is_empty {
                 found.left_out.push(format!("{key}: means nothing here"));
             }
         }

@@ -128,18 +128,18 @@ fn what_is_left_out_is_told() {
     assert_eq!(
         parse(EXPORT).left_out,
         [
-            "global_parameters: means nothing here",
             "d.json: users[0]: has no password, cannot log in",
             "d.json: topic_permissions[0]: topic permissions are not supported; 'ada' is not \
              restricted by topic",
         ]
     );
-    let reserved = r#"{"exchanges": [{"name": "amq.x", "vhost": "/", "type": "direct"}],
+    let reserved = r#"{"global_parameters": [{"name": "cluster_name"}], "exchanges": [{"name": "amq.x", "vhost": "/", "type": "direct"}],
         "queues": [{"name": "amq.gen-1", "vhost": "/"}],
         "parameters": [{"component": "shovel", "name": "s", "vhost": "/", "value": {}}]}"#;
     assert_eq!(
         parse(reserved).left_out,
         [
+            "global_parameters: means nothing here",
             "d.json: parameters[0]: parameters of shovel mean nothing here",
             "d.json: exchanges[0]: the name of exchange 'amq.x' is reserved",
             "d.json: queues[0]: the name of queue 'amq.gen-1' is reserved",

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use amq_protocol::types::{AMQPValue, FieldTable};
 
 use super::definitions::word;
-use super::support::{broker, created, durable, host, turn};
+use super::support::{bodies, broker, created, durable, host, message, turn};
 use crate::broker::exchange::{Exchange, ExchangeKind};
-use crate::broker::options::{ExchangeOptions, QueueOptions, QueueType};
+use crate::broker::options::{ExchangeOptions, Overflow, QueueOptions, QueueType};
 use crate::broker::policy::{Policy, PolicyKind, PolicySource};
 use crate::broker::queue::Queue;
+use crate::broker::settings::QueueSettings;
 use crate::broker::vhost::{ConfiguredVHost, Declared, VHostLimits, VHostMetadata};
 use crate::broker::{Broker, Configuration};
 
@@ -228,4 +229,90 @@ fn what_is_configured_is_in_force_and_not_left_for_the_log() {
     assert_eq!(reached(&broker, &existing), ["spilled"]);
     assert_eq!(host(&broker).limits().max_queues, Some(1));
     assert!(collected(&broker).is_empty());
+}
+
+fn operator(fields: &[(&str, AMQPValue)]) -> Policy {
+    let source = policy("cap", "", fields).source();
+    Policy::new(PolicyKind::Operator, source).unwrap()
+}
+
+fn publish(broker: &Broker, queue: &Arc<Queue>, bodies: &[&str]) {
+    let mut messages = bodies.iter().map(|body| message(body, false)).collect();
+    turn(broker, |turn| queue.enqueue(&mut messages, turn));
+}
+
+/// Takes all messages; their bodies.
+fn drain(broker: &Broker, queue: &Arc<Queue>) -> Vec<String> {
+    let entries = turn(broker, |turn| {
+        std::iter::from_fn(|| queue.get(true, turn).map(|(entry, _)| entry)).collect::<Vec<_>>()
+    });
+    bodies(&entries)
+}
+
+#[test]
+fn a_length_limit_by_policy_drops_the_head_of_a_queue_that_holds_more() {
+    let broker = broker();
+    let queue = queue(&broker, "q");
+    publish(&broker, &queue, &["a", "b", "c"]);
+
+    set(&broker, policy("limit", "^q$", &[("max-length", int(2))]));
+    assert_eq!(queue.counts().ready, 2);
+
+    publish(&broker, &queue, &["d"]);
+    assert!(clear(&broker, "limit"));
+    publish(&broker, &queue, &["e"]);
+    assert_eq!(drain(&broker, &queue), ["c", "d", "e"]);
+}
+
+#[test]
+fn an_operators_limit_caps_the_users_and_the_arguments() {
+    let broker = broker();
+    let queue = queue(&broker, "q");
+    publish(&broker, &queue, &["a", "b", "c"]);
+    set(&broker, policy("limit", "", &[("max-length", int(9)), ("message-ttl", int(7))]));
+    set(&broker, operator(&[("max-length", int(1))]));
+
+    assert_eq!(queue.settings().max_length, Some(1));
+    assert_eq!(queue.settings().message_ttl_ms, Some(7));
+    assert_eq!(drain(&broker, &queue), ["c"]);
+}
+
+#[test]
+fn a_queue_is_born_with_what_its_policies_make_of_its_settings() {
+    let broker = broker();
+    let fields = [
+        ("expires", int(5)),
+        ("message-ttl", int(6)),
+        ("dead-letter-exchange", text("dlx")),
+        ("dead-letter-routing-key", text("dead")),
+        ("consumer-timeout", int(8)),
+        ("overflow", text("reject-publish")),
+    ];
+    set(&broker, policy("all", "^q$", &fields));
+    let settings = queue(&broker, "q").settings();
+
+    assert_eq!((settings.expires_ms, settings.message_ttl_ms), (Some(5), Some(6)));
+    assert_eq!(settings.dead_letter_exchange.as_deref(), Some("dlx"));
+    assert_eq!(settings.dead_letter_routing_key.as_deref(), Some("dead"));
+    assert_eq!(settings.consumer_timeout_ms, Some(8));
+    assert_eq!(settings.overflow, Overflow::RejectPublish);
+    assert_eq!(queue(&broker, "other").settings(), QueueSettings::default());
+}
+
+#[test]
+fn what_a_policy_drops_goes_to_the_dead_letter_exchange_it_names() {
+    let broker = broker();
+    let dead = queue(&broker, "dead");
+    let queue = queue(&broker, "q");
+    publish(&broker, &queue, &["a", "b", "c"]);
+
+    let fields = [
+        ("max-length", int(1)),
+        ("dead-letter-exchange", text("")),
+        ("dead-letter-routing-key", text("dead")),
+    ];
+    set(&broker, policy("limit", "^q$", &fields));
+
+    assert_eq!(drain(&broker, &dead), ["a", "b"]);
+    assert_eq!(drain(&broker, &queue), ["c"]);
 }
