@@ -135,13 +135,12 @@ impl Definitions {
 
     fn read_users(&mut self, root: &Place<'_>) -> Read<()> {
         for place in root.list("users")? {
-            match user(&place)? {
-                Some(value) => self.users.push(Entry { place: place.path, value }),
-                None => {
-                    self.without_password.push(name_of(&place)?);
-                    self.left_out.push(format!("{}: has no password, cannot log in", place.path));
-                }
+            if let Some(value) = user(&place)? {
+                self.users.push(Entry { place: place.path, value });
+                continue;
             }
+            self.without_password.push(name_of(&place)?);
+            self.left_out.push(format!("{}: has no password, cannot log in", place.path));
         }
         for place in root.list("topic_permissions")? {
             let user = place.text_of("user")?;

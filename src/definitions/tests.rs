@@ -36,9 +36,9 @@ fn imported(broker: &Broker) -> Arc<VHost> {
 }
 
 /// Where a message without headers goes.
-fn reached(vhost: &VHost, exchange: &str, headers: Option<FieldTable>) -> Vec<String> {
+fn reached(vhost: &VHost, exchange: &str, headers: Option<&FieldTable>) -> Vec<String> {
     let exchange = vhost.exchange(exchange).unwrap();
-    let route = vhost.route(&exchange, &["any"], &|| headers.clone());
+    let route = vhost.route(&exchange, &["any"], &|| headers.cloned());
     route.queues.iter().map(|queue| queue.name.to_string()).collect()
 }
 
@@ -83,7 +83,7 @@ fn bindings_of_an_export_lead_where_they_led() {
 
     let number = AMQPValue::LongLongInt(3_000_000_000);
     // The binding without arguments leads on to the other exchange, for every message.
-    assert_eq!(reached(&vhost, "in", Some(header("h", number))), ["orders", "dead"]);
+    assert_eq!(reached(&vhost, "in", Some(&header("h", number))), ["orders", "dead"]);
     assert_eq!(reached(&vhost, "in", None), ["dead"]);
 }
 
@@ -210,12 +210,6 @@ fn one_mistake_refuses_the_whole_with_its_place() {
 
 #[test]
 fn every_mistake_is_told_with_its_place() {
-    let policy = |rest: &str| format!(r#"{{"policies": [{{"vhost": "/", "name": "p", {rest}}}]}}"#);
-    let binding = |rest: &str| {
-        format!(
-            r#"{{"bindings": [{{"vhost": "/", "routing_key": "", "arguments": {{}}, {rest}}}]}}"#
-        )
-    };
     for (text, error) in [
         ("{\n x", " line 2 column 2: not JSON: key must be a string at line 2 column 2"),
         ("[]", ": expected an object, found a list"),
@@ -243,8 +237,22 @@ fn every_mistake_is_told_with_its_place() {
             r#"{"exchanges": [{"name": "x", "vhost": "/", "type": "bogus"}]}"#,
             ": exchanges[0]: unknown exchange type 'bogus'",
         ),
+    ] {
+        assert_eq!(refusal(text), format!("d.json{error}"), "{text}");
+    }
+}
+
+#[test]
+fn every_mistake_in_policies_and_bindings_is_told_with_its_place() {
+    let policy = |rest: &str| format!(r#"{{"policies": [{{"vhost": "/", "name": "p", {rest}}}]}}"#);
+    let binding = |rest: &str| {
+        format!(
+            r#"{{"bindings": [{{"vhost": "/", "routing_key": "", "arguments": {{}}, {rest}}}]}}"#
+        )
+    };
+    for (text, error) in [
         (
-            &policy(r#""pattern": "", "definition": {"bogus": 5}"#),
+            policy(r#""pattern": "", "definition": {"bogus": 5}"#).as_str(),
             ": policies[0]: policy 'p': [{<<\"bogus\">>,5}] are not recognised policy settings",
         ),
         (

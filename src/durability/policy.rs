@@ -17,7 +17,9 @@ pub(super) fn put_vhost(into: &mut Vec<u8>, vhost: &VHostDefinition) {
     put_bytes(into, name.as_bytes());
     put_bytes(into, description.as_bytes());
     put_varint(into, tags.len() as u64);
-    tags.iter().for_each(|tag| put_bytes(into, tag.as_bytes()));
+    for tag in tags {
+        put_bytes(into, tag.as_bytes());
+    }
     put_bytes(into, default_queue_type.map_or("", QueueType::name).as_bytes());
     for limit in [max_connections, max_queues, max_exchanges] {
         put_varint(into, limit.map_or(0, |limit| limit.saturating_add(1)));

@@ -90,7 +90,7 @@ impl Session {
     /// How long deliveries of a queue may stay unacknowledged: what the consumer says goes before what the queue
     /// says, and that before what is configured. Settled when the consumer starts.
     fn timeout(&self, consumer_ms: Option<u64>, queue: &Queue) -> Option<Duration> {
-        let asked = consumer_ms.or(queue.options.consumer_timeout_ms).map(Duration::from_millis);
+        let asked = consumer_ms.or(queue.settings().consumer_timeout_ms).map(Duration::from_millis);
         asked.or(self.shared.consumer_timeout)
     }
 

@@ -14,6 +14,7 @@ use crate::limits;
 const STREAM_SEGMENT_MAX: i64 = 3_000_000_000;
 
 /// A key that a policy may set.
+#[derive(Clone, Copy)]
 struct Rule {
     key: &'static str,
     values: Values,
@@ -202,19 +203,21 @@ fn is_age(text: &str) -> bool {
 
 /// A value as Erlang's `~p` prints what RabbitMQ reads from JSON.
 fn printed(value: &AMQPValue) -> String {
-    match value {
-        AMQPValue::Void => "null".to_owned(),
-        AMQPValue::LongString(text) => erlang::binary(text.as_bytes()),
-        AMQPValue::FieldArray(values) => {
-            let values: Vec<String> = values.as_slice().iter().map(printed).collect();
-            format!("[{}]", values.join(","))
-        }
-        AMQPValue::FieldTable(table) => {
-            let fields = table.into_iter().map(|(key, value)| {
-                format!("{} => {}", erlang::binary(key.as_str().as_bytes()), printed(value))
-            });
-            format!("#{{{}}}", fields.collect::<Vec<_>>().join(","))
-        }
-        other => Term(other).to_string(),
+    if matches!(value, AMQPValue::Void) {
+        return "null".to_owned();
     }
+    if let Some(text) = value.as_long_string() {
+        return erlang::binary(text.as_bytes());
+    }
+    if let Some(values) = value.as_array() {
+        let values: Vec<String> = values.as_slice().iter().map(printed).collect();
+        return format!("[{}]", values.join(","));
+    }
+    if let Some(table) = value.as_field_table() {
+        let fields = table.into_iter().map(|(key, value)| {
+            format!("{} => {}", erlang::binary(key.as_str().as_bytes()), printed(value))
+        });
+        return format!("#{{{}}}", fields.collect::<Vec<_>>().join(","));
+    }
+    Term(value).to_string()
 }

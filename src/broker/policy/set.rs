@@ -55,9 +55,10 @@ pub struct PolicySet {
 impl PolicySet {
     /// Adds a policy, in place of one of its kind and name. False if that was the same.
     pub fn set(&mut self, policy: Arc<Policy>) -> bool {
-        let name = Arc::clone(&policy.name);
-        let before = self.of_kind_mut(policy.kind).insert(name, Arc::clone(&policy));
-        before.is_none_or(|before| *before != *policy)
+        let before = self.get(policy.kind, &policy.name);
+        let is_new = before.is_none_or(|before| *before != policy);
+        self.of_kind_mut(policy.kind).insert(Arc::clone(&policy.name), policy);
+        is_new
     }
 
     /// Removes a policy. False if there is none of this kind and name.

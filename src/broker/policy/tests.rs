@@ -68,33 +68,36 @@ const QUORUM: QueueType = QueueType::Quorum;
 // ---- What may be set -----------------------------------------------------------------------------
 
 /// Every key, a value it takes, one it does not take, and what RabbitMQ says then.
-fn keys() -> Vec<(&'static str, AMQPValue, AMQPValue, &'static str)> {
+fn keys() -> Vec<Key> {
+    [names(), numbers(), words()].concat()
+}
+
+type Key = (&'static str, AMQPValue, AMQPValue, &'static str);
+
+fn names() -> Vec<Key> {
     vec![
         ("alternate-exchange", text("ae"), int(5), "5 is not a valid alternate exchange name"),
         ("dead-letter-exchange", text(""), int(5), "5 is not a valid dead letter exchange name"),
         ("dead-letter-routing-key", text("k"), int(5), "5 is not a valid dead letter routing key"),
         (
-            "dead-letter-strategy",
-            text("at-least-once"),
-            text("x"),
-            "<<\"x\">> is not a valid dead letter strategy",
+            "member-placement-tag",
+            text("a"),
+            text(""),
+            "<<>> is not a valid member-placement-tag value. Must be a non-empty string",
         ),
+    ]
+}
+
+fn numbers() -> Vec<Key> {
+    vec![
         ("message-ttl", int(0), int(-1), "-1 is not a valid message TTL"),
         ("expires", int(1), int(0), "0 is not a valid queue expiry"),
         ("max-length", int(0), text("a"), "<<\"a\">> is not a valid maximum length"),
         ("max-length-bytes", int(0), int(-1), "-1 is not a valid maximum length in bytes"),
         ("max-in-memory-length", int(0), int(-1), "-1 is not a valid maximum memory in bytes"),
         ("max-in-memory-bytes", int(0), int(-1), "-1 is not a valid maximum memory in bytes"),
-        (
-            "overflow",
-            text("reject-publish-dlx"),
-            text("x"),
-            "<<\"x\">> is not a valid overflow value",
-        ),
-        ("queue-mode", text("lazy"), text("x"), "<<\"x\">> is not a valid queue-mode value"),
         ("queue-version", int(2), int(3), "3 is not a valid queue-version value"),
         ("delivery-limit", int(-1), text("a"), "<<\"a\">> is not a valid delivery limit"),
-        ("max-age", text("5D"), text("5"), "<<\"5\">> is not a valid max age"),
         (
             "stream-max-segment-size-bytes",
             int(3_000_000_000),
@@ -106,12 +109,6 @@ fn keys() -> Vec<(&'static str, AMQPValue, AMQPValue, &'static str)> {
             int(16),
             int(15),
             "15 is not a valid filter size. Valid range is 16-255",
-        ),
-        (
-            "queue-leader-locator",
-            text("balanced"),
-            text("x"),
-            "<<\"x\">> is not a valid queue leader locator value",
         ),
         ("initial-cluster-size", int(0), text("a"), "<<\"a\">> is not a valid cluster size"),
         ("consumer-timeout", int(0), int(-1), "-1 is not a valid consumer timeout"),
@@ -133,6 +130,32 @@ fn keys() -> Vec<(&'static str, AMQPValue, AMQPValue, &'static str)> {
             int(0),
             "0 is not a valid delayed retry maximum delay. Must be a positive integer",
         ),
+        ("target-group-size", int(1), int(0), "0 is not a valid qq target count value"),
+    ]
+}
+
+fn words() -> Vec<Key> {
+    vec![
+        (
+            "dead-letter-strategy",
+            text("at-least-once"),
+            text("x"),
+            "<<\"x\">> is not a valid dead letter strategy",
+        ),
+        (
+            "overflow",
+            text("reject-publish-dlx"),
+            text("x"),
+            "<<\"x\">> is not a valid overflow value",
+        ),
+        ("queue-mode", text("lazy"), text("x"), "<<\"x\">> is not a valid queue-mode value"),
+        ("max-age", text("5D"), text("5"), "<<\"5\">> is not a valid max age"),
+        (
+            "queue-leader-locator",
+            text("balanced"),
+            text("x"),
+            "<<\"x\">> is not a valid queue leader locator value",
+        ),
         (
             "delayed-retry-type",
             text("disabled"),
@@ -140,13 +163,6 @@ fn keys() -> Vec<(&'static str, AMQPValue, AMQPValue, &'static str)> {
             "<<\"x\">> is not a valid delayed retry type. Must be one of: all, failed, returned, \
              disabled",
         ),
-        (
-            "member-placement-tag",
-            text("a"),
-            text(""),
-            "<<>> is not a valid member-placement-tag value. Must be a non-empty string",
-        ),
-        ("target-group-size", int(1), int(0), "0 is not a valid qq target count value"),
         (
             "queue-master-locator",
             text("min-masters"),
