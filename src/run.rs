@@ -28,6 +28,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let definitions = settings.load_definitions.as_deref().map(read_definitions).transpose()?;
     let users = settings.users.clone();
     let users = match &definitions {
+        // As in RabbitMQ: who brings users has no guest besides.
+        Some(definitions) if settings.only_guest && !definitions.users.is_empty() => {
+            definitions.users_beside(Vec::new())?
+        }
         Some(definitions) => definitions.users_beside(users)?,
         None => users,
     };

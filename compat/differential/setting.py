@@ -46,7 +46,12 @@ def _leveret_user(user):
         f"read = {json.dumps(read)} }}"
         for vhost, (configure, write, read) in user.get("permissions", {}).items())
     return (f"[[users]]\nname = {json.dumps(user['name'])}\npassword = {json.dumps(user['password'])}\n"
-            f"tags = {json.dumps(user.get('tags', []))}\npermissions = [{permissions}]")
+            f"tags = {json.dumps(user.get('tags', []))}\npermissions = [{permissions}]\n" + _leveret_limits(user))
+
+
+def _leveret_limits(user):
+    limits = user.get("limits", {})
+    return "".join(f"{name.replace('-', '_')} = {limit}\n" for name, limit in limits.items())
 
 
 def _policies(setting, kind):
@@ -61,13 +66,10 @@ def _definitions(setting):
                   for policy in _policies(setting, "operator_policies")]
     parameters += [{"component": "vhost-limits", "vhost": vhost, "name": "limits", "value": limits}
                    for vhost, limits in setting.get("vhost_limits", {}).items()]
-    users = [{"name": user["name"], "limits": user["limits"]}
-             for user in setting.get("users", []) if user.get("limits")]
     topics = [{"user": user["name"], "vhost": vhost, "exchange": exchange, "write": write, "read": read}
               for user in setting.get("users", [])
               for vhost, (exchange, write, read) in user.get("topic_permissions", {}).items()]
-    found = {"policies": policies, "parameters": parameters, "user_limits": users,
-             "topic_permissions": topics}
+    found = {"policies": policies, "parameters": parameters, "topic_permissions": topics}
     return {name: part for name, part in found.items() if part}
 
 

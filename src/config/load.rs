@@ -63,10 +63,9 @@ pub(super) fn merge(
     apply(typed(arguments), Source::Arguments, &mut settings)?;
 
     // Users and policies come last: they name virtual hosts, which any layer may set.
+    settings.only_guest = user_tables.is_none();
     settings.users = match user_tables {
         Some(tables) => users::resolve(tables, source, &settings.vhosts)?,
-        // As in RabbitMQ: whoever brings definitions brings users, too.
-        None if settings.load_definitions.is_some() => Vec::new(),
         None => default_users(&settings.vhosts),
     };
     settings.virtual_hosts.vhosts = vhosts::resolve(vhost_tables, source, &settings.vhosts)?;

@@ -51,6 +51,8 @@ pub struct Settings {
     pub load_definitions: Option<PathBuf>,
     /// Users who may log in.
     pub users: Vec<UserDefinition>,
+    /// Nobody was written down, so `users` is guest alone.
+    pub only_guest: bool,
     /// Names of users who may log in from this machine only.
     pub loopback_users: Vec<String>,
 
@@ -121,6 +123,7 @@ impl Default for Settings {
             data_dir: PathBuf::from("./data"),
             transient: false,
             users: default_users(&vhosts),
+            only_guest: true,
             vhosts,
             virtual_hosts: Configuration::default(),
             load_definitions: None,

@@ -211,10 +211,16 @@ fn what_is_said_about_virtual_hosts_comes_ready_for_the_broker() {
 }
 
 #[test]
-fn who_brings_definitions_brings_users() {
+fn guest_is_there_for_want_of_others_only() {
+    assert!(file("").settings().only_guest);
+    let settings = file("users = [{name='guest', password='guest'}]").settings();
+    assert!(!settings.only_guest);
+}
+
+#[test]
+fn no_definitions_are_loaded_unless_asked_for() {
     let settings = file("load_definitions = 'export.json'").settings();
     assert_eq!(settings.load_definitions.as_deref(), Some(Path::new("export.json")));
-    assert!(settings.users.is_empty());
     assert_eq!(file("load_definitions = ''").settings(), Settings::default());
 }
 
