@@ -1,0 +1,315 @@
+"""Times to live of messages and queues"""
+
+from differential.suite import for_each, needs, scenario
+
+
+def queue(s, **arguments):
+    """A queue `q` with these arguments, without their `x-`."""
+    ch = s.channel()
+    ch.queue_declare("q", arguments={f"x-{name.replace('_', '-')}": value for name, value in arguments.items()})
+    return ch
+
+
+# Messages.
+
+@scenario
+def by_the_queue(s):
+    """A message does not outlive x-message-ttl"""
+    ch = queue(s, message_ttl=50)
+    ch.publish("", "q", "one")
+    s.until_count("q", messages=0)
+    ch.get("q")
+
+
+@scenario
+def by_the_message(s):
+    """A message does not outlive its expiration"""
+    ch = queue(s)
+    ch.publish("", "q", "one", expiration="50")
+    s.until_count("q", messages=0)
+    ch.get("q")
+
+
+@for_each(**{"the queue's": (50, "60000"), "the message's": (60000, "50")})
+def smaller_wins(s, by_queue, by_message):
+    """The smaller time to live counts: {row}"""
+    ch = queue(s, message_ttl=by_queue)
+    ch.publish("", "q", "one", expiration=by_message)
+    s.until_count("q", messages=0)
+    ch.count("q")
+
+
+@for_each(**{"plain": "60000", "with leading zeros": "00060000", "with a plus": "+60000"})
+def delivered_as_written(s, expiration):
+    """A message is delivered with the expiration it was published with: {row}"""
+    ch = queue(s, message_ttl=60000)
+    ch.publish("", "q", "one", expiration=expiration)
+    ch.get("q", no_ack=True)
+
+
+@scenario
+def in_their_order(s):
+    """Messages with one time to live go in their order"""
+    ch = s.channel()
+    ch.queue_declare("dead")
+    ch.queue_declare("q", arguments={"x-message-ttl": 50, "x-dead-letter-exchange": "",
+                                     "x-dead-letter-routing-key": "dead"})
+    for body in ("one", "two", "three"):
+        ch.publish("", "q", body)
+    s.until_count("dead", messages=3)
+    for _ in range(3):
+        ch.get("dead", no_ack=True)
+
+
+@scenario
+def behind_one_that_lives(s):
+    """A message behind one that lives longer expires too"""
+    ch = queue(s)
+    ch.publish("", "q", "long", expiration="60000")
+    ch.publish("", "q", "short", expiration="50")
+    s.pass_time(200)
+    ch.count("q")
+
+
+@scenario
+def never_delivered_behind_one_that_lives(s):
+    """A message that has expired behind another is not delivered when that is taken"""
+    ch = queue(s)
+    ch.publish("", "q", "long", expiration="60000")
+    ch.publish("", "q", "short", expiration="50")
+    s.pass_time(200)
+    ch.get("q", no_ack=True)
+    ch.get("q", no_ack=True)
+
+
+@scenario
+def one_that_lives_behind(s):
+    """A message behind one that has expired comes forward"""
+    ch = queue(s)
+    ch.publish("", "q", "short", expiration="50")
+    ch.publish("", "q", "long")
+    s.until_count("q", messages=1)
+    ch.get("q", no_ack=True)
+
+
+@scenario
+def before_a_consumer_comes(s):
+    """A consumer that comes too late gets nothing"""
+    ch = queue(s, message_ttl=50)
+    ch.publish("", "q", "one")
+    s.until_count("q", messages=0)
+    ch.consume("q")
+    ch.publish("", "q", "two")
+    ch.deliveries(1)
+
+
+# Zero.
+
+@for_each(**{"x-message-ttl": ({"message_ttl": 0}, {}), "expiration": ({}, {"expiration": "0"})})
+def zero_without_a_consumer(s, arguments, properties):
+    """A message that nobody can take at once is gone at once: {row}"""
+    ch = queue(s, **arguments)
+    ch.confirm_select()
+    ch.publish("", "q", "one", **properties)
+    ch.confirm()
+    ch.count("q")
+    ch.get("q")
+
+
+@for_each(**{"x-message-ttl": ({"message_ttl": 0}, {}), "expiration": ({}, {"expiration": "0"})})
+def zero_with_a_consumer(s, arguments, properties):
+    """A message that a consumer can take at once is delivered: {row}"""
+    ch = queue(s, **arguments)
+    ch.consume("q")
+    ch.publish("", "q", "one", **properties)
+    ch.deliveries(1)
+
+
+@scenario
+def zero_with_a_busy_consumer(s):
+    """A consumer without credit cannot take a message at once"""
+    ch = queue(s, message_ttl=0)
+    ch.qos(1)
+    ch.consume("q")
+    ch.publish("", "q", "one")
+    ch.publish("", "q", "two")
+    ch.deliveries(1)
+    ch.ack(1)
+    ch.publish("", "q", "three")
+    ch.deliveries(1)
+    ch.count("q")
+
+
+@scenario
+def zero_is_routed(s):
+    """A mandatory message that expires at once is not returned"""
+    ch = queue(s, message_ttl=0)
+    ch.confirm_select()
+    ch.publish("", "q", "one", mandatory=True)
+    ch.confirm()
+
+
+# Unacknowledged messages.
+
+@scenario
+def not_while_unacknowledged(s):
+    """A message does not expire while a client has it"""
+    ch = queue(s, message_ttl=100)
+    ch.publish("", "q", "one")
+    ch.get("q")
+    s.pass_time(200)
+    ch.ack(1)
+    ch.fence()
+
+
+@for_each(**{"nack": "nack", "reject": "reject"})
+def requeued_too_late(s, verb):
+    """A message keeps its expiry when it is requeued: {row}"""
+    ch = queue(s, message_ttl=100)
+    ch.publish("", "q", "one")
+    ch.get("q")
+    s.pass_time(200)
+    getattr(ch, verb)(1, requeue=True)
+    s.until_count("q", messages=0)
+    ch.get("q")
+
+
+@scenario
+def requeued_in_time(s):
+    """A message that is requeued in time expires when it would have"""
+    ch = queue(s, message_ttl=300)
+    ch.publish("", "q", "one")
+    ch.get("q")
+    ch.nack(1, requeue=True)
+    ch.get("q")
+    ch.nack(2, requeue=True)
+    s.until_count("q", messages=0)
+
+
+@scenario
+def returned_too_late(s):
+    """A message that comes back with its channel has expired meanwhile"""
+    ch = s.channel()
+    ch.queue_declare("dead")
+    ch.queue_declare("q", arguments={"x-message-ttl": 100, "x-dead-letter-exchange": "",
+                                     "x-dead-letter-routing-key": "dead"})
+    ch.publish("", "q", "one")
+    other = ch.connection.channel(2)
+    other.get("q")
+    s.pass_time(200)
+    other.close()
+    s.until_count("dead", messages=1)
+    ch.get("dead", no_ack=True)
+
+
+@scenario
+def anew_after_a_dead_letter(s):
+    """A dead letter lives as long as its new queue lets it"""
+    ch = s.channel()
+    ch.queue_declare("dead", arguments={"x-message-ttl": 60000})
+    ch.queue_declare("q", arguments={"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "dead"})
+    ch.publish("", "q", "one", expiration="50")
+    s.until_count("dead", messages=1)
+    s.pass_time(100)
+    ch.count("dead")
+
+
+@needs(policies=[{"name": "ttl", "pattern": "^q$", "definition": {"message-ttl": 50}}])
+@for_each(**{"alone": {}, "below the argument's": {"message_ttl": 60000}})
+def by_policy(s, arguments):
+    """A policy limits the time to live: {row}"""
+    ch = queue(s, **arguments)
+    ch.publish("", "q", "one")
+    s.until_count("q", messages=0)
+
+
+@needs(policies=[{"name": "ttl", "pattern": "^q$", "definition": {"message-ttl": 60000}}])
+@scenario
+def argument_below_a_policy(s):
+    """An argument below a policy's time to live counts"""
+    ch = queue(s, message_ttl=50)
+    ch.publish("", "q", "one")
+    s.until_count("q", messages=0)
+
+
+# Queues.
+
+@scenario
+def unused_queue(s):
+    """A queue that nobody uses for x-expires is deleted with its messages"""
+    ch = queue(s, expires=100)
+    ch.publish("", "q", "one")
+    s.until_gone("q")
+    ch.count("q")
+
+
+@scenario
+def used_queue(s):
+    """A queue with a consumer does not expire"""
+    ch = queue(s, expires=100)
+    ch.consume("q")
+    s.pass_time(300)
+    ch.count("q")
+
+
+@scenario
+def queue_after_its_consumer(s):
+    """A queue expires after its last consumer has gone"""
+    ch = queue(s, expires=100)
+    ch.consume("q")
+    s.pass_time(200)
+    ch.cancel()
+    s.until_gone("q")
+
+
+def renewed(s, renew):
+    """Renews a queue at half its time, for twice its time, and then lets it go."""
+    ch = queue(s, expires=400)
+    for _ in range(4):
+        s.pass_time(200)
+        renew(ch)
+    s.until_gone("q")
+
+
+@for_each(**{
+    "queue.declare": lambda ch: ch.queue_declare("q", arguments={"x-expires": 400}),
+    "a passive queue.declare": lambda ch: ch.count("q"),
+    "basic.get": lambda ch: ch.get("q"),
+    "a consumer": lambda ch: (ch.consume("q"), ch.cancel()),
+})
+def renewed_by(s, renew):
+    """A queue's time begins again with {row}"""
+    renewed(s, renew)
+
+
+@for_each(**{
+    "basic.publish": lambda ch: ch.publish("", "q", "one"),
+    "queue.bind": lambda ch: ch.queue_bind("q", "amq.direct", "key"),
+    "queue.purge": lambda ch: ch.queue_purge("q"),
+})
+def not_renewed_by(s, use):
+    """A queue's time does not begin again with {row}"""
+    ch = queue(s, expires=300)
+    s.pass_time(150)
+    use(ch)
+    ch.fence()
+    s.pass_time(250)
+    ch.count("q")
+
+
+@scenario
+def queue_declared_again(s):
+    """An expired queue can be declared anew"""
+    ch = queue(s, expires=100)
+    ch.publish("", "q", "one")
+    s.until_gone("q")
+    ch.queue_declare("q")
+
+
+@needs(policies=[{"name": "expires", "pattern": "^q$", "definition": {"expires": 100}}])
+@scenario
+def queue_by_policy(s):
+    """A policy lets a queue expire"""
+    ch = queue(s)
+    s.until_gone("q")
+    ch.count("q")
