@@ -28,15 +28,14 @@ class Overdue(AssertionError):
 class Dialogue:
     """One run of a scenario: its connections, its transcript, and what it leaves to be removed."""
 
-    def __init__(self, driver, address, transcript, janitor):
+    def __init__(self, driver, stage, transcript):
         self.transcript = transcript
         self.driver = driver.name
         self.queues = set()
         self.exchanges = set()
         self.connections = []
         self._driver = driver
-        self._address = address
-        self._janitor = janitor
+        self._stage = stage
 
     def connect(self, user="guest", password="guest", vhost="/", show_handshake=False, **options):
         """Opens a connection. A handshake that succeeds is written down only with `show_handshake`.
@@ -58,7 +57,7 @@ class Dialogue:
         return self._new("/")
 
     def _new(self, vhost):
-        connection = Connection(self, self._driver(self._address), LETTERS[len(self.connections)], vhost)
+        connection = Connection(self, self._driver(self._stage.address), LETTERS[len(self.connections)], vhost)
         self.connections.append(connection)
         return connection
 
@@ -79,8 +78,12 @@ class Dialogue:
     def pass_time(self, milliseconds):
         """Lets a time to live run out. Nothing else may be waited for with it."""
         self.note(f"{milliseconds} ms pass")
-        self._send_what_was_said()
         time.sleep(milliseconds / 1000)
+
+    def stop_broker(self):
+        """Tells the broker to end (SIGTERM). Only for a scenario that `needs` a process of its own."""
+        self.note("the broker is stopped")
+        self._stage.stop()
 
     @contextmanager
     def any_order(self):
@@ -96,7 +99,7 @@ class Dialogue:
         self.note(f"until queue {queue} has {', '.join(f'{count} {name}' for name, count in wanted.items())}")
 
         def counted():
-            found = self._janitor.count(queue, vhost)
+            found = self._stage.janitor.count(queue, vhost)
             return found is not None and all(found[name] == count for name, count in wanted.items())
 
         self._poll(f"queue {queue} with {wanted}", counted)
@@ -104,20 +107,17 @@ class Dialogue:
     def until_gone(self, queue, vhost="/"):
         """Asks, unseen, until a queue does not exist any more."""
         self.note(f"until queue {queue} is gone")
-        self._poll(f"queue {queue} gone", lambda: self._janitor.count(queue, vhost) is None)
+        self._poll(f"queue {queue} gone", lambda: self._stage.janitor.count(queue, vhost) is None)
 
     def _poll(self, what, check):
         end = time.monotonic() + DEADLINE
-        self._send_what_was_said()
         while not check():
             if time.monotonic() > end:
                 raise Overdue(what)
+            # A close that has come must be answered, or the server keeps what it is to give back.
+            for connection in self.connections:
+                connection.driver.pump(0)
             time.sleep(POLL_INTERVAL)
-
-    def _send_what_was_said(self):
-        """pika sends only while it listens."""
-        for connection in self.connections:
-            connection.driver.pump(0)
 
     def finish(self):
         """Closes what is open, and writes down what nobody had waited for."""
@@ -179,10 +179,10 @@ class Connection:
         """Waits for connection.close, or for the end without one."""
         return self.until(0, "connection.close", lambda command: command.name == "connection.close")
 
-    def until(self, channel, what, found, deadline=DEADLINE):
+    def until(self, channel, what, found, deadline=DEADLINE, written=True):
         """Takes this channel's commands until one is `found`, it is closed, or the connection is.
 
-        Returns that command, or None if the connection ended without connection.close.
+        What is not `written` says nothing about the server that another scenario does not say. Returns that command, or None if the connection ended without connection.close.
         """
         end = time.monotonic() + deadline
         speaker = self.channels.get(channel)
@@ -191,7 +191,7 @@ class Connection:
             if command and speaker and speaker.lays_aside(command, found):
                 continue
             if command:
-                self.take(command)
+                self.take(command, written)
                 closing = command.name in ("connection.close", "channel.close")
                 if closing or found(command):
                     return command
@@ -442,7 +442,7 @@ class Channel:
         return taken
 
     def returned(self):
-        """Waits for one basic.return; a confirm that came before it would be seen there."""
+        """Waits for one basic.return; a confirm of what was published last would be seen before it."""
         self._waits_in_order = True
         try:
             return self.until("basic.return", lambda command: command.name == "basic.return")
@@ -470,7 +470,10 @@ class Channel:
 
     def lays_aside(self, command, found):
         """A confirm that comes while an answer is waited for comes at no fixed time; it is kept for later."""
-        if command.name not in CONFIRMS or found(command) or self._waits_in_order:
+        if command.name not in CONFIRMS or found(command):
+            return False
+        if self._waits_in_order and command.delivery_tag >= (self._published or 0):
+            self._settle(command)
             return False
         self._early.append(command)
         return True
@@ -496,7 +499,8 @@ class Channel:
             else:
                 self.connection.driver.pump(end - time.monotonic())
         told = [f"{number} {outcome[number]}" for number in sorted(outcome)]
-        written.says(self.connection.where(self.number), f"confirms: {', '.join(told)}")
+        if told:
+            written.says(self.connection.where(self.number), f"confirms: {', '.join(told)}")
         return outcome
 
     def finish(self):

@@ -43,7 +43,7 @@ def applied(lines, hunks):
 
 
 def list_difference(scenario, recorded, seen, reason):
-    """Writes one difference to its file."""
+    """Writes how a scenario differs to its area's file; if it does not, takes it out and returns False."""
     hunks = {driver: _hunks(recorded[driver], seen[driver]) for driver in seen
              if recorded[driver] != seen[driver]}
     if len(hunks) == 2 and hunks["raw"] == hunks["pika"]:
@@ -51,9 +51,12 @@ def list_difference(scenario, recorded, seen, reason):
     path = FOLDER / "differences" / f"{scenario.area}.json"
     path.parent.mkdir(exist_ok=True)
     entries = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    entries[scenario.name] = {"reason": reason, "hunks": hunks}
+    entries.pop(scenario.name, None)
+    if hunks:
+        entries[scenario.name] = {"reason": reason, "hunks": hunks}
     text = json.dumps(dict(sorted(entries.items())), indent=1, ensure_ascii=False)
     path.write_text(text + "\n", encoding="utf-8")
+    return bool(hunks)
 
 
 def _hunks(recorded, seen):
@@ -77,19 +80,23 @@ def table():
 
 
 def list_of_differences():
-    """DIFFERENCES.md."""
+    """DIFFERENCES.md: the scenarios of each reason, and the first one's frames."""
     listed = _listed()
     lines = ["# Where Leveret deliberately differs from RabbitMQ 3.10.8", "",
-             "Made by `compat/run --table` from `differences/`. Lines with `-` are RabbitMQ's frames, lines",
-             "with `+` those of Leveret in their place; everything else in these scenarios is equal."]
+             "Made by `compat/run --table` from `differences/`, where the frames of every scenario are. Lines with",
+             "`-` are RabbitMQ's, lines with `+` those of Leveret in their place; all else in these scenarios is",
+             "equal."]
     for area in suite.areas():
-        of_area = [scenario for scenario in area.scenarios if scenario.id in listed]
-        if of_area:
+        reasons = {}
+        for scenario in area.scenarios:
+            if scenario.id in listed:
+                reasons.setdefault(listed[scenario.id]["reason"], []).append(scenario)
+        if reasons:
             lines += ["", f"## {area.title}"]
-        for scenario in of_area:
-            entry = listed[scenario.id]
-            lines += ["", f"### {scenario.title}", "", entry["reason"], "", f"`{scenario.id}`", "", "```diff",
-                      *_diff_lines(next(iter(entry["hunks"].values()))), "```"]
+        for reason, scenarios in reasons.items():
+            hunks = next(iter(listed[scenarios[0].id]["hunks"].values()))
+            lines += ["", f"**{reason}**", "", *(f"* {scenario.title}" for scenario in scenarios), "",
+                      "```diff", *_diff_lines(hunks), "```"]
     return "\n".join(lines) + "\n"
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness.deadlines import within
 
-from differential import recordings, report, suite
+from differential import golden, recordings, report, suite
 from differential.dialogue import Dialogue
 from differential.pika_driver import PikaDriver
 from differential.raw import RawDriver
@@ -29,15 +29,17 @@ def chosen(match):
 
 def play(scenario, driver, stages):
     """The transcript of one scenario with one driver."""
-    transcript = Transcript()
+    transcript, stage = Transcript(), None
     try:
         with stages.stage(scenario.setting) as stage:
-            dialogue = Dialogue(_DRIVERS[driver], stage.address, transcript, stage.janitor)
+            dialogue = Dialogue(_DRIVERS[driver], stage, transcript)
             within(SCENARIO_DEADLINE, scenario.id, lambda: _play(scenario, dialogue, stage))
     except Exception as error:
         where = traceback.extract_tb(error.__traceback__)[-1]
-        failure = f"{BROKEN}{type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})"
-        return [*transcript.lines(), *failure.splitlines()]
+        failure = f"{type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})"
+        if stage and not stage.broker.answers():
+            failure += f"\nthe broker does not answer:\n{stage.broker.last_output()}"
+        return [*transcript.lines(), *(BROKEN + line for line in failure.splitlines())]
     return transcript.lines()
 
 
@@ -46,7 +48,8 @@ def _play(scenario, dialogue, stage):
         scenario.play(dialogue)
     finally:
         dialogue.finish()
-        stage.janitor.remove(dialogue.queues, dialogue.exchanges)
+        if not stage.is_spent:
+            stage.janitor.remove(dialogue.queues, dialogue.exchanges)
 
 
 def play_all(scenarios, stages, side_by_side):
@@ -59,27 +62,57 @@ def play_all(scenarios, stages, side_by_side):
 
 
 def compare(stages, side_by_side, match="", apply_differences=True):
-    """Prints a line for each scenario and returns how many are not as they should be."""
+    """Prints a line for each area, or with `match` for each scenario, and one for each scenario that fails;
+    returns how many are not as they should be."""
+    golden.check()
     scenarios = [each for each in chosen(match) if getattr(stages, "offers", lambda _: True)(each.setting)]
     recorded = recordings.read()
     differences = report.differences() if apply_differences else {}
-    counts = {"equal": 0, "different": 0, "failing": 0}
-    transcripts = 0
+    tally = Tally(every_scenario=bool(match))
     for scenario, seen in play_all(scenarios, stages, side_by_side):
-        transcripts += len(seen)
         verdict, lines = _judge(scenario, seen, recorded.get(scenario.id, {}), differences)
-        counts[verdict] += 1
-        words = {"equal": "ok", "different": "as listed", "failing": "DIFFERENT"}
-        print(f"{words[verdict]:10}{scenario.id}: {scenario.title}", flush=True)
-        for line in lines:
-            print(f"    {line}", flush=True)
+        tally.add(scenario, len(seen), verdict, lines)
+    tally.say_area()
+    counts = tally.counts
     wrong = counts["failing"] + (0 if match else _stale(recorded, differences))
     if not match and apply_differences:
         wrong += report.check_documents()
-    print(f"compat differential: {len(scenarios)} scenarios run ({transcripts} transcripts), "
+    print(f"compat differential: {len(scenarios)} scenarios run ({tally.transcripts} transcripts), "
           f"{counts['equal']} equal to {RABBITMQ}, {counts['different']} deliberately different, "
           f"{counts['failing']} failing", flush=True)
     return wrong
+
+
+class Tally:
+    """Counts verdicts and prints them."""
+
+    _WORDS = {"equal": "ok", "different": "as listed", "failing": "DIFFERENT"}
+
+    def __init__(self, every_scenario):
+        self.counts = dict.fromkeys(self._WORDS, 0)
+        self.transcripts = 0
+        self._every_scenario = every_scenario
+        self._area = None
+        self._of_area = {}
+
+    def add(self, scenario, transcripts, verdict, lines):
+        if scenario.area != self._area:
+            self.say_area()
+            self._area, self._of_area = scenario.area, dict.fromkeys(self._WORDS, 0)
+        self.transcripts += transcripts
+        self.counts[verdict] += 1
+        self._of_area[verdict] += 1
+        if self._every_scenario or verdict == "failing":
+            print(f"{self._WORDS[verdict]:10}{scenario.id}: {scenario.title}", flush=True)
+        for line in lines:
+            print(f"    {line}", flush=True)
+
+    def say_area(self):
+        """Sums up the area that is done, if it went well."""
+        if self._area and not self._every_scenario and not self._of_area["failing"]:
+            listed = self._of_area["different"]
+            beside = f", {listed} deliberately different" if listed else ""
+            print(f"{'ok':10}{self._area}: {self._of_area['equal']} equal{beside}", flush=True)
 
 
 def _judge(scenario, seen, recorded, differences):
@@ -88,6 +121,9 @@ def _judge(scenario, seen, recorded, differences):
     used, lines = False, []
     for driver, transcript in seen.items():
         expected = recorded.get(driver, [])
+        if driver in listed and expected == transcript:
+            lines.append(f"listed as different with {driver}, but equal; take it off differences/")
+            continue
         if driver in listed:
             used = True
             expected = report.applied(expected, listed[driver])
@@ -137,12 +173,13 @@ def record(stages, match=""):
 
 
 def accept(stages, match, reason):
-    """Lists what this broker does differently as deliberate; for use by hand, once, with a reason."""
+    """Lists what this broker does differently as deliberate, and takes off what it does not; by hand."""
     recorded = recordings.read()
     listed = report.differences()
     for scenario, seen in play_all(chosen(match), stages, side_by_side=1):
         verdict, _ = _judge(scenario, seen, recorded.get(scenario.id, {}), listed)
-        if verdict == "failing":
-            report.list_difference(scenario, recorded[scenario.id], seen, reason)
-            print(f"listed    {scenario.id}: {reason}", flush=True)
+        broken = any(line.startswith(BROKEN) for lines in seen.values() for line in lines)
+        if verdict == "failing" and not broken:
+            was_listed = report.list_difference(scenario, recorded[scenario.id], seen, reason)
+            print(f"{'listed' if was_listed else 'unlisted':10}{scenario.id}: {reason}", flush=True)
     return 0

@@ -3,6 +3,7 @@
 `@needs(...)` takes, all of them optional, in the words of RabbitMQ's definitions file:
 
 * `vhosts`: names
+* `traced`: names of those among them whose messages are copied to amq.rabbitmq.trace
 * `users`: `{"name", "password", "tags", "permissions": {vhost: [configure, write, read]},
   "topic_permissions": {vhost: [exchange, write, read]}, "limits": {"max-connections": 1, ...}}`;
   guest may do everything everywhere
@@ -12,32 +13,40 @@
 """
 
 import base64
+import hashlib
 import json
+import socket
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
 from urllib.parse import quote
 
 from harness.broker import HOST, Leveret, RabbitMq, free_port
+from harness.deadlines import eventually
 
 PLUGINS = ["rabbitmq_management", "rabbitmq_consistent_hash_exchange", "rabbitmq_random_exchange",
            "rabbitmq_sharding", "rabbitmq_recent_history_exchange", "rabbitmq_event_exchange"]
+POLICY_KEYS = ("pattern", "definition", "apply-to", "priority")
 _CREDENTIALS = base64.b64encode(b"guest:guest").decode()
 
 
 def leveret_configuration(setting):
-    """config.toml and, where it needs one, the definitions beside it."""
+    """config.toml and, if it is needed, RabbitMQ's definitions beside it."""
     lines = [setting.get("leveret", "")]
+    if setting.get("traced"):
+        lines.append(f"trace = {json.dumps(setting['traced'])}")
     vhosts = ["/", *setting.get("vhosts", [])]
+    if _needs_definitions(setting):
+        return "\n".join([*lines, 'load_definitions = "definitions.json"', ""]), _definitions(setting, vhosts)
     lines.append(f"vhosts = {json.dumps(vhosts)}")
-    definitions = _definitions(setting)
-    if definitions:
-        lines.append('load_definitions = "definitions.json"')
     if setting.get("users"):
-        everything = {vhost: [".*", ".*", ".*"] for vhost in vhosts}
-        guest = {"name": "guest", "password": "guest", "tags": ["administrator"], "permissions": everything}
-        lines += [_leveret_user(user) for user in [guest, *setting["users"]]]
-    return "\n".join(lines) + "\n", definitions
+        lines += [_leveret_user(user) for user in [_guest(vhosts), *setting["users"]]]
+    return "\n".join(lines) + "\n", {}
+
+
+def _guest(vhosts):
+    return {"name": "guest", "password": "guest", "tags": ["administrator"],
+            "permissions": {vhost: [".*", ".*", ".*"] for vhost in vhosts}}
 
 
 def _leveret_user(user):
@@ -49,26 +58,45 @@ def _leveret_user(user):
             f"tags = {json.dumps(user.get('tags', []))}\npermissions = [{permissions}]")
 
 
+def _needs_definitions(setting):
+    """Is there anything that config.toml has no words for?"""
+    of_users = any(user.get("limits") or user.get("topic_permissions") for user in setting.get("users", []))
+    return of_users or any(setting.get(part) for part in ("policies", "operator_policies", "vhost_limits"))
+
+
+def _definitions(setting, vhosts):
+    """Everything in the format that RabbitMQ exports."""
+    users = [_guest(vhosts), *setting.get("users", [])]
+    operator = [{"component": "operator_policy", "vhost": policy["vhost"], "name": policy["name"],
+                 "value": {key: policy[key] for key in POLICY_KEYS}}
+                for policy in _policies(setting, "operator_policies")]
+    limits = [{"component": "vhost-limits", "vhost": vhost, "name": "limits", "value": limits}
+              for vhost, limits in setting.get("vhost_limits", {}).items()]
+    return {
+        "vhosts": [{"name": vhost} for vhost in vhosts],
+        "users": [{"name": user["name"], "password_hash": _hash(user["password"]),
+                   "hashing_algorithm": "rabbit_password_hashing_sha256", "tags": user.get("tags", []),
+                   "limits": user.get("limits", {})} for user in users],
+        "permissions": [{"user": user["name"], "vhost": vhost, "configure": configure, "write": write, "read": read}
+                        for user in users
+                        for vhost, (configure, write, read) in user.get("permissions", {}).items()],
+        "topic_permissions": [
+            {"user": user["name"], "vhost": vhost, "exchange": exchange, "write": write, "read": read}
+            for user in users
+            for vhost, (exchange, write, read) in user.get("topic_permissions", {}).items()],
+        "policies": _policies(setting, "policies"),
+        "parameters": [*operator, *limits],
+    }
+
+
 def _policies(setting, kind):
     return [{"vhost": "/", "apply-to": "all", "priority": 0, **policy} for policy in setting.get(kind, [])]
 
 
-def _definitions(setting):
-    """What Leveret reads in RabbitMQ's format; none if there is nothing of it."""
-    policies = _policies(setting, "policies")
-    parameters = [{"component": "operator_policy", "vhost": policy["vhost"], "name": policy["name"],
-                   "value": {key: policy[key] for key in ("pattern", "definition", "apply-to", "priority")}}
-                  for policy in _policies(setting, "operator_policies")]
-    parameters += [{"component": "vhost-limits", "vhost": vhost, "name": "limits", "value": limits}
-                   for vhost, limits in setting.get("vhost_limits", {}).items()]
-    users = [{"name": user["name"], "limits": user["limits"]}
-             for user in setting.get("users", []) if user.get("limits")]
-    topics = [{"user": user["name"], "vhost": vhost, "exchange": exchange, "write": write, "read": read}
-              for user in setting.get("users", [])
-              for vhost, (exchange, write, read) in user.get("topic_permissions", {}).items()]
-    found = {"policies": policies, "parameters": parameters, "user_limits": users,
-             "topic_permissions": topics}
-    return {name: part for name, part in found.items() if part}
+def _hash(password):
+    """As RabbitMQ keeps passwords: salt, and the SHA-256 of salt and password."""
+    salt = b"salt"
+    return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
 
 
 class SetLeveret(Leveret):
@@ -100,6 +128,18 @@ class RecordingNode(RabbitMq):
             f"management.tcp.ip = {HOST}\nmanagement.tcp.port = {self._management_port}\n"
             f"{self._configuration}\n")
         super().start()
+        # AMQP answers a little earlier.
+        eventually("the HTTP API listens", self._management_listens)
+
+    def _management_listens(self):
+        with socket.socket() as probe:
+            return probe.connect_ex((HOST, self._management_port)) == 0
+
+    def environment(self):
+        environment = super().environment()
+        # Acknowledgements that are overdue are looked for once in this time; a minute is long.
+        environment["RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS"] += " -rabbit channel_tick_interval 500"
+        return environment
 
     def enabled_plugins(self):
         return PLUGINS
@@ -136,6 +176,8 @@ def _requests(setting):
     for vhost in setting.get("vhosts", []):
         yield f"vhosts/{_quoted(vhost)}", {}
         yield f"permissions/{_quoted(vhost)}/guest", {"configure": ".*", "write": ".*", "read": ".*"}
+    for vhost in setting.get("traced", []):
+        yield f"vhosts/{_quoted(vhost)}", {"tracing": True}
     for user in setting.get("users", []):
         yield from _user_requests(user)
     for vhost, limits in setting.get("vhost_limits", {}).items():
@@ -144,7 +186,7 @@ def _requests(setting):
     for kind, path in (("policies", "policies"), ("operator_policies", "operator-policies")):
         for policy in _policies(setting, kind):
             yield (f"{path}/{_quoted(policy['vhost'])}/{_quoted(policy['name'])}",
-                   {key: policy[key] for key in ("pattern", "definition", "apply-to", "priority")})
+                   {key: policy[key] for key in POLICY_KEYS})
 
 
 def _user_requests(user):

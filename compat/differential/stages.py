@@ -75,10 +75,12 @@ class Stage:
         self.broker = broker
         self.address = (broker.host, broker.port)
         self.janitor = Janitor(self.address)
+        self.is_spent = False
 
-    @contextmanager
-    def set_up(self, _setting):
-        yield self
+    def stop(self):
+        """Tells the broker to end; nobody can use it any more."""
+        self.is_spent = True
+        self.broker.process.terminate()
 
 
 class LeveretStages:
@@ -99,8 +101,9 @@ class LeveretStages:
         stage = stage or self._start(setting)
         yield stage
         # Only a stage on which nothing broke is used again.
-        with self._lock:
-            idle.append(stage)
+        if not stage.is_spent:
+            with self._lock:
+                idle.append(stage)
 
     def _start(self, setting):
         broker = SetLeveret(self._binary, list(self._extra_arguments), json.loads(setting))
@@ -132,6 +135,8 @@ class RabbitMqStages:
             with stage.broker.set_up(setting):
                 yield stage
                 stage.janitor.close()
+            if stage.is_spent:
+                self._stop_special()
 
     def _stop_special(self):
         """Two cores have no room for many nodes."""

@@ -14,10 +14,12 @@ introduces itself.
 import hashlib
 import json
 import re
+import time
 
 from differential import wire
 
 LONGEST_BODY = 120
+A_DAY = 86_400
 _INTRODUCTION = {b"product", b"version", b"platform", b"cluster_name", b"copyright", b"information", b"license"}
 # Headers that RabbitMQ has since 3.13 and Leveret has too; one scenario shows them.
 _NEWER = {b"x-last-death-exchange", b"x-last-death-queue", b"x-last-death-reason"}
@@ -150,6 +152,8 @@ class Transcript:
         if name == "mechanisms":
             # RabbitMQ names them in no fixed order.
             value = " ".join(sorted(value.decode().split()))
+        if name == "timestamp" and abs(value - time.time()) < A_DAY:
+            return "<now>"
         if isinstance(value, (list, dict)):
             return self._table(value, introduction=name == "server_properties")
         if isinstance(value, bool):
@@ -169,8 +173,8 @@ class Transcript:
         name = name if re.fullmatch(r"[\w.@-]+", name) else json.dumps(name, ensure_ascii=False)
         if introduction and key in _INTRODUCTION:
             return f"{name}:{value.tag} <{name}>"
-        if key == b"time" and value.tag == "T":
-            return f"{name}:T <time>"
+        if (key, value.tag) in ((b"time", "T"), (b"timestamp_in_ms", "l")):
+            return f"{name}:{value.tag} <time>"
         return f"{name}:{self._value(value)}"
 
     def _value(self, value):

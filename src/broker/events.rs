@@ -181,6 +181,11 @@ pub fn act_as(user: Arc<str>) -> Acting {
     Acting { before: ACTOR.replace(Some(user)) }
 }
 
+/// From now on what this thread does is the broker's own doing.
+pub(super) fn act_internally() -> Acting {
+    Acting { before: ACTOR.take() }
+}
+
 impl Drop for Acting {
     fn drop(&mut self) {
         ACTOR.set(self.before.take());

@@ -15,7 +15,7 @@ use amq_protocol::types::FieldTable;
 use super::change::{BindingDefinition, Definition, QueueDefinition};
 use super::delivery::{ConnectionId, QueueId};
 use super::error::BrokerError;
-use super::events::Events;
+use super::events::{self, Events};
 use super::exchange::{Destination, Exchange, ExchangeKind, same_arguments};
 use super::message::Message;
 use super::options::{ExchangeOptions, QueueOptions};
@@ -384,6 +384,8 @@ impl VHost {
     /// Removes every binding that leads to `destination`. The log needs no word of it: a deleted
     /// destination takes its bindings with it there too.
     fn unbind_all(self: &Arc<Self>, locked: &mut Locked<'_>, destination: &Destination) {
+        // RabbitMQ: nobody asked for the end of these, so events name nobody.
+        let _acting = events::act_internally();
         for bound in locked.bound.remove(destination).unwrap_or_default() {
             bound.source.unbind(&bound.key, &bound.arguments, destination);
             let what = (&*bound.key, &bound.arguments);

@@ -226,3 +226,13 @@ def no_heartbeats(s):
     """Without heartbeats a connection stays"""
     connection = s.connect(heartbeat=0)
     connection.channel(1).fence()
+
+
+@needs(rabbitmq="# ends in the scenario", leveret="# ends in the scenario")
+@scenario
+def broker_stops(s):
+    """Clients hear that the broker stops"""
+    connection = s.connect()
+    connection.channel(1)
+    s.stop_broker()
+    connection.closed()

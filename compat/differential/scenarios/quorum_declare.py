@@ -88,10 +88,29 @@ def declared_again(s, first, second):
 
 @for_each(if_unused=("if_unused",), if_empty=("if_empty",))
 def conditional_delete(s, condition):
-    """A quorum queue is not deleted under a condition: {row}"""
+    """An unused, empty quorum queue deleted under a condition: {row}"""
     ch = s.channel()
     ch.queue_declare("q", durable=True, arguments=QUORUM)
     ch.queue_delete("q", **{condition: True})
+
+
+@scenario
+def delete_while_used(s):
+    """A quorum queue with a consumer is not deleted if it should be unused"""
+    ch = s.channel()
+    ch.queue_declare("q", durable=True, arguments=QUORUM)
+    ch.consume("q")
+    ch.queue_delete("q", if_unused=True)
+
+
+@scenario
+def delete_while_filled(s):
+    """A quorum queue with messages is not deleted if it should be empty"""
+    ch = s.publisher()
+    ch.queue_declare("q", durable=True, arguments=QUORUM)
+    ch.publish("", "q", "a")
+    ch.confirms()
+    ch.queue_delete("q", if_empty=True)
 
 
 @scenario

@@ -156,24 +156,37 @@ def channel_failed(s):
 
 
 @scenario
+def cancelled_with_a_backlog(s):
+    """When the next consumer gets what had been waiting for the one that was cancelled"""
+    first = s.channel()
+    first.queue_declare("q", arguments=SINGLE)
+    first.qos(1)
+    first.consume("q", "first")
+    publisher = s.publisher()
+    publish(publisher, "a", "b")
+    first.deliveries(1)
+    second = first.connection.channel(2)
+    second.consume("q", "second")
+    first.cancel("first")
+    second.quiet("q")
+    first.ack(1)
+    first.quiet("q")
+    second.quiet("q")
+
+
+@scenario
 def cancelled_with_unacknowledged(s):
-    """A cancelled consumer's messages come to the next when they are returned, and a backlog then at the latest"""
-    ch = s.channel()
-    ch.queue_declare("q", arguments=SINGLE)
-    ch.qos(1)
-    ch.consume("q", "first")
-    publish(s.publisher(), "a", "b", "c")
-    ch.deliveries(1)
-    ch.consume("q", "second")
-    ch.cancel("first")
-    with s.any_order():
-        ch.quiet("q")
-    ch.nack(1, requeue=True)
-    with s.any_order():
-        ch.quiet("q")
-    ch.ack(2)
-    with s.any_order():
-        ch.quiet("q")
+    """What a cancelled consumer returns comes to the next one"""
+    first = s.channel()
+    first.queue_declare("q", arguments=SINGLE)
+    first.consume("q", "first")
+    publish(s.publisher(), "a", "b")
+    first.deliveries(2)
+    second = first.connection.channel(2)
+    second.consume("q", "second")
+    first.cancel("first")
+    first.nack(2, multiple=True, requeue=True)
+    second.deliveries(2)
 
 
 @scenario
@@ -217,32 +230,12 @@ def priority_of_those_who_wait(s):
 
 
 @scenario
-def exclusive_consumer(s):
-    """An exclusive consumer is refused"""
-    ch = s.channel()
-    ch.queue_declare("q", arguments=SINGLE)
-    ch.consume("q", exclusive=True)
-
-
-@scenario
 def exclusive_second_consumer(s):
     """An exclusive consumer is refused beside an active one"""
     ch = s.channel()
     ch.queue_declare("q", arguments=SINGLE)
     ch.consume("q", "first")
     ch.consume("q", "second", exclusive=True)
-
-
-@scenario
-def get(s):
-    """A message can be got beside the active consumer"""
-    ch = s.channel()
-    ch.queue_declare("q", arguments=SINGLE)
-    ch.qos(1)
-    ch.consume("q")
-    publish(s.publisher(), "a", "b")
-    ch.deliveries(1)
-    ch.get("q")
 
 
 @scenario

@@ -13,6 +13,7 @@ use crate::amqp::protocol::error::AmqpError;
 use crate::amqp::wire::frame::ChannelId;
 use crate::auth::Access;
 use crate::broker::delivery::{ConnectionId, DeliverySink};
+use crate::broker::options::QueueType;
 use crate::broker::queue::{Consumer, ConsumerId, Outcome, Queue};
 use crate::broker::reply_consumers::REPLY_TO;
 use crate::broker::turn::Turn;
@@ -151,6 +152,10 @@ impl Session {
         let name = self.named_queue(id, get.queue.as_str(), &refusals)?;
         login.queue(Access::Read, &name, &refusals)?;
         let queue: Arc<Queue> = login.usable_queue(&name, self.connection(), &refusals)?;
+        let is_quorum = queue.options.queue_type == QueueType::Quorum;
+        if is_quorum && queue.options.single_active_consumer {
+            return Err(refusals.no_get_beside_single_active(&name));
+        }
         let Some(channel) = self.channels.get_mut(id) else { return Ok(()) };
         let book = channel.book;
         let acknowledged = if get.no_ack {

@@ -92,6 +92,11 @@ pub enum Status {
     Running,
     /// Await [`Outbox::poll_committed`], then call [`Session::resume`], then read on.
     Stalled,
+    /// It published while an alarm is raised: await [`Alarms::poll_clear`], then call [`Session::resume`], then read
+    /// on.
+    ///
+    /// [`Alarms::poll_clear`]: crate::broker::alarms::Alarms::poll_clear
+    Blocked,
     /// connection.close was sent (or nothing, for [`Ending::HangUp`]); see [`Ending`].
     Closing(Ending),
     /// Everything was said: write what is left and hang up.
@@ -112,8 +117,8 @@ struct Noted {
     held: bool,
     /// A durable queue took a persistent message.
     saved: bool,
-    /// Something was published.
-    published: bool,
+    /// The turn began while an alarm was raised.
+    alarmed: bool,
 }
 
 /// See the module.
@@ -199,15 +204,10 @@ impl Session {
         self.noted.saved
     }
 
-    /// The last turn published something, so the client must wait while an alarm is raised.
-    pub fn has_published(&self) -> bool {
-        self.noted.published
-    }
-
     /// Begins a turn in which `bytes` are waiting in the read buffer.
     pub fn begin_turn(&mut self, bytes: usize) {
         self.noted.saved = false;
-        self.noted.published = false;
+        self.noted.alarmed = self.broker.alarms().reason().is_some();
         self.arena.begin(bytes);
     }
 
@@ -227,10 +227,11 @@ impl Session {
         self.fail(AmqpError::from(fault), turn);
     }
 
-    /// What it was stalled on is durable now.
+    /// What it was stalled on is durable now, or no alarm is raised any more.
     pub fn resume(&mut self, turn: &mut Turn) {
-        if self.status == Status::Stalled {
+        if matches!(self.status, Status::Stalled | Status::Blocked) {
             self.status = Status::Running;
+            self.noted.alarmed = false;
         }
         if let Some((channel, command)) = self.stalled.take() {
             self.perform(channel, command, turn);
@@ -312,6 +313,12 @@ impl Session {
     /// Executes a command, or stalls on it.
     fn perform(&mut self, id: ChannelId, command: Command, turn: &mut Turn) {
         let result = if let Command::Publish(publish) = command {
+            if self.noted.alarmed {
+                // RabbitMQ: not even the first message is taken.
+                self.stalled = Some((id, Command::Publish(publish)));
+                self.status = Status::Blocked;
+                return;
+            }
             self.publish(id, publish, turn)
         } else {
             self.batch.enqueue(&self.broker, turn);

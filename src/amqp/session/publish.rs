@@ -55,7 +55,6 @@ impl Session {
         let persistent = properties.is_persistent();
         let saving = persistent && target.keeps;
         self.noted.saved |= saving;
-        self.noted.published = true;
         let mandatory = publish.mandatory;
         let publish = if asks {
             let refusals = login.refusals(id, PUBLISH);

@@ -79,6 +79,17 @@ impl Refusals<'_> {
         )
     }
 
+    pub(super) fn no_get_beside_single_active(&self, name: &str) -> AmqpError {
+        self.with(
+            ReplyCode::ResourceLocked,
+            format_args!(
+                "cannot obtain access to locked queue '{name}' in vhost '{}'. basic.get operations are \
+                 not supported by quorum queues with single active consumer",
+                self.vhost
+            ),
+        )
+    }
+
     /// What the broker refused.
     pub(super) fn broker(&self, error: &BrokerError) -> AmqpError {
         let vhost = self.vhost;

@@ -155,6 +155,11 @@ impl Exchange {
         self.bindings.lock().unbind(key, arguments, to)
     }
 
+    /// There is this very binding.
+    pub fn is_bound(&self, key: &str, arguments: &FieldTable, to: &Destination) -> bool {
+        self.bindings.lock().contains(key, arguments, to)
+    }
+
     /// Nothing is bound to it.
     pub fn is_unused(&self) -> bool {
         self.bindings.lock().is_empty()
