@@ -3,9 +3,9 @@
 from differential.suite import for_each, needs, scenario
 
 
-def topology(s, **arguments):
+def topology(s, channel=None, **arguments):
     """A queue `q` whose dead letters reach the queue `dead` over the fanout exchange `dlx`."""
-    ch = s.channel()
+    ch = channel or s.publisher()
     ch.exchange_declare("dlx", "fanout")
     ch.queue_declare("dead")
     ch.queue_bind("dead", "dlx")
@@ -116,9 +116,8 @@ def refused_and_dead_lettered(s):
     """reject-publish-dlx nacks a message and dead-letters it"""
     ch = topology(s, max_length=1, overflow="reject-publish-dlx")
     ch.publish("", "q", "one", delivery_mode=2)
-    ch.confirm_select()
     ch.publish("", "q", "two", delivery_mode=2, expiration="007")
-    ch.until("a nack", lambda command: command.name == "basic.nack")
+    ch.confirms()
     dead_letters(s, ch)
     ch.get("q", no_ack=True)
 
@@ -126,7 +125,7 @@ def refused_and_dead_lettered(s):
 @scenario
 def delivered_too_often(s):
     """A quorum queue gives up a message beyond its delivery limit"""
-    ch = s.channel()
+    ch = s.publisher()
     ch.exchange_declare("dlx", "fanout")
     ch.queue_declare("dead")
     ch.queue_bind("dead", "dlx")
@@ -162,15 +161,6 @@ def deleted(s):
 
 
 @scenario
-def queue_expired(s):
-    """An expiring queue dead-letters nothing"""
-    ch = topology(s, expires=100)
-    ch.publish("", "q", "one")
-    s.until_gone("q")
-    ch.count("dead")
-
-
-@scenario
 def acknowledged(s):
     """What is acknowledged is not dead-lettered"""
     ch = topology(s)
@@ -198,7 +188,7 @@ def channel_closed(s):
 @scenario
 def no_exchange(s):
     """A dead letter exchange that does not exist drops the message"""
-    ch = s.channel()
+    ch = s.publisher()
     declare(ch, "q", "nope")
     ch.publish("", "q", "one")
     reject_next(ch)
@@ -208,7 +198,7 @@ def no_exchange(s):
 @scenario
 def exchange_declared_later(s):
     """A dead letter exchange may be declared after the queue"""
-    ch = s.channel()
+    ch = s.publisher()
     declare(ch, "q", "dlx")
     ch.exchange_declare("dlx", "fanout")
     ch.queue_declare("dead")
@@ -221,7 +211,7 @@ def exchange_declared_later(s):
 @scenario
 def default_exchange(s):
     """The default exchange takes dead letters to the queue of the dead letter routing key"""
-    ch = s.channel()
+    ch = s.publisher()
     ch.queue_declare("dead")
     declare(ch, "q", "", dead_letter_routing_key="dead")
     ch.publish("", "q", "one")
@@ -232,7 +222,7 @@ def default_exchange(s):
 @scenario
 def original_key(s):
     """Without a dead letter routing key, a message keeps the one it was published with"""
-    ch = s.channel()
+    ch = s.publisher()
     ch.exchange_declare("x", "direct")
     ch.exchange_declare("dlx", "direct")
     declare(ch, "q", "dlx")
@@ -247,7 +237,7 @@ def original_key(s):
 @scenario
 def unroutable(s):
     """A dead letter that no queue is bound for is dropped, though it was mandatory"""
-    ch = s.channel()
+    ch = s.publisher()
     ch.exchange_declare("dlx", "direct")
     declare(ch, "q", "dlx", dead_letter_routing_key="nobody")
     ch.publish("", "q", "one", mandatory=True)
@@ -258,7 +248,7 @@ def unroutable(s):
 @scenario
 def alternate_exchange(s):
     """A dead letter that is not routable goes to the alternate exchange"""
-    ch = s.channel()
+    ch = s.publisher()
     ch.exchange_declare("x", "fanout")
     ch.exchange_declare("dlx", "direct", arguments={"alternate-exchange": "x"})
     ch.queue_declare("dead")
@@ -272,7 +262,7 @@ def alternate_exchange(s):
 @scenario
 def internal_exchange(s):
     """An internal exchange takes dead letters"""
-    ch = s.channel()
+    ch = s.publisher()
     ch.exchange_declare("dlx", "fanout", internal=True)
     ch.queue_declare("dead")
     ch.queue_bind("dead", "dlx")
@@ -285,7 +275,7 @@ def internal_exchange(s):
 @scenario
 def topic_exchange(s):
     """A topic exchange routes dead letters by the dead letter routing key"""
-    ch = s.channel()
+    ch = s.publisher()
     ch.exchange_declare("dlx", "topic")
     ch.queue_declare("dead")
     ch.queue_bind("dead", "dlx", "dead.#")
@@ -298,7 +288,7 @@ def topic_exchange(s):
 @scenario
 def headers_exchange(s):
     """A headers exchange sees the headers that a death adds"""
-    ch = s.channel()
+    ch = s.publisher()
     ch.exchange_declare("dlx", "headers")
     ch.queue_declare("dead")
     ch.queue_bind("dead", "dlx", arguments={
@@ -324,7 +314,7 @@ def several_queues(s):
 @scenario
 def to_a_full_queue(s):
     """A queue that refuses a dead letter loses it"""
-    ch = s.channel()
+    ch = s.publisher()
     ch.queue_declare("dead", arguments={"x-max-length": 1, "x-overflow": "reject-publish"})
     declare(ch, "q", "", dead_letter_routing_key="dead")
     for body in ("one", "two"):
@@ -350,7 +340,7 @@ def to_a_consumer(s):
 
 def with_copies(s, **arguments):
     """A message with CC and BCC that dies in `q`, and queues for every key it may be routed by."""
-    ch = s.channel()
+    ch = s.publisher()
     ch.exchange_declare("dlx", "direct")
     for key in ("q", "cc", "bcc", "new"):
         ch.queue_declare(f"dead-{key}")
@@ -376,6 +366,40 @@ def routed_by_blind_copies(s):
     ch = with_copies(s)
     s.until_count("dead-q", messages=1)
     dead_letters(s, ch, queue="dead-bcc")
+
+
+@scenario
+def routed_by_blind_copies_twice(s):
+    """BCC routes a second dead letter too"""
+    ch = s.publisher()
+    ch.exchange_declare("x", "direct")
+    ch.exchange_declare("y", "direct")
+    declare(ch, "q", "x")
+    declare(ch, "r", "y")
+    ch.queue_declare("dead")
+    ch.queue_bind("r", "x", "bcc")
+    ch.queue_bind("dead", "y", "bcc")
+    ch.publish("", "q", "one", headers={"CC": ["cc"], "BCC": ["bcc"]})
+    reject_next(ch)
+    s.until_count("r", messages=1)
+    reject_next(ch, "r")
+    dead_letters(s, ch)
+
+
+@scenario
+def headers_exchange_and_blind_copies(s):
+    """A headers exchange does not see BCC"""
+    ch = s.publisher()
+    ch.exchange_declare("dlx", "headers")
+    ch.queue_declare("dead")
+    ch.queue_declare("seen")
+    ch.queue_bind("dead", "dlx", arguments={"x-match": "any", "CC": None, "a": 1})
+    ch.queue_bind("seen", "dlx", arguments={"x-match": "any", "BCC": None})
+    declare(ch, "q", "dlx")
+    ch.publish("", "q", "one", headers={"BCC": ["bcc"], "a": 1})
+    reject_next(ch)
+    dead_letters(s, ch)
+    ch.count("seen")
 
 
 @scenario
@@ -460,12 +484,13 @@ def two_queues(s):
 @scenario
 def two_reasons(s):
     """Deaths in one queue for two reasons are counted apart"""
-    ch = s.channel()
+    ch = s.publisher()
     ch.queue_declare("dead")
     declare(ch, "q", "", dead_letter_routing_key="again", message_ttl=100)
     declare(ch, "again", "", dead_letter_routing_key="q")
     ch.publish("", "q", "one")
     reject_next(ch)
+    s.until_count("again", messages=1)
     reject_next(ch, "again")
     s.until_count("again", messages=1)
     ch.get("again", no_ack=True)
@@ -474,7 +499,7 @@ def two_reasons(s):
 @scenario
 def four_queues(s):
     """A chain of deaths is told from the last to the first"""
-    ch = s.channel()
+    ch = s.publisher()
     ch.queue_declare("q5")
     for number in (1, 2, 3, 4):
         declare(ch, f"q{number}", "", dead_letter_routing_key=f"q{number + 1}", message_ttl=1)
@@ -485,7 +510,7 @@ def four_queues(s):
 @scenario
 def retries(s):
     """Three rounds of rejecting, waiting and coming back count to three"""
-    ch = s.channel()
+    ch = s.publisher()
     declare(ch, "work", "", dead_letter_routing_key="retry")
     declare(ch, "retry", "", dead_letter_routing_key="work", message_ttl=60)
     ch.publish("", "work", "one")
@@ -498,7 +523,7 @@ def retries(s):
 @scenario
 def retries_after_expirations(s):
     """A delay by expiration comes back without one"""
-    ch = s.channel()
+    ch = s.publisher()
     declare(ch, "delay", "", dead_letter_routing_key="work")
     ch.queue_declare("work")
     ch.publish("", "delay", "one", expiration="60", headers={"attempt": 1})
@@ -528,9 +553,10 @@ def history_of_the_client(s, history):
 @scenario
 def cycle_of_one(s):
     """A message that expires into its own queue is dropped"""
-    ch = s.channel()
+    ch = s.publisher()
     declare(ch, "q", "", message_ttl=50)
     ch.publish("", "q", "one")
+    ch.confirms()
     s.until_count("q", messages=0)
     ch.get("q")
 
@@ -538,10 +564,11 @@ def cycle_of_one(s):
 @scenario
 def cycle_of_two(s):
     """A message that expires round two queues is dropped"""
-    ch = s.channel()
+    ch = s.publisher()
     declare(ch, "q", "", dead_letter_routing_key="r", message_ttl=50)
     declare(ch, "r", "", dead_letter_routing_key="q", message_ttl=50)
     ch.publish("", "q", "one")
+    ch.confirms()
     s.until_count("q", messages=0)
     s.until_count("r", messages=1)
     s.until_count("r", messages=0)
@@ -551,7 +578,7 @@ def cycle_of_two(s):
 @scenario
 def cycle_by_length(s):
     """A message that a full queue gives to itself is dropped"""
-    ch = s.channel()
+    ch = s.publisher()
     declare(ch, "q", "", max_length=1)
     ch.publish("", "q", "one")
     ch.publish("", "q", "two")
@@ -563,7 +590,7 @@ def cycle_by_length(s):
 @scenario
 def cycle_with_a_rejection(s):
     """A message that is rejected into its own queue comes back each time"""
-    ch = s.channel()
+    ch = s.publisher()
     declare(ch, "q", "")
     ch.publish("", "q", "one")
     for _ in range(3):
@@ -575,7 +602,7 @@ def cycle_with_a_rejection(s):
 @scenario
 def cycle_before_a_rejection(s):
     """A rejection since the last visit lets a message in again, one before does not"""
-    ch = s.channel()
+    ch = s.publisher()
     declare(ch, "q", "", dead_letter_routing_key="r", message_ttl=80)
     declare(ch, "r", "", dead_letter_routing_key="q")
     ch.publish("", "q", "one")
@@ -600,6 +627,7 @@ def cycle_by_a_history_of_the_client(s):
     """A history that the publisher sent counts for cycles"""
     ch = topology(s, message_ttl=50)
     ch.publish("", "q", "one", headers={"x-death": [{"queue": "dead", "reason": "expired", "count": 1}]})
+    ch.confirms()
     s.until_count("q", messages=0)
     ch.count("dead")
 
@@ -609,9 +637,8 @@ def cycle_by_a_history_of_the_client(s):
 @scenario
 def rejected_in_a_transaction(s):
     """A rejection in a transaction dead-letters at its commit"""
-    ch = topology(s)
+    ch = topology(s, s.channel())
     ch.publish("", "q", "one")
-    ch.fence()
     ch.tx_select()
     reject_next(ch)
     ch.count("dead")
@@ -622,9 +649,8 @@ def rejected_in_a_transaction(s):
 @scenario
 def rejection_rolled_back(s):
     """A rejection that is rolled back has not happened"""
-    ch = topology(s)
+    ch = topology(s, s.channel())
     ch.publish("", "q", "one")
-    ch.fence()
     ch.tx_select()
     reject_next(ch)
     ch.tx_rollback()
@@ -638,7 +664,6 @@ def rejection_rolled_back(s):
 def confirmed_though_it_expires(s):
     """A message that expires at once is confirmed"""
     ch = topology(s, message_ttl=0)
-    ch.confirm_select()
     ch.publish("", "q", "one", delivery_mode=2)
     ch.confirm()
     dead_letters(s, ch)
@@ -651,7 +676,7 @@ def confirmed_though_it_expires(s):
 @scenario
 def by_policy(s):
     """A policy gives a queue its dead letter exchange"""
-    ch = s.channel()
+    ch = s.publisher()
     ch.exchange_declare("dlx", "fanout")
     ch.queue_declare("dead")
     ch.queue_bind("dead", "dlx")

@@ -5,7 +5,7 @@ from differential.suite import for_each, needs, scenario
 
 def queue(s, **arguments):
     """A queue `q` with these arguments, without their `x-`."""
-    ch = s.channel()
+    ch = s.publisher()
     ch.queue_declare("q", arguments={f"x-{name.replace('_', '-')}": value for name, value in arguments.items()})
     return ch
 
@@ -103,7 +103,6 @@ def requeued_over_the_limit(s):
 def dropped_is_confirmed(s):
     """Both the message that is dropped and the one that takes its place are confirmed"""
     ch = queue(s, max_length=1)
-    ch.confirm_select()
     publish_all(ch, "one", "two", delivery_mode=2)
     ch.confirms()
 
@@ -139,18 +138,15 @@ def another_limit(s):
 def rejected(s, arguments):
     """reject-publish keeps the oldest and nacks: x-max-length in {row}"""
     ch = queue(s, overflow="reject-publish", **arguments)
-    ch.confirm_select()
-    publish_all(ch, "one")
-    ch.confirm()
-    publish_all(ch, "two")
-    ch.until("a nack", lambda command: command.name == "basic.nack")
+    publish_all(ch, "one", "two", "three")
+    ch.confirms()
     take_all(ch)
 
 
 @scenario
 def rejected_without_confirms(s):
     """Without confirms a rejected message is lost silently"""
-    ch = queue(s, overflow="reject-publish", max_length=1)
+    ch = queue(s, overflow="reject-publish", max_length=1).connection.channel(2)
     publish_all(ch, "one", "two", mandatory=True)
     take_all(ch)
 
@@ -159,21 +155,19 @@ def rejected_without_confirms(s):
 def rejected_is_not_returned(s):
     """A mandatory message that is rejected was routable"""
     ch = queue(s, overflow="reject-publish", max_length=0)
-    ch.confirm_select()
-    publish_all(ch, "one", mandatory=True)
-    ch.until("a nack", lambda command: command.name == "basic.nack")
+    publish_all(ch, "one", "two", mandatory=True)
+    ch.confirms()
 
 
 @scenario
 def rejected_is_not_dead_lettered(s):
     """reject-publish does not dead-letter"""
-    ch = s.channel()
+    ch = s.publisher()
     ch.queue_declare("dead")
     ch.queue_declare("q", arguments={"x-max-length": 0, "x-overflow": "reject-publish",
                                      "x-dead-letter-exchange": "", "x-dead-letter-routing-key": "dead"})
-    ch.confirm_select()
-    publish_all(ch, "one")
-    ch.until("a nack", lambda command: command.name == "basic.nack")
+    publish_all(ch, "one", "two")
+    ch.confirms()
     ch.count("dead")
 
 
@@ -181,7 +175,6 @@ def rejected_is_not_dead_lettered(s):
 def room_again(s):
     """When there is room again, messages are accepted again"""
     ch = queue(s, overflow="reject-publish", max_length=1)
-    ch.confirm_select()
     publish_all(ch, "one")
     ch.confirm()
     ch.get("q")
@@ -211,31 +204,21 @@ def rejected_by_one_of_two(s):
     ch.exchange_declare("x", "fanout")
     ch.queue_bind("q", "x")
     ch.queue_bind("r", "x")
-    ch.confirm_select()
     ch.publish("x", "", "one")
-    ch.until("a nack", lambda command: command.name == "basic.nack")
-    s.until_count("r", messages=1)
+    ch.publish("x", "", "two")
+    ch.confirms()
+    s.until_count("r", messages=2)
     take_all(ch, "r")
-
-
-@scenario
-def rejected_in_a_transaction(s):
-    """A commit that a queue rejects fails"""
-    ch = queue(s, overflow="reject-publish", max_length=1)
-    ch.tx_select()
-    publish_all(ch, "one", "two")
-    ch.tx_commit()
-    again = ch.connection.channel(2)
-    again.count("q")
 
 
 @scenario
 def rejected_and_dead_lettered_without_confirms(s):
     """reject-publish-dlx dead-letters without confirms too"""
-    ch = s.channel()
+    ch = s.publisher()
     ch.queue_declare("dead")
     ch.queue_declare("q", arguments={"x-max-length": 1, "x-overflow": "reject-publish-dlx",
                                      "x-dead-letter-exchange": "", "x-dead-letter-routing-key": "dead"})
+    ch = ch.connection.channel(2)
     publish_all(ch, "one", "two")
     s.until_count("dead", messages=1)
     take_all(ch, "dead")
@@ -247,9 +230,19 @@ def rejected_with_a_consumer(s):
     """x-max-length 0 with reject-publish rejects even what a consumer could take"""
     ch = queue(s, overflow="reject-publish", max_length=0)
     ch.consume("q")
-    ch.confirm_select()
-    publish_all(ch, "one")
-    ch.until("a nack", lambda command: command.name == "basic.nack")
+    publish_all(ch, "one", "two")
+    ch.confirms()
+    ch.count("q")
+
+
+@for_each(**{"with a consumer": True, "without": False})
+def larger_than_a_rejecting_limit(s, has_consumer):
+    """A message larger than the limit of a queue that rejects is rejected: {row}"""
+    ch = queue(s, overflow="reject-publish", max_length_bytes=3)
+    if has_consumer:
+        ch.consume("q")
+    publish_all(ch, "four", "five")
+    ch.confirms()
     ch.count("q")
 
 

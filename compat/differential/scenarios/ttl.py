@@ -1,23 +1,27 @@
-"""Times to live of messages and queues"""
+"""Times to live of messages"""
 
 from differential.suite import for_each, needs, scenario
 
 
+def expired(s, ch):
+    """Waits until no message is left of those that were confirmed."""
+    ch.confirms()
+    s.until_count("q", messages=0)
+
+
 def queue(s, **arguments):
     """A queue `q` with these arguments, without their `x-`."""
-    ch = s.channel()
+    ch = s.publisher()
     ch.queue_declare("q", arguments={f"x-{name.replace('_', '-')}": value for name, value in arguments.items()})
     return ch
 
-
-# Messages.
 
 @scenario
 def by_the_queue(s):
     """A message does not outlive x-message-ttl"""
     ch = queue(s, message_ttl=50)
     ch.publish("", "q", "one")
-    s.until_count("q", messages=0)
+    expired(s, ch)
     ch.get("q")
 
 
@@ -26,7 +30,7 @@ def by_the_message(s):
     """A message does not outlive its expiration"""
     ch = queue(s)
     ch.publish("", "q", "one", expiration="50")
-    s.until_count("q", messages=0)
+    expired(s, ch)
     ch.get("q")
 
 
@@ -35,7 +39,7 @@ def smaller_wins(s, by_queue, by_message):
     """The smaller time to live counts: {row}"""
     ch = queue(s, message_ttl=by_queue)
     ch.publish("", "q", "one", expiration=by_message)
-    s.until_count("q", messages=0)
+    expired(s, ch)
     ch.count("q")
 
 
@@ -50,7 +54,7 @@ def delivered_as_written(s, expiration):
 @scenario
 def in_their_order(s):
     """Messages with one time to live go in their order"""
-    ch = s.channel()
+    ch = s.publisher()
     ch.queue_declare("dead")
     ch.queue_declare("q", arguments={"x-message-ttl": 50, "x-dead-letter-exchange": "",
                                      "x-dead-letter-routing-key": "dead"})
@@ -88,6 +92,7 @@ def one_that_lives_behind(s):
     ch = queue(s)
     ch.publish("", "q", "short", expiration="50")
     ch.publish("", "q", "long")
+    ch.confirms()
     s.until_count("q", messages=1)
     ch.get("q", no_ack=True)
 
@@ -97,7 +102,7 @@ def before_a_consumer_comes(s):
     """A consumer that comes too late gets nothing"""
     ch = queue(s, message_ttl=50)
     ch.publish("", "q", "one")
-    s.until_count("q", messages=0)
+    expired(s, ch)
     ch.consume("q")
     ch.publish("", "q", "two")
     ch.deliveries(1)
@@ -109,7 +114,6 @@ def before_a_consumer_comes(s):
 def zero_without_a_consumer(s, arguments, properties):
     """A message that nobody can take at once is gone at once: {row}"""
     ch = queue(s, **arguments)
-    ch.confirm_select()
     ch.publish("", "q", "one", **properties)
     ch.confirm()
     ch.count("q")
@@ -144,7 +148,6 @@ def zero_with_a_busy_consumer(s):
 def zero_is_routed(s):
     """A mandatory message that expires at once is not returned"""
     ch = queue(s, message_ttl=0)
-    ch.confirm_select()
     ch.publish("", "q", "one", mandatory=True)
     ch.confirm()
 
@@ -189,7 +192,7 @@ def requeued_in_time(s):
 @scenario
 def returned_too_late(s):
     """A message that comes back with its channel has expired meanwhile"""
-    ch = s.channel()
+    ch = s.publisher()
     ch.queue_declare("dead")
     ch.queue_declare("q", arguments={"x-message-ttl": 100, "x-dead-letter-exchange": "",
                                      "x-dead-letter-routing-key": "dead"})
@@ -205,7 +208,7 @@ def returned_too_late(s):
 @scenario
 def anew_after_a_dead_letter(s):
     """A dead letter lives as long as its new queue lets it"""
-    ch = s.channel()
+    ch = s.publisher()
     ch.queue_declare("dead", arguments={"x-message-ttl": 60000})
     ch.queue_declare("q", arguments={"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "dead"})
     ch.publish("", "q", "one", expiration="50")
@@ -220,7 +223,7 @@ def by_policy(s, arguments):
     """A policy limits the time to live: {row}"""
     ch = queue(s, **arguments)
     ch.publish("", "q", "one")
-    s.until_count("q", messages=0)
+    expired(s, ch)
 
 
 @needs(policies=[{"name": "ttl", "pattern": "^q$", "definition": {"message-ttl": 60000}}])
@@ -229,87 +232,29 @@ def argument_below_a_policy(s):
     """An argument below a policy's time to live counts"""
     ch = queue(s, message_ttl=50)
     ch.publish("", "q", "one")
-    s.until_count("q", messages=0)
+    expired(s, ch)
 
 
-# Queues.
-
-@scenario
-def unused_queue(s):
-    """A queue that nobody uses for x-expires is deleted with its messages"""
-    ch = queue(s, expires=100)
-    ch.publish("", "q", "one")
-    s.until_gone("q")
-    ch.count("q")
-
-
-@scenario
-def used_queue(s):
-    """A queue with a consumer does not expire"""
-    ch = queue(s, expires=100)
-    ch.consume("q")
-    s.pass_time(300)
-    ch.count("q")
-
-
-@scenario
-def queue_after_its_consumer(s):
-    """A queue expires after its last consumer has gone"""
-    ch = queue(s, expires=100)
-    ch.consume("q")
-    s.pass_time(200)
-    ch.cancel()
-    s.until_gone("q")
-
-
-def renewed(s, renew):
-    """Renews a queue at half its time, for twice its time, and then lets it go."""
-    ch = queue(s, expires=400)
-    for _ in range(4):
-        s.pass_time(200)
-        renew(ch)
-    s.until_gone("q")
-
+# Queues; more in queue_lifetime.py. Asking for a queue would keep it from expiring.
 
 @for_each(**{
-    "queue.declare": lambda ch: ch.queue_declare("q", arguments={"x-expires": 400}),
-    "a passive queue.declare": lambda ch: ch.count("q"),
-    "basic.get": lambda ch: ch.get("q"),
-    "a consumer": lambda ch: (ch.consume("q"), ch.cancel()),
-})
-def renewed_by(s, renew):
-    """A queue's time begins again with {row}"""
-    renewed(s, renew)
-
-
-@for_each(**{
-    "basic.publish": lambda ch: ch.publish("", "q", "one"),
     "queue.bind": lambda ch: ch.queue_bind("q", "amq.direct", "key"),
     "queue.purge": lambda ch: ch.queue_purge("q"),
 })
 def not_renewed_by(s, use):
-    """A queue's time does not begin again with {row}"""
-    ch = queue(s, expires=300)
-    s.pass_time(150)
-    use(ch)
-    ch.fence()
-    s.pass_time(250)
+    """{row} does not keep a queue from expiring"""
+    ch = queue(s, expires=800)
+    for _ in range(2):
+        s.pass_time(300)
+        use(ch)
+    s.pass_time(400)
     ch.count("q")
 
 
-@scenario
-def queue_declared_again(s):
-    """An expired queue can be declared anew"""
-    ch = queue(s, expires=100)
-    ch.publish("", "q", "one")
-    s.until_gone("q")
-    ch.queue_declare("q")
-
-
 @needs(policies=[{"name": "expires", "pattern": "^q$", "definition": {"expires": 100}}])
-@scenario
-def queue_by_policy(s):
-    """A policy lets a queue expire"""
-    ch = queue(s)
-    s.until_gone("q")
+@for_each(**{"alone": {}, "below the argument's": {"expires": 60000}})
+def queue_by_policy(s, arguments):
+    """A policy lets a queue expire: {row}"""
+    ch = queue(s, **arguments)
+    s.pass_time(400)
     ch.count("q")
