@@ -106,5 +106,24 @@ fn encode(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, decode, encode);
+/// What every queued message is asked: its priority and its time to live.
+fn look_up(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("priority and expiration");
+    let cases: [(&str, &[u8]); 3] = [
+        ("neither, content type and mode", b"\x90\x00\x0aapplicatio\x02"),
+        ("neither, with two headers", b"\x20\x00\x00\x00\x00\x0D\x04keysI\x00\x00\x00\x01\x01bV"),
+        ("both, content type and mode", b"\x99\x00\x0aapplicatio\x02\x07\x0560000"),
+    ];
+    for (name, header) in cases {
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                let properties = PropertiesView::assume_checked(black_box(header));
+                (properties.priority(), properties.expiration_ms())
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, decode, encode, look_up);
 criterion_main!(benches);

@@ -83,6 +83,17 @@ pub const TRANSACTION_ITEMS: usize = 1_000_000;
 /// looked last; so a consumer timeout below this is as long as this.
 pub const CONSUMER_TIMEOUT_STEP: Duration = Duration::from_millis(100);
 
+// ---- Firehose and events -------------------------------------------------------------------------
+
+/// Properties of a message that the broker itself publishes, at most: what fits one content header frame (12
+/// octets are class, weight and body size) of a client that took the frame size we offer. They show the
+/// properties and the queues of a client's message, which may have been as large.
+pub const NOTICE_PROPERTIES: usize = (FRAME_MAX_DEFAULT - FRAME_OVERHEAD - 12) as usize;
+
+/// Events that wait for the end of a turn; what is beyond is lost. A turn makes at most a few for each frame it
+/// reads, and the largest, the end of a connection, one for each channel, consumer and exclusive queue.
+pub const EVENTS_PENDING: usize = 65_536;
+
 // ---- Dead letters --------------------------------------------------------------------------------
 
 /// Properties of a message beyond which its history of deaths does not grow: what fits one content header
@@ -95,6 +106,11 @@ pub const DEATHS_KEPT: usize = 256;
 
 // ---- Queues and the log --------------------------------------------------------------------------
 
+/// Bytes one `x-recent-history` exchange keeps, whatever length it was declared with: four messages of the largest
+/// default size, or the usual twenty of 3 MiB each.
+pub const HISTORY_BYTES: usize = 64 * 1024 * 1024;
+/// What a remembered message costs beside its own octets.
+pub const HISTORY_ENTRY_BYTES: usize = 128;
 /// Deliveries after which dispatch lets go of the queue's lock.
 pub const DISPATCH_BURST: usize = 256;
 /// Messages that expire under one hold of the queue's lock.

@@ -46,6 +46,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let directory =
         if settings.transient { None } else { Some(DataDirectory::open(&settings.data_dir)?) };
     let (broker, durability, report) = start_broker(&settings, directory.as_ref(), definitions)?;
+    for vhost in settings.trace.iter().filter_map(|name| broker.vhost(name)) {
+        vhost.set_traced(true);
+    }
+    if let Some(vhost) = settings.event_exchange.as_ref().and_then(|name| broker.vhost(name)) {
+        broker.publish_events(&vhost);
+    }
     let shared = Shared {
         broker: Arc::clone(&broker),
         users,
@@ -108,16 +114,16 @@ fn bring_in(
 ) -> Result<(), Failure> {
     // Queues of the definitions that name no type have the configured one.
     broker.configure(&settings.virtual_hosts);
+    let mut turn = broker.begin_turn();
     if let Some(definitions) = definitions {
         for left_out in &definitions.left_out {
             tracing::warn!("definitions: {left_out}");
         }
-        let Imported { exchanges, queues } = definitions.import(broker)?;
+        let Imported { exchanges, queues } = definitions.import(broker, &mut turn)?;
         tracing::info!(exchanges, queues, "definitions brought in");
         // The configuration has the last word.
         broker.configure(&settings.virtual_hosts);
     }
-    let mut turn = broker.begin_turn();
     broker.apply_policies(&mut turn);
     turn.finish(broker);
     Ok(())

@@ -2,12 +2,13 @@
 
 A method that has an answer waits for the answer, or for the channel or connection to be closed instead.
 What the server sends by itself is waited for by name: `deliveries(3)`, `confirms()`, `returns(1)`,
-`cancelled()`, `closed()`. Nothing waits by sleeping; `fence()` and counting a queue are round trips behind
+`cancelled()`, `closed()`. Nothing waits by sleeping; `fence()` and `quiet(queue)` are round trips behind
 which nothing of before can hide. Each step and each frame that a wait takes becomes a line of the
 transcript; frames nobody waited for are listed at the end.
 """
 
 import time
+from collections import deque
 from contextlib import contextmanager
 
 from differential import wire
@@ -16,6 +17,7 @@ DEADLINE = 10.0
 POLL_INTERVAL = 0.01
 LETTERS = "abcdefghij"
 _ANSWERS = {"basic.get": ("basic.get-ok", "basic.get-empty")}
+CONFIRMS = ("basic.ack", "basic.nack")
 _WITHOUT_ANSWER = {"basic.ack", "basic.nack", "basic.reject", "basic.recover-async"}
 
 
@@ -64,6 +66,12 @@ class Dialogue:
         """Channel 1 of a new connection."""
         return self.connect().channel(1)
 
+    def publisher(self):
+        """Channel 1 of a new connection, in confirm mode."""
+        channel = self.channel()
+        channel.confirm_select()
+        return channel
+
     def note(self, text):
         """A remark in the transcript."""
         self.transcript.client("", f"({text})")
@@ -71,6 +79,7 @@ class Dialogue:
     def pass_time(self, milliseconds):
         """Lets a time to live run out. Nothing else may be waited for with it."""
         self.note(f"{milliseconds} ms pass")
+        self._send_what_was_said()
         time.sleep(milliseconds / 1000)
 
     @contextmanager
@@ -97,16 +106,24 @@ class Dialogue:
         self.note(f"until queue {queue} is gone")
         self._poll(f"queue {queue} gone", lambda: self._janitor.count(queue, vhost) is None)
 
-    @staticmethod
-    def _poll(what, check):
+    def _poll(self, what, check):
         end = time.monotonic() + DEADLINE
+        self._send_what_was_said()
         while not check():
             if time.monotonic() > end:
                 raise Overdue(what)
             time.sleep(POLL_INTERVAL)
 
+    def _send_what_was_said(self):
+        """pika sends only while it listens."""
+        for connection in self.connections:
+            connection.driver.pump(0)
+
     def finish(self):
         """Closes what is open, and writes down what nobody had waited for."""
+        for connection in self.connections:
+            for channel in connection.channels.values():
+                channel.finish()
         for connection in self.connections:
             connection.finish()
 
@@ -162,16 +179,19 @@ class Connection:
         """Waits for connection.close, or for the end without one."""
         return self.until(0, "connection.close", lambda command: command.name == "connection.close")
 
-    def until(self, channel, what, found, deadline=DEADLINE):
+    def until(self, channel, what, found, deadline=DEADLINE, written=True):
         """Takes this channel's commands until one is `found`, it is closed, or the connection is.
 
-        Returns that command, or None if the connection ended without connection.close.
+        What is not `written` says nothing about the server that another scenario does not say. Returns that command, or None if the connection ended without connection.close.
         """
         end = time.monotonic() + deadline
+        speaker = self.channels.get(channel)
         while True:
-            command = self._next(channel)
+            command = self.next(channel)
+            if command and speaker and speaker.lays_aside(command, found):
+                continue
             if command:
-                self._take(command)
+                self.take(command, written)
                 closing = command.name in ("connection.close", "channel.close")
                 if closing or found(command):
                     return command
@@ -182,7 +202,7 @@ class Connection:
             else:
                 self.driver.pump(end - time.monotonic())
 
-    def _next(self, channel):
+    def next(self, channel):
         """This channel's next command, or the connection's close once nothing of the channel is left."""
         if self.driver.inbox[channel]:
             return self.driver.inbox[channel].popleft()
@@ -192,7 +212,7 @@ class Connection:
             return closes[0]
         return None
 
-    def _take(self, command, written=True):
+    def take(self, command, written=True):
         if written:
             self.dialogue.transcript.server(self.where(command.channel), command)
         if command.name == "connection.close":
@@ -221,7 +241,7 @@ class Connection:
                 break
         succeeded = bool(seen) and seen[-1].name == "connection.open-ok"
         for command in seen:
-            self._take(command, written=show or not succeeded and command.name != "connection.start")
+            self.take(command, written=show or not succeeded and command.name != "connection.start")
         if not succeeded and self.is_open:
             self._has_ended()
 
@@ -238,7 +258,7 @@ class Connection:
         if left:
             self.dialogue.transcript.client(self.letter, "(nobody had waited for)")
         for command in left:
-            self._take(command)
+            self.take(command)
         if not self.driver.ended:
             self.driver.drop()
 
@@ -268,6 +288,8 @@ class Channel:
         self.is_open = True
         self._published = None
         self._outstanding = set()
+        self._early = deque()
+        self._waits_in_order = False
         connection.channels[number] = self
 
     @property
@@ -329,8 +351,16 @@ class Channel:
         return answer
 
     def count(self, queue):
-        """A passive declare: the answer has messages and consumers, and fences the queue's deliveries."""
+        """A passive declare; the answer has ready messages and consumers. Waits for confirms first, as RabbitMQ
+        may count before it takes in what was published."""
+        if self._outstanding:
+            self.confirms()
         return self.ask("queue.declare", queue=queue, passive=True)
+
+    def quiet(self, queue):
+        """Nothing more of this queue comes on this channel: two round trips, behind which it cannot hide."""
+        self.count(queue)
+        return self.fence()
 
     def queue_bind(self, queue, exchange, routing_key="", **fields):
         return self.ask("queue.bind", queue=queue, exchange=exchange, routing_key=routing_key, **fields)
@@ -412,8 +442,12 @@ class Channel:
         return taken
 
     def returned(self):
-        """Waits for one basic.return."""
-        return self.until("basic.return", lambda command: command.name == "basic.return")
+        """Waits for one basic.return; a confirm of what was published last would be seen before it."""
+        self._waits_in_order = True
+        try:
+            return self.until("basic.return", lambda command: command.name == "basic.return")
+        finally:
+            self._waits_in_order = False
 
     def cancelled(self):
         """Waits for the server's basic.cancel."""
@@ -425,10 +459,24 @@ class Channel:
 
     def confirm(self):
         """Waits for one basic.ack or basic.nack, and writes it down as it is."""
-        command = self.until("a confirm", lambda command: command.name in ("basic.ack", "basic.nack"))
-        if command and command.name in ("basic.ack", "basic.nack"):
+        if self._early:
+            command = self._early.popleft()
+            self.connection.take(command)
+        else:
+            command = self.until("a confirm", lambda command: command.name in CONFIRMS)
+        if command and command.name in CONFIRMS:
             self._settle(command)
         return command
+
+    def lays_aside(self, command, found):
+        """A confirm that comes while an answer is waited for comes at no fixed time; it is kept for later."""
+        if command.name not in CONFIRMS or found(command):
+            return False
+        if self._waits_in_order and command.delivery_tag >= (self._published or 0):
+            self._settle(command)
+            return False
+        self._early.append(command)
+        return True
 
     def confirms(self):
         """Waits until every publish is confirmed. How RabbitMQ groups confirms depends on timing, so that
@@ -439,11 +487,11 @@ class Channel:
         written = self.dialogue.transcript
         end = time.monotonic() + DEADLINE
         while self._outstanding:
-            command = self.connection._next(self.number)
-            if command and command.name in ("basic.ack", "basic.nack"):
+            command = self._early.popleft() if self._early else self.connection.next(self.number)
+            if command and command.name in CONFIRMS:
                 outcome.update(self._settle(command))
             elif command:
-                self.connection._take(command)
+                self.connection.take(command)
                 if command.name.endswith(".close"):
                     break
             elif self.connection.driver.ended or time.monotonic() > end:
@@ -451,8 +499,14 @@ class Channel:
             else:
                 self.connection.driver.pump(end - time.monotonic())
         told = [f"{number} {outcome[number]}" for number in sorted(outcome)]
-        written.says(self.connection.where(self.number), f"confirms: {', '.join(told)}")
+        if told:
+            written.says(self.connection.where(self.number), f"confirms: {', '.join(told)}")
         return outcome
+
+    def finish(self):
+        """Every publish has its confirm in the transcript, if only at its end."""
+        if self._outstanding and self.is_open and self.connection.is_open:
+            self.confirms()
 
     def _settle(self, command):
         """Which publishes this confirm is about."""

@@ -6,6 +6,7 @@ for is refused with `NotInPika`; a scenario that needs it says `raw_only`.
 
 import time
 from collections import defaultdict, deque
+from contextlib import contextmanager
 
 import pika
 from pika import spec
@@ -82,13 +83,41 @@ class PikaDriver:
         """Lets pika work until something has arrived, or for `seconds`."""
         if self.ended:
             return
+        self._turn(seconds)
+        self._flush()
+
+    def _turn(self, seconds):
         loop = self._connection.ioloop
         timer = loop.call_later(max(0.0, seconds), loop.stop)
         loop.start()
         loop.remove_timeout(timer)
 
+    def _flush(self):
+        """pika writes when its loop runs; what it has to say, close-ok included, must be on its way when the
+        next step begins."""
+        transport = self._connection._transport
+        while not self.ended and transport and transport.get_write_buffer_size():
+            self._turn(0.01)
+
     def send(self, channel, name, fields):
         """A method as the dialogue says it, in pika's words."""
+        with self._unless_closed(channel):
+            self._say(channel, name, fields)
+        self._flush()
+
+    @contextmanager
+    def _unless_closed(self, channel):
+        """pika refuses to speak on a channel whose close it has read already; to the dialogue that is like a
+        server that ignores what comes after its close."""
+        try:
+            yield
+        except (pika.exceptions.ChannelWrongStateError, pika.exceptions.ConnectionWrongStateError):
+            closes = [command for command in [*self.inbox[channel], *self.inbox[0]]
+                      if command.name in ("channel.close", "connection.close")]
+            if not closes:
+                raise
+
+    def _say(self, channel, name, fields):
         if name == "connection.close":
             return self._connection.close(fields.get("reply_code", 200), fields.get("reply_text", ""))
         if channel == 0:
@@ -120,9 +149,11 @@ class PikaDriver:
     def publish(self, channel, fields, properties, body):
         if fields.get("immediate"):
             raise NotInPika("basic.publish with immediate")
-        self._channels[channel].basic_publish(
-            fields["exchange"], fields["routing_key"], body, spec.BasicProperties(**properties),
-            mandatory=fields.get("mandatory", False))
+        with self._unless_closed(channel):
+            self._channels[channel].basic_publish(
+                fields["exchange"], fields["routing_key"], body, spec.BasicProperties(**properties),
+                mandatory=fields.get("mandatory", False))
+        self._flush()
 
     def drop(self):
         """Ends the TCP connection without a word."""

@@ -154,7 +154,9 @@ class Transcript:
         return str(value) if isinstance(value, int) else _string(value)
 
     def _table(self, table, introduction=False):
-        pairs = table if isinstance(table, list) else wire.Reader(wire.encode_table(table)).table()
+        # What we send may be a dict, or pairs of plain values; what comes is decoded already.
+        is_ours = isinstance(table, dict) or any(isinstance(key, str) for key, _ in table)
+        pairs = wire.Reader(wire.encode_table(table)).table() if is_ours else table
         pairs = sorted(pairs, key=lambda pair: pair[0]) if self.sort_tables else pairs
         return "{" + ", ".join(self._pair(key, value, introduction) for key, value in pairs) + "}"
 

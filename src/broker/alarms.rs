@@ -4,8 +4,10 @@
 //! are. Whoever finds out raises and clears; nothing here looks at memory or disks.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 
+use super::events::Events;
 use crate::sync::{RankedMutex, rank};
 
 /// What a broker can run short of.
@@ -18,11 +20,12 @@ pub enum Alarm {
 }
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Alarms {
     memory: AtomicBool,
     disk: AtomicBool,
     waiting: RankedMutex<{ rank::LEAF }, Vec<Waker>>,
+    events: OnceLock<Arc<Events>>,
 }
 
 impl Alarms {
@@ -33,7 +36,22 @@ impl Alarms {
             let waiting = std::mem::take(&mut *self.waiting.lock());
             waiting.into_iter().for_each(Waker::wake);
         }
+        if let Some(events) = self.events.get().filter(|_| before != raised) {
+            let key = if raised { "alarm.set" } else { "alarm.cleared" };
+            let source = match alarm {
+                Alarm::Memory => "memory",
+                Alarm::Disk => "disk",
+            };
+            events.emit(key, |fields| {
+                fields.node().text("source", source);
+            });
+        }
         before
+    }
+
+    /// Alarms are told there from now on.
+    pub(super) fn report_to(&self, events: &Arc<Events>) {
+        self.events.get_or_init(|| Arc::clone(events));
     }
 
     /// Why publishers wait, in the words of RabbitMQ's connection.blocked; nothing if they need not.

@@ -46,7 +46,7 @@ fn place(vhost: &Arc<VHost>, dead: &Dead, lost: &Lost, turn: &mut Turn) -> bool 
         at_unix_s: turn.unix_now().as_ms() / 1000,
     };
     let letter = DeadLetter::new(&lost.entry.message, &death);
-    let route = vhost.route(&exchange, &letter.keys(), &|| letter.headers());
+    let route = vhost.route(&exchange, &letter.keys(), letter.properties());
     let mut queues: SmallVec<[&Arc<Queue>; 2]> = SmallVec::new();
     for queue in &route.queues {
         if letter.is_cycle(&queue.name) {
@@ -61,11 +61,13 @@ fn place(vhost: &Arc<VHost>, dead: &Dead, lost: &Lost, turn: &mut Turn) -> bool 
         if route.queues.is_empty() || !queues.iter().all(has_room) {
             return false;
         }
+        route.remembers.iter().for_each(|exchange| exchange.remember(&message));
         for queue in queues {
             queue.enqueue_regardless(&mut vec![Arc::clone(&message)], turn);
         }
         return true;
     }
+    route.remembers.iter().for_each(|exchange| exchange.remember(&message));
     for queue in queues {
         // RabbitMQ: a queue that refuses a dead letter loses it.
         let _refused_or_not = queue.enqueue(&mut vec![Arc::clone(&message)], turn);

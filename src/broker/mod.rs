@@ -12,12 +12,16 @@ pub mod dead_letter;
 mod dead_lettering;
 pub mod delivery;
 pub mod error;
+pub mod events;
 pub mod exchange;
+pub mod firehose;
 pub mod message;
+mod notice;
 pub mod options;
 pub mod policy;
 pub mod queue;
 mod registry;
+mod replay;
 pub mod reply_consumers;
 pub mod route;
 pub mod settings;
@@ -34,6 +38,7 @@ use std::sync::{Arc, OnceLock};
 use self::alarms::Alarms;
 use self::commit_inbox::CommitInbox;
 use self::delivery::{ConnectionId, Deadline};
+use self::events::Events;
 use self::options::QueueType;
 use self::queue::{DeleteIf, Queue, Surroundings};
 use self::registry::Registry;
@@ -52,6 +57,7 @@ pub struct Broker {
     connections: AtomicU64,
     queue_ids: Arc<AtomicU64>,
     default_queue_type: OnceLock<QueueType>,
+    events: OnceLock<Arc<Events>>,
 }
 
 /// What the configuration says about virtual hosts.
@@ -81,6 +87,7 @@ impl Broker {
             connections: AtomicU64::new(1),
             queue_ids,
             default_queue_type: OnceLock::new(),
+            events: OnceLock::new(),
         };
         for name in vhosts {
             broker.vhost_or_new(name);
@@ -135,6 +142,9 @@ impl Broker {
             let (surroundings, ids) = (self.surroundings.clone(), Arc::clone(&self.queue_ids));
             let vhost = VHost::new(Arc::from(name), surroundings, ids);
             vhost.inherit_queue_type(self.default_queue_type.get().copied());
+            if let Some(events) = self.events.get() {
+                vhost.report_to(events);
+            }
             vhost
         })
     }
@@ -173,6 +183,27 @@ impl Broker {
     /// What the broker is short of.
     pub fn alarms(&self) -> &Arc<Alarms> {
         &self.alarms
+    }
+
+    /// From now on what happens is published to the event exchange of this virtual host. Once; there is one.
+    pub fn publish_events(&self, vhost: &Arc<VHost>) {
+        let events = self.events.get_or_init(|| Events::new(vhost, Arc::clone(&self.clock)));
+        for vhost in self.vhosts() {
+            vhost.report_to(events);
+        }
+        self.alarms.report_to(events);
+    }
+
+    /// Where events are noted, if they are published.
+    pub fn events(&self) -> Option<&Arc<Events>> {
+        self.events.get()
+    }
+
+    /// Publishes events that came from no turn, such as alarms.
+    pub fn publish_pending_events(&self) {
+        if self.events().is_some_and(|events| events.has_pending()) {
+            self.begin_turn().finish(self);
+        }
     }
 
     /// The broker's time.

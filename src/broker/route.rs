@@ -1,12 +1,14 @@
-//! From an exchange, a key and headers to queues, each at most once.
+//! From an exchange, routing keys and properties to queues, each at most once.
 
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::exchange::{Destination, Exchange, ExchangeKind, HeadersSource};
+use super::exchange::{Destination, Exchange};
+use super::message::{BCC, Message};
 use super::queue::Queue;
 use super::vhost::VHost;
+use crate::amqp::wire::properties::PropertiesView;
 
 /// The queues a message goes to.
 pub type Queues = SmallVec<[Arc<Queue>; 2]>;
@@ -16,8 +18,11 @@ pub type Queues = SmallVec<[Arc<Queue>; 2]>;
 pub struct Route {
     /// Each once, in the order in which bindings were met.
     pub queues: Queues,
-    /// Headers had a say, so the next message with the same key may go elsewhere.
-    pub by_headers: bool,
+    /// Exchanges on the way that want to [`remember`](Exchange::remember) the message.
+    pub remembers: SmallVec<[Arc<Exchange>; 1]>,
+    /// More than exchange and routing keys had a say (a header, another property, or chance), so the next
+    /// message with the same ones may go elsewhere.
+    pub varies: bool,
 }
 
 /// Follows the exchange graph from `start`. `keys` are the routing key and the CC and BCC keys.
@@ -28,7 +33,7 @@ pub(super) fn route(
     vhost: &VHost,
     start: &Arc<Exchange>,
     keys: &[&str],
-    headers: HeadersSource<'_>,
+    properties: PropertiesView<'_>,
 ) -> Route {
     let mut route = Route::default();
     let mut met: SmallVec<[Arc<Exchange>; 4]> = SmallVec::new();
@@ -37,8 +42,8 @@ pub(super) fn route(
     let mut at = 0;
     while let Some(exchange) = met.get(at).cloned() {
         at += 1;
-        route.by_headers |= exchange.options.kind == ExchangeKind::Headers;
-        leaving(vhost, &exchange, keys, headers, &mut destinations);
+        route.varies |= exchange.varies;
+        leaving(vhost, &exchange, keys, properties, &mut destinations);
         if destinations.is_empty() {
             let alternate = exchange.alternate_exchange();
             let alternate = alternate.and_then(|name| vhost.exchange(&name));
@@ -50,24 +55,47 @@ pub(super) fn route(
                 Destination::Exchange(exchange) => add_once(&mut met, exchange),
             }
         }
+        if exchange.remembers() {
+            route.remembers.push(exchange);
+        }
     }
     route
+}
+
+/// The same for a message that was published before: by its own key and those of its CC and BCC.
+pub(super) fn route_again(vhost: &VHost, start: &Arc<Exchange>, message: &Message) -> Route {
+    let properties = PropertiesView::assume_checked(message.header());
+    let mut keys: SmallVec<[&str; 2]> = SmallVec::new();
+    keys.extend(std::str::from_utf8(message.routing_key()));
+    for header in ["CC", BCC] {
+        keys.extend(extra_keys(properties, header));
+    }
+    route(vhost, start, &keys, properties)
+}
+
+/// The routing keys in the header `CC` or `BCC`: an array, of which only strings count.
+pub fn extra_keys<'a>(
+    properties: PropertiesView<'a>,
+    header: &str,
+) -> impl Iterator<Item = &'a str> + use<'a> {
+    let array = properties.header(header).and_then(|value| value.as_array());
+    let texts = array.into_iter().flat_map(|array| array.items()).filter_map(|item| item.as_text());
+    texts.filter_map(|text| std::str::from_utf8(text).ok())
 }
 
 fn leaving(
     vhost: &VHost,
     exchange: &Exchange,
     keys: &[&str],
-    headers: HeadersSource<'_>,
+    properties: PropertiesView<'_>,
     into: &mut Vec<Destination>,
 ) {
-    for key in keys {
-        if exchange.name.is_empty() {
-            // The default exchange is bound to every queue by its name.
-            into.extend(vhost.queue(key).map(Destination::Queue));
-        } else {
-            exchange.route(key, headers, into);
-        }
+    if exchange.name.is_empty() {
+        // The default exchange is bound to every queue by its name.
+        let queues = keys.iter().filter_map(|key| vhost.queue(key));
+        into.extend(queues.map(Destination::Queue));
+    } else {
+        exchange.route(keys, properties, into);
     }
 }
 

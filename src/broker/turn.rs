@@ -13,6 +13,7 @@ use smallvec::SmallVec;
 use super::Broker;
 use super::commit_inbox::Mark;
 use super::delivery::Deadline;
+use super::firehose::Trace;
 use super::queue::{Dead, Queue};
 
 /// Collects wake-ups, marks and follow-up work; see [`Turn::finish`].
@@ -24,6 +25,9 @@ pub struct Turn {
     marks: SmallVec<[Mark; 4]>,
     unused: SmallVec<[Arc<Queue>; 2]>,
     dead: VecDeque<Dead>,
+    traces: Vec<Trace>,
+    /// Copies for the firehose are being published; what they set off is not traced.
+    quiet: bool,
 }
 
 impl Turn {
@@ -36,6 +40,8 @@ impl Turn {
             marks: SmallVec::new(),
             unused: SmallVec::new(),
             dead: VecDeque::new(),
+            traces: Vec::new(),
+            quiet: false,
         }
     }
 
@@ -74,23 +80,49 @@ impl Turn {
         self.unused.push(queue);
     }
 
+    /// The firehose gets a copy of this when the locks are gone.
+    pub(super) fn trace(&mut self, trace: Trace) {
+        if !self.quiet {
+            self.traces.push(trace);
+        }
+    }
+
     /// Settles what is owed. Takes locks of its own, so the caller must hold none.
     pub fn finish(mut self, broker: &Broker) {
-        // Both may leave wake-ups and more work of either kind.
-        while !self.dead.is_empty() || !self.unused.is_empty() {
-            if !self.dead.is_empty() {
-                let _whole = broker.inbox().gate().share();
-                broker.place_dead_letters(&mut self);
-            }
-            if let Some(queue) = self.unused.pop() {
-                broker.delete_unused(&queue, &mut self);
-            }
+        self.follow_up(broker);
+        if let Some(events) = broker.events().filter(|events| events.has_pending()) {
+            events.publish(&mut self);
+            self.follow_up(broker);
+        }
+        if !self.traces.is_empty() {
+            self.publish_traces();
+            self.follow_up(broker);
         }
         if !self.marks.is_empty() {
             broker.inbox().leave_marks(self.marks.drain(..));
         }
         for waker in self.wakers.drain(..) {
             waker.wake();
+        }
+    }
+
+    /// Dead letters and unused queues; both may leave wake-ups and more work of either kind.
+    fn follow_up(&mut self, broker: &Broker) {
+        while !self.dead.is_empty() || !self.unused.is_empty() {
+            if !self.dead.is_empty() {
+                let _whole = broker.inbox().gate().share();
+                broker.place_dead_letters(self);
+            }
+            if let Some(queue) = self.unused.pop() {
+                broker.delete_unused(&queue, self);
+            }
+        }
+    }
+
+    fn publish_traces(&mut self) {
+        self.quiet = true;
+        for trace in std::mem::take(&mut self.traces) {
+            trace.publish(self);
         }
     }
 }

@@ -10,22 +10,26 @@ mod limits;
 mod policies;
 
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use amq_protocol::types::FieldTable;
 
 use super::change::{BindingDefinition, Definition, QueueDefinition};
 use super::delivery::{ConnectionId, QueueId};
 use super::error::BrokerError;
-use super::exchange::{Destination, Exchange, ExchangeKind, HeadersSource, same_arguments};
+use super::events::Events;
+use super::exchange::{Destination, Exchange, ExchangeKind, same_arguments};
+use super::message::Message;
 use super::options::{ExchangeOptions, QueueOptions, QueueType};
 use super::policy::PolicySet;
 use super::queue::{DeleteIf, Queue, QueueContent, QueueIdentity, Surroundings};
 use super::registry::Registry;
+use super::replay::replay;
 use super::reply_consumers::ReplyConsumers;
 use super::route::{self, Route};
 use super::turn::Turn;
+use crate::amqp::wire::properties::PropertiesView;
 use crate::sync::{Places, RankedGuard, RankedMutex, rank};
 
 pub use self::limits::VHostLimits;
@@ -40,6 +44,8 @@ pub struct VHost {
     reply_consumers: Arc<ReplyConsumers>,
     definitions: RankedMutex<{ rank::DEFINITIONS }, Definitions>,
     generation: AtomicU64,
+    traced: AtomicBool,
+    events: OnceLock<Arc<Events>>,
     surroundings: Surroundings,
     queue_ids: Arc<AtomicU64>,
     connections: Places,
@@ -111,6 +117,8 @@ impl VHost {
             reply_consumers: ReplyConsumers::new(),
             definitions: RankedMutex::default(),
             generation: AtomicU64::new(0),
+            traced: AtomicBool::new(false),
+            events: OnceLock::new(),
             surroundings,
             queue_ids,
             connections: Places::default(),
@@ -130,6 +138,28 @@ impl VHost {
     /// Changes whenever a route might.
     pub fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
+    }
+
+    /// Switches the [firehose](super::firehose) on or off.
+    pub fn set_traced(&self, traced: bool) {
+        self.traced.store(traced, Ordering::Relaxed);
+        // Publishers remember it with their routes.
+        self.routes_changed();
+    }
+
+    /// The firehose is on.
+    pub fn is_traced(&self) -> bool {
+        self.traced.load(Ordering::Relaxed)
+    }
+
+    /// What happens here is told there from now on.
+    pub(super) fn report_to(&self, events: &Arc<Events>) {
+        self.events.get_or_init(|| Arc::clone(events));
+    }
+
+    /// Where events are noted, if they are published.
+    pub fn events(&self) -> Option<&Arc<Events>> {
+        self.events.get()
     }
 
     /// The exchange of this name.
@@ -157,14 +187,25 @@ impl VHost {
         self.queues.len()
     }
 
-    /// Where a message published to `exchange` goes; see [`route`].
+    /// How many exchanges there are beside those that are always there.
+    pub fn own_exchange_count(&self) -> usize {
+        self.exchanges.len().saturating_sub(PREDECLARED.len())
+    }
+
+    /// Where a message published to `exchange` goes; see [`Route`]. `keys` are its routing key and those of its
+    /// CC and BCC.
     pub fn route(
         &self,
         exchange: &Arc<Exchange>,
         keys: &[&str],
-        headers: HeadersSource<'_>,
+        properties: PropertiesView<'_>,
     ) -> Route {
-        route::route(self, exchange, keys, headers)
+        route::route(self, exchange, keys, properties)
+    }
+
+    /// Where a message goes that was published before, by its own routing key, CC and BCC.
+    pub fn route_again(&self, exchange: &Arc<Exchange>, message: &Message) -> Route {
+        route::route_again(self, exchange, message)
     }
 
     /// Declares an exchange.
@@ -177,7 +218,7 @@ impl VHost {
         if let Some(existing) = self.exchanges.get(name) {
             return Declared::Existing(existing);
         }
-        let own = self.exchanges.len().saturating_sub(PREDECLARED.len());
+        let own = self.own_exchange_count();
         if let Some(limit) = limits::reached(locked.limits.max_exchanges, own) {
             return Declared::Full { limit };
         }
@@ -188,6 +229,7 @@ impl VHost {
             self.save(&mut locked, Definition::ExchangeDeclared(exchange.definition(&self.name)));
         }
         self.routes_changed();
+        self.tell_exchange("exchange.created", &exchange);
         Declared::Created(exchange)
     }
 
@@ -231,6 +273,7 @@ impl VHost {
             self.save(&mut locked, Definition::QueueDeclared(self.queue_definition(&queue)));
         }
         self.routes_changed();
+        self.tell_queue("queue.created", &queue);
         Declared::Created(queue)
     }
 
@@ -252,25 +295,46 @@ impl VHost {
         if queue.options.durable {
             self.save(&mut locked, Definition::QueueDeleted { id: queue.id });
         }
+        self.tell_queue("queue.deleted", queue);
         self.routes_changed();
         Ok(ready)
     }
 
-    /// Binds a queue or an exchange to an exchange; a binding that is there already is fine.
-    pub fn bind(self: &Arc<Self>, request: BindingRequest<'_>) -> Result<(), BrokerError> {
+    /// Binds a queue or an exchange to an exchange; a binding that is there already is fine. Whatever the
+    /// exchange remembers goes through a new binding at once.
+    pub fn bind(
+        self: &Arc<Self>,
+        request: BindingRequest<'_>,
+        turn: &mut Turn,
+    ) -> Result<(), BrokerError> {
+        let destination = request.destination.clone();
+        if let Some(source) = self.add_binding(request)? {
+            replay(self, &source, &destination, turn);
+        }
+        Ok(())
+    }
+
+    /// The source of the binding, if the binding is new.
+    fn add_binding(
+        self: &Arc<Self>,
+        request: BindingRequest<'_>,
+    ) -> Result<Option<Arc<Exchange>>, BrokerError> {
         let mut locked = self.definitions.lock();
         let source = self.ends(&request)?;
         if !source.bind(request.key, request.arguments, request.destination.clone()) {
-            return Ok(());
+            return Ok(None);
         }
         if source.options.durable && request.destination.is_durable() {
             self.save(&mut locked, Definition::Bound(self.binding_definition(&request)));
         }
+        let what = (request.key, request.arguments);
+        self.tell_binding("binding.created", request.source, &request.destination, what);
         let key = request.key.to_owned();
-        let bound = Bound { source, key, arguments: request.arguments.clone() };
+        let bound =
+            Bound { source: Arc::clone(&source), key, arguments: request.arguments.clone() };
         locked.bound.entry(request.destination).or_default().push(bound);
         self.routes_changed();
-        Ok(())
+        Ok(Some(source))
     }
 
     /// Removes a binding; one that is not there counts as removed.
@@ -286,6 +350,8 @@ impl VHost {
         if source.options.durable && request.destination.is_durable() {
             self.save(&mut locked, Definition::Unbound(self.binding_definition(request)));
         }
+        let what = (request.key, request.arguments);
+        self.tell_binding("binding.deleted", request.source, &request.destination, what);
         self.routes_changed();
         self.remove_if_done(&mut locked, source);
     }
@@ -350,7 +416,10 @@ impl VHost {
             let (vhost, name) = (Arc::clone(&self.name), Arc::clone(&exchange.name));
             self.save(locked, Definition::ExchangeDeleted { vhost, name });
         }
+        self.tell_exchange("exchange.deleted", &exchange);
         for (destination, key, arguments) in exchange.bindings() {
+            let what = (&*key, &arguments);
+            self.tell_binding("binding.deleted", &exchange.name, &destination, what);
             exchange.unbind(&key, &arguments, &destination);
             if let Some(bound) = locked.bound.get_mut(&destination) {
                 bound.retain(|one| !Arc::ptr_eq(&one.source, &exchange));
@@ -365,6 +434,8 @@ impl VHost {
     fn unbind_all(self: &Arc<Self>, locked: &mut Locked<'_>, destination: &Destination) {
         for bound in locked.bound.remove(destination).unwrap_or_default() {
             bound.source.unbind(&bound.key, &bound.arguments, destination);
+            let what = (&*bound.key, &bound.arguments);
+            self.tell_binding("binding.deleted", &bound.source.name, destination, what);
             self.remove_if_done(locked, bound.source);
         }
     }

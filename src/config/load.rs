@@ -62,6 +62,7 @@ pub(super) fn merge(
     apply(environment::layer(variables)?, Source::Environment, &mut settings)?;
     apply(typed(arguments), Source::Arguments, &mut settings)?;
 
+    check_vhosts(source, &settings)?;
     // Users and policies come last: they name virtual hosts, which any layer may set.
     settings.only_guest = user_tables.is_none();
     settings.users = match user_tables {
@@ -73,6 +74,21 @@ pub(super) fn merge(
         settings.worker_threads = cores();
     }
     Ok(settings)
+}
+
+/// Like users, these name virtual hosts, which any layer may set.
+fn check_vhosts(source: Source<'_>, settings: &Settings) -> Result<(), ConfigError> {
+    let check = |path: &str, vhost: &String| {
+        if settings.vhosts.contains(vhost) {
+            return Ok(());
+        }
+        let known = settings.vhosts.join(", ");
+        Err(source.refuse(path, format!("'{vhost}' is not one of vhosts ({known})")))
+    };
+    for (position, vhost) in settings.trace.iter().enumerate() {
+        check(&format!("trace.{position}"), vhost)?;
+    }
+    settings.event_exchange.iter().try_for_each(|vhost| check("event_exchange", vhost))
 }
 
 /// The command line as a layer.

@@ -45,6 +45,10 @@ pub struct Settings {
     pub transient: bool,
     /// Virtual hosts that exist from the first start; at least one.
     pub vhosts: Vec<String>,
+    /// Those of them whose messages are copied to `amq.rabbitmq.trace`.
+    pub trace: Vec<String>,
+    /// The one with the event exchange, if events are published.
+    pub event_exchange: Option<String>,
     /// What is said about them: limits, default types of queues, policies.
     pub virtual_hosts: Configuration,
     /// A file of RabbitMQ's definitions, brought in at every start.
@@ -125,6 +129,8 @@ impl Default for Settings {
             users: default_users(&vhosts),
             only_guest: true,
             vhosts,
+            trace: Vec::new(),
+            event_exchange: None,
             virtual_hosts: Configuration::default(),
             load_definitions: None,
             loopback_users: vec!["guest".to_owned()],

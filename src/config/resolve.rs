@@ -24,8 +24,8 @@ pub(super) fn apply(file: File, source: Source<'_>, to: &mut Settings) -> Result
     // Every field is named, so that none can be forgotten.
     #[rustfmt::skip]
     let File {
-        listen, data_dir, transient, vhosts, users: _, loopback_users, load_definitions, default_queue_type,
-        vhost_settings: _, policies: _, operator_policies: _,
+        listen, data_dir, transient, vhosts, trace, event_exchange, users: _, loopback_users, load_definitions,
+        default_queue_type, vhost_settings: _, policies: _, operator_policies: _,
         product, version, platform, information, cluster_name, log,
         frame_max: _, channel_max: _, heartbeat: _, handshake_timeout_ms: _, max_message_size: _, consumer_timeout_ms: _,
         max_connections: _, worker_threads: _, unsaved_bytes: _, memory_high_watermark: _, disk_free_limit: _, linger_ms: _, checkpoint_interval_ms: _,
@@ -34,6 +34,8 @@ pub(super) fn apply(file: File, source: Source<'_>, to: &mut Settings) -> Result
     set(check.data_dir(data_dir)?, &mut to.data_dir);
     set(transient, &mut to.transient);
     set(check.vhosts(vhosts)?, &mut to.vhosts);
+    set(trace, &mut to.trace);
+    set(event_exchange.map(|vhost| (!vhost.is_empty()).then_some(vhost)), &mut to.event_exchange);
     set(loopback_users, &mut to.loopback_users);
     if let Some(path) = load_definitions {
         to.load_definitions = Some(path).filter(|path| !path.as_os_str().is_empty());

@@ -6,10 +6,10 @@ use super::document::{BindingEntry, Definitions, Entry};
 use super::json::{DefinitionsError, Read};
 use crate::amqp::session::arguments;
 use crate::auth::UserDefinition;
-use crate::broker::Broker;
 use crate::broker::exchange::{Destination, ExchangeKind};
 use crate::broker::options::{ExchangeOptions, QueueOptions, QueueType};
 use crate::broker::vhost::{self, BindingRequest, Declared};
+use crate::broker::{Broker, Turn};
 
 /// How much was new.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,7 +30,7 @@ impl Definitions {
     /// Brings everything in but users. Policies are noted and come into force with
     /// [`VHost::apply_policies`](crate::broker::vhost::VHost::apply_policies), so that whoever calls may first
     /// set what matters more.
-    pub fn import(self, broker: &Broker) -> Result<Imported, DefinitionsError> {
+    pub fn import(self, broker: &Broker, turn: &mut Turn) -> Result<Imported, DefinitionsError> {
         let plan = self.plan(broker)?;
         for Entry { value: (name, metadata), .. } in self.vhosts {
             broker.add_vhost(&name, metadata);
@@ -52,7 +52,7 @@ impl Definitions {
             imported.queues += usize::from(matches!(declared, Declared::Created(_)));
         }
         for Entry { value: binding, .. } in self.bindings {
-            bind(broker, &binding);
+            bind(broker, &binding, turn);
         }
         // Last, as in RabbitMQ: what a document holds may be more than its own limits allow.
         for Entry { value: (vhost, limits), .. } in self.limits {
@@ -144,8 +144,13 @@ impl Definitions {
 
     /// Both ends of each binding are there, or come with the definitions.
     fn check_bindings(&self, broker: &Broker, plan: &Plan) -> Read<()> {
-        let queues: BTreeSet<(&str, &str)> =
-            plan.queues.iter().map(|(vhost, name, _)| (vhost.as_str(), name.as_str())).collect();
+        let queues: BTreeMap<(&str, &str), QueueType> = (plan.queues.iter())
+            .map(|(vhost, name, options)| ((vhost.as_str(), name.as_str()), options.queue_type))
+            .collect();
+        let queue = |vhost: &str, name: &str| {
+            let there = broker.vhost(vhost).and_then(|vhost| vhost.queue(name));
+            there.map(|it| it.options.queue_type).or_else(|| queues.get(&(vhost, name)).copied())
+        };
         let kinds: BTreeMap<(&str, &str), ExchangeKind> = (plan.exchanges.iter())
             .map(|(vhost, name, options)| ((vhost.as_str(), name.as_str()), options.kind))
             .collect();
@@ -159,23 +164,22 @@ impl Definitions {
         };
         for Entry { place, value: binding } in &self.bindings {
             let refuse = |problem: String| Err(DefinitionsError::at(place.as_str(), problem));
-            let BindingEntry { vhost, source, destination, to_queue, arguments, .. } = binding;
+            let BindingEntry { vhost, source, destination, to_queue, routing_key, arguments } =
+                binding;
             if source.is_empty() || (!to_queue && destination.is_empty()) {
                 return refuse("operation not permitted on the default exchange".to_owned());
             }
             let Some(kind) = exchange(vhost, source) else {
                 return refuse(format!("no exchange '{source}' in vhost '{vhost}'"));
             };
-            if *to_queue {
-                let there =
-                    || broker.vhost(vhost).is_some_and(|it| it.queue(destination).is_some());
-                if !queues.contains(&(vhost.as_str(), destination.as_str())) && !there() {
-                    return refuse(format!("no queue '{destination}' in vhost '{vhost}'"));
-                }
-            } else if exchange(vhost, destination).is_none() {
+            let to = if *to_queue { queue(vhost, destination) } else { None };
+            if *to_queue && to.is_none() {
+                return refuse(format!("no queue '{destination}' in vhost '{vhost}'"));
+            }
+            if !to_queue && exchange(vhost, destination).is_none() {
                 return refuse(format!("no exchange '{destination}' in vhost '{vhost}'"));
             }
-            arguments::binding_arguments(kind, arguments)
+            arguments::binding(kind, routing_key, arguments, to)
                 .map_err(|refused| DefinitionsError::at(place.as_str(), refused.text))?;
         }
         Ok(())
@@ -185,26 +189,34 @@ impl Definitions {
 /// RabbitMQ: the limits count that were in force before.
 fn check_limits(broker: &Broker, plan: &Plan) -> Read<()> {
     for vhost in broker.vhosts() {
-        let Some(limit) = vhost.limits().max_queues else { continue };
-        let names = plan
-            .queues
-            .iter()
-            .filter(|(host, name, _)| **host == *vhost.name && vhost.queue(name).is_none());
-        let added = names.map(|(_, name, _)| name).collect::<BTreeSet<_>>().len();
-        let there = vhost.queue_count();
-        if added > 0 && u64::try_from(there + added).is_ok_and(|all| all > limit) {
+        let queues = plan.queues.iter().filter(|it| *it.0 == *vhost.name).map(|it| it.1.as_str());
+        let queues = queues.filter(|name| vhost.queue(name).is_none()).collect::<BTreeSet<_>>();
+        let exchanges =
+            plan.exchanges.iter().filter(|it| *it.0 == *vhost.name).map(|it| it.1.as_str());
+        let exchanges =
+            exchanges.filter(|name| vhost.exchange(name).is_none()).collect::<BTreeSet<_>>();
+        let limits = vhost.limits();
+        for (what, limit, added, there) in [
+            ("queue", limits.max_queues, queues.len(), vhost.queue_count()),
+            ("exchange", limits.max_exchanges, exchanges.len(), vhost.own_exchange_count()),
+        ] {
+            let is_too_much =
+                |limit: &u64| u64::try_from(there + added).is_ok_and(|it| it > *limit);
+            let Some(limit) = limit.filter(|limit| added > 0 && is_too_much(limit)) else {
+                continue;
+            };
             let problem = format!(
-                "Adding {added} queue(s) to virtual host \"{}\" would exceed the limit of {limit} queue(s). \
-                 This virtual host currently has {there} queue(s) defined. Import aborted!",
+                "Adding {added} {what}(s) to virtual host \"{}\" would exceed the limit of {limit} {what}(s). \
+                 This virtual host currently has {there} {what}(s) defined. Import aborted!",
                 vhost.name
             );
-            return Err(DefinitionsError::at("queues", problem));
+            return Err(DefinitionsError::at(format!("{what}s"), problem));
         }
     }
     Ok(())
 }
 
-fn bind(broker: &Broker, binding: &BindingEntry) {
+fn bind(broker: &Broker, binding: &BindingEntry, turn: &mut Turn) {
     let BindingEntry { vhost, source, destination, to_queue, routing_key, arguments } = binding;
     let Some(vhost) = broker.vhost(vhost) else { return };
     let to = if *to_queue {
@@ -215,7 +227,7 @@ fn bind(broker: &Broker, binding: &BindingEntry) {
     let Some(destination) = to else { return };
     // Both ends were found; who takes one away meanwhile takes its bindings, too.
     let request = BindingRequest { source, destination, key: routing_key, arguments };
-    if let Err(error) = vhost.bind(request) {
+    if let Err(error) = vhost.bind(request, turn) {
         tracing::warn!(exchange = source, ?error, "a binding of the definitions is left out");
     }
 }

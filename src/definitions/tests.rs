@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use amq_protocol::types::{AMQPValue, FieldTable};
-
 use super::*;
+use crate::amqp::wire::properties::{PropertiesView, with_long_header};
 use crate::auth::{Access, Credential, Password, Permission, UserDefinition, UserLimits, Users};
 use crate::broker::Broker;
 use crate::broker::exchange::ExchangeKind;
@@ -24,28 +23,30 @@ fn parse(text: &str) -> Definitions {
     Definitions::parse("d.json", text).unwrap_or_else(|error| panic!("{error}"))
 }
 
+fn import(definitions: Definitions, broker: &Broker) -> Result<Imported, DefinitionsError> {
+    let mut turn = broker.begin_turn();
+    let imported = definitions.import(broker, &mut turn);
+    turn.finish(broker);
+    imported
+}
+
 fn refusal(text: &str) -> String {
-    let refused = Definitions::parse("d.json", text).and_then(|it| it.import(&broker()));
+    let refused = Definitions::parse("d.json", text).and_then(|it| import(it, &broker()));
     refused.unwrap_err().to_string()
 }
 
 fn imported(broker: &Broker) -> Arc<VHost> {
-    let imported = parse(EXPORT).import(broker).unwrap();
+    let imported = import(parse(EXPORT), broker).unwrap();
     assert_eq!(imported, Imported { exchanges: 3, queues: 4 });
     broker.vhost("v1").unwrap()
 }
 
-/// Where a message without headers goes.
-fn reached(vhost: &VHost, exchange: &str, headers: Option<&FieldTable>) -> Vec<String> {
+/// Where a message with these properties goes.
+fn reached(vhost: &VHost, exchange: &str, properties: &[u8]) -> Vec<String> {
     let exchange = vhost.exchange(exchange).unwrap();
-    let route = vhost.route(&exchange, &["any"], &|| headers.cloned());
+    let properties = PropertiesView::check(properties).unwrap();
+    let route = vhost.route(&exchange, &["any"], properties);
     route.queues.iter().map(|queue| queue.name.to_string()).collect()
-}
-
-fn header(key: &str, value: AMQPValue) -> FieldTable {
-    let mut headers = FieldTable::default();
-    headers.insert(key.into(), value);
-    headers
 }
 
 fn configured(name: &str) -> UserDefinition {
@@ -81,10 +82,11 @@ fn bindings_of_an_export_lead_where_they_led() {
     let broker = broker();
     let vhost = imported(&broker);
 
-    let number = AMQPValue::LongLongInt(3_000_000_000);
+    let none = [0, 0];
+    let number = with_long_header(&none, "h", 3_000_000_000);
     // The binding without arguments leads on to the other exchange, for every message.
-    assert_eq!(reached(&vhost, "in", Some(&header("h", number))), ["orders", "dead"]);
-    assert_eq!(reached(&vhost, "in", None), ["dead"]);
+    assert_eq!(reached(&vhost, "in", &number), ["orders", "dead"]);
+    assert_eq!(reached(&vhost, "in", &none), ["dead"]);
 }
 
 #[test]
@@ -179,10 +181,10 @@ fn what_is_there_stays_and_policies_are_replaced() {
                 "policies": [{{"name": "p", "vhost": "/", "pattern": "", "definition": {{"max-length": {length}}}}}]}}"#
         )
     };
-    parse(&text(1)).import(&broker).unwrap();
+    import(parse(&text(1)), &broker).unwrap();
     let vhost = broker.vhost("/").unwrap();
     let queue = vhost.queue("q").unwrap();
-    let again = parse(&text(2)).import(&broker).unwrap();
+    let again = import(parse(&text(2)), &broker).unwrap();
 
     assert_eq!(again, Imported::default());
     assert!(Arc::ptr_eq(&vhost.queue("q").unwrap(), &queue));
@@ -198,7 +200,7 @@ fn one_mistake_refuses_the_whole_with_its_place() {
     let text = r#"{"vhosts": [{"name": "new"}],
         "queues": [{"name": "good", "vhost": "/"}, {"name": "bad", "vhost": "/", "arguments": {"x-expires": 0}}]}"#;
 
-    let refused = parse(text).import(&broker).unwrap_err();
+    let refused = import(parse(text), &broker).unwrap_err();
 
     assert_eq!(
         refused.to_string(),
@@ -309,13 +311,13 @@ fn limits_that_were_there_hold_and_those_of_the_definitions_come_last() {
     let limits = VHostLimits { max_queues: Some(1), ..VHostLimits::default() };
     vhost.set_limits(limits);
     assert_eq!(
-        parse(text).import(&broker).unwrap_err().to_string(),
+        import(parse(text), &broker).unwrap_err().to_string(),
         "queues: Adding 2 queue(s) to virtual host \"/\" would exceed the limit of 1 queue(s). This \
          virtual host currently has 0 queue(s) defined. Import aborted!"
     );
 
     vhost.set_limits(VHostLimits::default());
-    parse(text).import(&broker).unwrap();
+    import(parse(text), &broker).unwrap();
     assert_eq!((vhost.queue_count(), vhost.limits()), (2, limits));
 }
 
@@ -329,7 +331,7 @@ fn queues_that_name_no_type_have_that_of_their_virtual_host() {
     let text = r#"{"vhosts": [{"name": "new", "metadata": {"default_queue_type": "quorum"}}],
         "queues": [{"name": "q", "vhost": "new"}, {"name": "q", "vhost": "old"}, {"name": "q", "vhost": "/"},
                    {"name": "auto", "vhost": "new", "auto_delete": true}]}"#;
-    parse(text).import(&broker).unwrap();
+    import(parse(text), &broker).unwrap();
 
     let queue_type = |vhost: &str, queue: &str| {
         let options: QueueOptions =
@@ -350,7 +352,7 @@ fn a_policy_of_the_definitions_is_in_force_once_all_are_applied() {
     let exchange = vhost.declare_exchange("x", options).thing().unwrap();
     let text = r#"{"policies": [{"name": "p", "vhost": "/", "pattern": "^x$", "apply-to": "exchanges",
         "definition": {"alternate-exchange": "ae"}}]}"#;
-    parse(text).import(&broker).unwrap();
+    import(parse(text), &broker).unwrap();
     assert_eq!(exchange.alternate_exchange(), None);
 
     let mut turn = broker.begin_turn();

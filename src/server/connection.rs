@@ -10,10 +10,9 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{Context, reader, spawn, stopped, writer};
 use crate::amqp::session::outbox::Outbox;
-use crate::amqp::session::{Session, clean_up};
+use crate::amqp::session::{Origin, Session, clean_up};
 use crate::amqp::wire::decoder::{Decoder, HeaderCheck};
 use crate::amqp::wire::write_buffer::WriteBuffer;
-use crate::auth::is_loopback;
 use crate::limits;
 
 /// Serves a socket until it is done, and gives back what it had at the broker, however it ended.
@@ -68,8 +67,8 @@ async fn converse(
 ) {
     let broker = Arc::clone(&context.shared.broker);
     let outbox = Arc::new(Outbox::new(broker.next_connection()));
-    let from_loopback = is_loopback(peer.ip());
-    let session = Session::new(Arc::clone(&context.shared), Arc::clone(&outbox), from_loopback);
+    let session =
+        Session::new(Arc::clone(&context.shared), Arc::clone(&outbox), origin(&socket, peer));
     let (input, output) = socket.into_split();
     let writer = spawn(writer::write_loop(output, Arc::clone(&outbox), Arc::clone(&broker)));
     let reader = reader::Reader::new(input, decoder, session, Arc::clone(context), deadline);
@@ -89,4 +88,10 @@ async fn converse(
     if writer.await.is_err() {
         tracing::error!(connection, %peer, "writer ended by a panic");
     }
+}
+
+fn origin(socket: &TcpStream, peer: SocketAddr) -> Origin {
+    // A socket that is dead already has no address; its name does not matter any more.
+    let local = socket.local_addr().unwrap_or(peer);
+    Origin { name: format!("{peer} -> {local}").into(), peer, local }
 }

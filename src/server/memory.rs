@@ -37,7 +37,11 @@ impl MemoryWatch {
         loop {
             tokio::select! {
                 () = stopped(&mut stopping) => return,
-                _ = ticks.tick() => self.look(),
+                _ = ticks.tick() => {
+                    self.look();
+                    // Alarms are raised here and by the committer, who makes no turns.
+                    self.broker.publish_pending_events();
+                }
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Direct reply-to: requests and answers without a reply queue.
 
-use crate::support::{Delivery, Login, RawPeer, TestBroker, method, properties, unique};
+use crate::support::{Delivery, Field, Login, RawPeer, TestBroker, method, properties, unique};
 
 const REPLY_TO: &str = "amq.rabbitmq.reply-to";
 
@@ -65,6 +65,37 @@ fn the_address_tells_nothing_and_is_another_for_every_consumer() {
     let token = address.strip_prefix("amq.rabbitmq.reply-to.").unwrap();
     assert!(token.len() >= 22, "128 bits need 22 characters: {token}");
     assert_ne!(address, another);
+}
+
+#[test]
+fn hidden_routing_keys_are_hidden_from_the_requester() {
+    let broker = TestBroker::start();
+    let (mut peer, address) = requester_and_address(&broker);
+    let mut responder = RawPeer::connect(&broker);
+    let keys = Field::Array(vec!["elsewhere".into()]);
+
+    let with = properties().headers(&table! { "BCC" => keys }).correlation_id("7");
+    responder.publishes_with(1, &address, &with, b"answer");
+
+    let without = properties().headers(&table! {}).correlation_id("7");
+    assert_eq!(peer.delivery(1).properties, without.encode());
+}
+
+#[test]
+fn an_answer_may_be_a_copy_for_a_queue_too_even_one_that_is_full() {
+    let broker = TestBroker::start();
+    let (mut peer, address) = requester_and_address(&broker);
+    let mut responder = RawPeer::connect(&broker);
+    let full = unique("full");
+    let arguments = table! { "x-max-length" => 0, "x-overflow" => "reject-publish" };
+    let declare = method("queue.declare").set("queue", &full).set("arguments", arguments);
+    responder.asks(1, &declare.on("exclusive"), "queue.declare-ok");
+    let keys = Field::Array(vec![address.as_str().into()]);
+
+    let with = properties().headers(&table! { "CC" => keys });
+    responder.publishes_with(1, &full, &with, b"answer");
+
+    assert_eq!(peer.delivery(1).text(), "answer");
 }
 
 #[test]

@@ -24,6 +24,12 @@ impl Heartbeat {
         }
     }
 
+    /// The interval that was agreed on.
+    #[must_use]
+    pub const fn interval(self) -> Duration {
+        self.interval
+    }
+
     /// How long nothing may have been sent before a heartbeat frame is due: half the interval, as RabbitMQ.
     #[must_use]
     pub const fn send_after(self) -> Duration {

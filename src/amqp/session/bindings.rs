@@ -10,7 +10,7 @@ use super::{Login, Session, arguments};
 use crate::amqp::protocol::error::AmqpError;
 use crate::amqp::wire::frame::ChannelId;
 use crate::auth::Access;
-use crate::broker::exchange::Destination;
+use crate::broker::exchange::{Destination, Exchange};
 use crate::broker::reply_consumers::is_reply_to;
 use crate::broker::turn::Turn;
 use crate::broker::vhost::BindingRequest;
@@ -43,7 +43,7 @@ impl Session {
         let destination = found.ok_or_else(|| refusals.no_exchange(destination))?;
         let binding =
             Binding { source, key: bind.routing_key.as_str(), arguments: &bind.arguments };
-        let durable = login.bind(Destination::Exchange(destination), &binding, &refusals)?;
+        let durable = login.bind(Destination::Exchange(destination), &binding, &refusals, turn)?;
         if !bind.nowait {
             let done = exchange::AMQPMethod::BindOk(exchange::BindOk {});
             self.reply_when(durable, id, AMQPClass::Exchange(done), turn);
@@ -93,9 +93,13 @@ impl Session {
         }
         // Both missing: RabbitMQ names the exchange.
         login.vhost.exchange(source).ok_or_else(|| refusals.no_exchange(source))?;
-        let queue = login.usable_queue(&name, self.connection(), &refusals)?;
+        let queue = login.vhost.queue(&name).ok_or_else(|| refusals.no_queue(&name))?;
         let binding = Binding { source, key: &key, arguments: &bind.arguments };
-        let durable = login.bind(Destination::Queue(queue), &binding, &refusals)?;
+        let destination = Destination::Queue(queue);
+        // RabbitMQ: a binding that cannot be is told before whose the queue is.
+        login.check(&destination, &binding, &refusals)?;
+        login.usable_queue(&name, self.connection(), &refusals)?;
+        let durable = login.bind(destination, &binding, &refusals, turn)?;
         if !bind.nowait {
             let done = queue::AMQPMethod::BindOk(queue::BindOk {});
             self.reply_when(durable, id, AMQPClass::Queue(done), turn);
@@ -151,20 +155,37 @@ impl Session {
 }
 
 impl Login {
+    /// Whether the source takes such a binding.
+    fn check(
+        &self,
+        destination: &Destination,
+        binding: &Binding<'_>,
+        refusals: &Refusals<'_>,
+    ) -> Result<Arc<Exchange>, AmqpError> {
+        let source = self.vhost.exchange(binding.source);
+        let source = source.ok_or_else(|| refusals.no_exchange(binding.source))?;
+        let Binding { key, arguments, .. } = binding;
+        let to = match destination {
+            Destination::Queue(queue) => Some(queue.options.queue_type),
+            Destination::Exchange(_) => None,
+        };
+        arguments::binding(source.options.kind, key, arguments, to)
+            .map_err(|refused| refusals.refused(refused))?;
+        Ok(source)
+    }
+
     /// Binds; true if the binding must survive a restart.
     fn bind(
         &self,
         destination: Destination,
         binding: &Binding<'_>,
         refusals: &Refusals<'_>,
+        turn: &mut Turn,
     ) -> Result<bool, AmqpError> {
-        let source = self.vhost.exchange(binding.source);
-        let source = source.ok_or_else(|| refusals.no_exchange(binding.source))?;
-        arguments::binding_arguments(source.options.kind, binding.arguments)
-            .map_err(|refused| refusals.refused(refused))?;
+        let source = self.check(&destination, binding, refusals)?;
         let durable = source.options.durable && destination.is_durable();
         self.vhost
-            .bind(Self::request(destination, binding))
+            .bind(Self::request(destination, binding), turn)
             .map_err(|error| refusals.broker(&error))?;
         Ok(durable)
     }

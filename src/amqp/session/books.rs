@@ -61,11 +61,18 @@ pub(super) enum Acknowledged {
     Within { timeout: Option<Duration>, now: Instant },
 }
 
+/// A consumer that ends with its channel.
+pub(super) struct Leaving {
+    pub(super) queue: Arc<Queue>,
+    pub(super) consumer: ConsumerId,
+    pub(super) tag: String,
+}
+
 /// What a closed channel leaves behind.
 #[derive(Default)]
 pub(super) struct Leftovers {
     /// Consumers to cancel at their queues.
-    pub(super) consumers: Vec<AtQueue>,
+    pub(super) consumers: Vec<Leaving>,
     /// Deliveries to take back.
     pub(super) groups: Groups,
 }
@@ -157,8 +164,9 @@ impl Books {
         for slot in slots {
             let source = self.sources.remove(slot);
             self.full.retain(|one| *one != slot);
-            if matches!(source.role, Role::Consumer { .. }) {
-                leftovers.consumers.push((source.queue, self.consumer(slot)));
+            if let Role::Consumer { tag, .. } = source.role {
+                let (queue, consumer) = (source.queue, self.consumer(slot));
+                leftovers.consumers.push(Leaving { queue, consumer, tag });
             }
         }
         leftovers
@@ -295,6 +303,12 @@ impl Books {
             deadlines.note(tag, &book.ledger, now);
         }
         Ok(Some(Tagged { tag, message, redelivered, returns }))
+    }
+
+    /// The channel and the queue of the consumer in `slot`.
+    pub(super) fn source(&self, slot: ConsumerSlot) -> Option<(ChannelId, &Arc<Queue>)> {
+        let source = self.sources.get(slot.0 as usize)?;
+        Some((self.open.get(source.book)?.channel, &source.queue))
     }
 
     /// The outbox has no room for the consumer in `slot`.

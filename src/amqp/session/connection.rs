@@ -10,6 +10,8 @@ use super::{Login, Session, Status};
 use crate::amqp::protocol::command;
 use crate::amqp::protocol::error::{AmqpError, Ending, ReplyCode, Scope};
 use crate::amqp::wire::frame::ChannelId;
+use crate::auth::is_loopback;
+use crate::broker::firehose::Tap;
 use crate::broker::turn::Turn;
 
 const OPEN: (u16, u16) = (10, 40);
@@ -75,6 +77,7 @@ impl Session {
         })?;
         let book = self.outbox.open_book(id);
         self.channels.insert(Channel::new(id, book, place));
+        self.tell_channel_created(id);
         let done = channel::AMQPMethod::OpenOk(channel::OpenOk {});
         self.reply(id, AMQPClass::Channel(done), turn);
         Ok(())
@@ -111,7 +114,11 @@ impl Session {
         turn: &mut Turn,
     ) -> Result<(), AmqpError> {
         let password = login.password.reveal();
-        match self.shared.users.authenticate(&login.user, password, self.from_loopback) {
+        self.mechanism = login.mechanism.name();
+        let is_loopback = is_loopback(self.origin.peer.ip());
+        let outcome = self.shared.users.authenticate(&login.user, password, is_loopback);
+        self.tell_login(&login.user, outcome.is_ok());
+        match outcome {
             Ok(user) => {
                 self.user = Some(user);
                 let tune = self.peer.authenticated();
@@ -160,10 +167,13 @@ impl Session {
             "connection opened"
         );
         self.outbox.notify_cancel(client.capabilities.consumer_cancel_notify);
-        self.login = Some(Arc::new(Login { user, vhost, _places: [in_vhost, of_user] }));
+        let tap = Tap::new(Arc::clone(&vhost), Arc::clone(&self.origin.name), user.name());
+        self.outbox.watch(Arc::clone(&tap));
+        self.login = Some(Arc::new(Login { user, vhost, tap, _places: [in_vhost, of_user] }));
         self.peer.opened();
         let opened = connection::AMQPMethod::OpenOk(connection::OpenOk {});
         self.outbox.push(on_connection(opened), turn);
+        self.tell_connection_created(name);
         Ok(())
     }
 

@@ -81,16 +81,18 @@ impl Session {
             reply: !consume.nowait,
         };
         let started = self.start_consumer(id, book, subscription, wanted, turn);
-        started.map_err(|error| {
+        if let Err(error) = started {
             self.outbox.unsubscribe(book, &tag);
-            refusals.broker(&error)
-        })
+            return Err(refusals.broker(&error));
+        }
+        self.tell_consumer_created(id, &tag, &name, consume, prefetch);
+        Ok(())
     }
 
     /// How long deliveries of a queue may stay unacknowledged: what the consumer says goes before what the queue
     /// says, and that before what is configured. Settled when the consumer starts.
     fn timeout(&self, consumer_ms: Option<u64>, queue: &Queue) -> Option<Duration> {
-        let asked = consumer_ms.or(queue.settings().consumer_timeout_ms).map(Duration::from_millis);
+        let asked = consumer_ms.or_else(|| queue.consumer_timeout_ms()).map(Duration::from_millis);
         asked.or(self.shared.consumer_timeout)
     }
 
@@ -128,6 +130,7 @@ impl Session {
         let tag = cancel.consumer_tag.as_str();
         if let Some((queue, consumer)) = self.outbox.unsubscribe(channel.book, tag) {
             queue.cancel(consumer, turn);
+            self.tell_consumer_deleted(id, tag, &queue.name);
         } else if self.outbox.end_replies(channel.book, tag) {
             channel.reply_to = None;
         }

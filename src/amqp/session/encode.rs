@@ -64,7 +64,8 @@ pub fn encode(item: Outgoing, names: &mut ConsumerNames, into: &mut WriteBuffer)
                 exchange: reply.message.exchange(),
                 routing_key: reply.message.routing_key(),
             };
-            into.deliver(reply.channel, &deliver, &content(&reply.message));
+            let channel = reply.channel;
+            with_content(&reply.message, 0, |content| into.deliver(channel, &deliver, content));
         }
         Outgoing::Returned(channel, message) => {
             let method = Return {

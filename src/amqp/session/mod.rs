@@ -10,6 +10,7 @@
 //!   something else than a reply wait for it (the session *stalls*).
 
 mod access;
+mod announce;
 pub mod arguments;
 mod batch;
 mod bindings;
@@ -35,13 +36,14 @@ mod settle;
 mod tests;
 mod transaction;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use amq_protocol::protocol::AMQPClass;
 
 use self::batch::Batch;
-use self::books::{BookId, Leftovers, Taken};
+use self::books::{BookId, Leaving, Leftovers, Taken};
 use self::channel::{Channels, Mode};
 use self::outbox::Outbox;
 use self::outgoing::Outgoing;
@@ -56,6 +58,7 @@ use super::wire::frame_error::FrameError;
 use crate::auth::{User, Users};
 use crate::broker::Broker;
 use crate::broker::commit_inbox::{Awaiting, Mark};
+use crate::broker::firehose::Tap;
 use crate::broker::queue::{DeleteIf, Outcome, Queue};
 use crate::broker::turn::Turn;
 use crate::broker::vhost::VHost;
@@ -71,6 +74,16 @@ pub struct Shared {
     pub offer: Arc<Offer>,
     /// How long a delivery may stay unacknowledged, where neither consumer nor queue says; none is for ever.
     pub consumer_timeout: Option<Duration>,
+}
+
+/// Where a connection comes from.
+pub struct Origin {
+    /// RabbitMQ's name for a connection: `127.0.0.1:53352 -> 127.0.0.1:5672`.
+    pub name: Arc<str>,
+    /// The client's address.
+    pub peer: SocketAddr,
+    /// The address it has reached.
+    pub local: SocketAddr,
 }
 
 /// How far a connection is.
@@ -90,6 +103,7 @@ pub enum Status {
 struct Login {
     user: User,
     vhost: Arc<VHost>,
+    tap: Arc<Tap>,
     /// Held until the connection ends.
     _places: [Place; 2],
 }
@@ -112,7 +126,12 @@ pub struct Session {
     outbox: Arc<Outbox>,
     peer: Peer,
     arena: Arena,
-    from_loopback: bool,
+    origin: Origin,
+    connected: Instant,
+    /// How it logged in; empty before connection.start-ok.
+    mechanism: &'static str,
+    /// The event of its end was sent.
+    told_closed: bool,
     /// Known after connection.start-ok; `login` after connection.open.
     user: Option<User>,
     login: Option<Arc<Login>>,
@@ -130,16 +149,20 @@ pub struct Session {
 }
 
 impl Session {
-    /// A connection that has sent the protocol header. `from_loopback` says where it comes from.
-    pub fn new(shared: Arc<Shared>, outbox: Arc<Outbox>, from_loopback: bool) -> Self {
+    /// A connection that has sent the protocol header.
+    pub fn new(shared: Arc<Shared>, outbox: Arc<Outbox>, origin: Origin) -> Self {
         let peer = Peer::new(Arc::clone(&shared.offer));
+        let connected = shared.broker.clock().now();
         Self {
             broker: Arc::clone(&shared.broker),
             shared,
             outbox,
             peer,
             arena: Arena::new(),
-            from_loopback,
+            origin,
+            connected,
+            mechanism: "",
+            told_closed: false,
             user: None,
             login: None,
             channels: Channels::default(),
@@ -274,6 +297,7 @@ impl Session {
     pub fn end(&mut self, turn: &mut Turn) {
         self.batch.enqueue(&self.broker, turn);
         self.give_everything_back(turn);
+        self.tell_connection_closed();
         self.outbox.close();
     }
 
@@ -294,6 +318,7 @@ impl Session {
             self.publish(id, publish, turn)
         } else {
             self.batch.enqueue(&self.broker, turn);
+            let _acting = self.acts();
             if self.must_wait(id, &command) {
                 self.stalled = Some((id, command));
                 self.status = Status::Stalled;
@@ -404,7 +429,12 @@ impl Session {
             Mode::Transaction(transaction) => transaction.into_taken(),
             Mode::Plain | Mode::Confirm(_) => Taken::new(),
         };
-        give_back(self.outbox.close_book(channel.book, taken), turn);
+        let leftovers = self.outbox.close_book(channel.book, taken);
+        for Leaving { queue, tag, .. } in &leftovers.consumers {
+            self.tell_consumer_deleted(id, tag, &queue.name);
+        }
+        give_back(leftovers, turn);
+        self.tell_channel_closed(id);
     }
 
     /// Sends a reply, in the order of the channel's replies.
@@ -469,7 +499,7 @@ fn delete_all(vhost: &Arc<VHost>, queues: Vec<Arc<Queue>>, turn: &mut Turn) {
 /// them in order. Nothing comes back to the old ones: their channel is closed, and takes nothing.
 fn give_back(leftovers: Leftovers, turn: &mut Turn) {
     settle::settle_groups(leftovers.groups, Outcome::Requeued, turn);
-    for (queue, consumer) in leftovers.consumers {
+    for Leaving { queue, consumer, .. } in leftovers.consumers {
         queue.cancel(consumer, turn);
     }
 }

@@ -25,6 +25,7 @@ use super::reply_to::ReplyConsumer;
 use crate::amqp::wire::frame::ChannelId;
 use crate::broker::commit_inbox::Awaiting;
 use crate::broker::delivery::{ConnectionId, ConsumerSlot, DeliverySink, Entry, Refusal};
+use crate::broker::firehose::Tap;
 use crate::broker::message::Message;
 use crate::broker::queue::{ConsumerId, Queue};
 use crate::broker::turn::Turn;
@@ -45,6 +46,8 @@ struct Inner {
     books: Books,
     /// A channel that deletes a queue, and the notices of its own consumers' end.
     deferred: Option<(BookId, Vec<Outgoing>)>,
+    /// Known after connection.open.
+    tap: Option<Arc<Tap>>,
 }
 
 /// What is to be sent, now or when it is durable.
@@ -122,7 +125,7 @@ impl Outbox {
     /// An empty outbox.
     pub fn new(connection: ConnectionId) -> Self {
         let books = Books::new(connection);
-        let inner = Inner { mail: Mail::default(), books, deferred: None };
+        let inner = Inner { mail: Mail::default(), books, deferred: None, tap: None };
         let [notify_cancel, has_timeouts] = [false, false].map(AtomicBool::new);
         Self { connection, notify_cancel, has_timeouts, inner: RankedMutex::new(inner) }
     }
@@ -135,6 +138,11 @@ impl Outbox {
     /// The client wants to hear when the broker cancels a consumer (`consumer_cancel_notify`).
     pub(super) fn notify_cancel(&self, wanted: bool) {
         self.notify_cancel.store(wanted, Ordering::Relaxed);
+    }
+
+    /// Deliveries are reported there while it is open.
+    pub(super) fn watch(&self, tap: Arc<Tap>) {
+        self.inner.lock().tap = Some(tap);
     }
 
     /// Sends an item.
@@ -318,6 +326,9 @@ impl Outbox {
             return;
         };
         let remaining = u32::try_from(remaining).unwrap_or(u32::MAX);
+        if let Some(tap) = inner.open_tap() {
+            tap.delivered(channel, &message, &queue.name, redelivered, turn);
+        }
         let got = Got { channel, message, tag, redelivered, returns, remaining };
         inner.mail.push(Outgoing::Got(Box::new(got)), turn);
     }
@@ -378,6 +389,13 @@ impl Outbox {
     }
 }
 
+impl Inner {
+    /// Where deliveries are to be reported, if the virtual host is traced now.
+    fn open_tap(&self) -> Option<&Arc<Tap>> {
+        self.tap.as_ref().filter(|tap| tap.is_open())
+    }
+}
+
 impl Mail {
     fn push(&mut self, item: Outgoing, turn: &mut Turn) {
         if self.closed {
@@ -411,6 +429,7 @@ impl DeliverySink for Outbox {
         turn: &mut Turn,
     ) -> Result<(), Refusal> {
         let mut guard = self.inner.lock();
+        let tap = guard.open_tap().cloned();
         let Inner { mail, books, .. } = &mut *guard;
         if mail.closed {
             return Err(Refusal::Closed);
@@ -422,13 +441,22 @@ impl DeliverySink for Outbox {
             }
             let Some(tagged) = books.offer(slot, offers, turn.now())? else { return Ok(()) };
             let Tagged { tag, message, redelivered, returns } = tagged;
+            if let Some(tap) = &tap
+                && let Some((channel, queue)) = books.source(slot)
+            {
+                tap.delivered(channel, &message, &queue.name, redelivered, turn);
+            }
             mail.push(Outgoing::Deliver { message, tag, slot, redelivered, returns }, turn);
         }
     }
 
     fn cancelled(&self, slot: ConsumerSlot, turn: &mut Turn) {
         let mut inner = self.inner.lock();
+        let queue = inner.books.source(slot).map(|(_, queue)| Arc::clone(queue));
         let Some((book, channel, tag)) = inner.books.lose(slot) else { return };
+        if let (Some(tap), Some(queue)) = (&inner.tap, queue) {
+            tap.consumer_lost(self.connection, channel, &tag, &queue.name);
+        }
         if !self.notify_cancel.load(Ordering::Relaxed) {
             return;
         }

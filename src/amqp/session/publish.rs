@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use amq_protocol::protocol::{AMQPClass, confirm};
-use amq_protocol::types::{AMQPValue, FieldTable};
+use smallvec::SmallVec;
 
 use super::channel::Mode;
 use super::confirms::Confirms;
@@ -16,11 +16,14 @@ use crate::amqp::protocol::content::Publish;
 use crate::amqp::protocol::error::{AmqpError, ReplyCode};
 use crate::amqp::wire::frame::ChannelId;
 use crate::amqp::wire::properties::PropertiesView;
+use crate::amqp::wire::table::type_name;
 use crate::auth::Access;
 use crate::broker::message::{Layout, Message};
 use crate::broker::queue::Admission;
 use crate::broker::reply_consumers::is_reply_to;
+use crate::broker::route::extra_keys;
 use crate::broker::turn::Turn;
+use crate::broker::vhost::VHost;
 
 const PUBLISH: Cause = (60, 40);
 /// Longest `expiration`, ms: RabbitMQ's ten years.
@@ -61,11 +64,16 @@ impl Session {
             publish
         };
         let message = message_of(publish, persistent, target.queues.len() > 1)?;
+        if target.traced {
+            login.tap.published(id, &message, &target.queues, turn);
+        }
         if let Mode::Transaction(transaction) = &mut channel.mode {
             transaction.publish(target, message, mandatory);
             let too_large = transaction.is_too_large();
             return if too_large { Err(replies::transaction_too_large(id)) } else { Ok(()) };
         }
+        let target = remembered(&login.vhost, target, &message, generation);
+        target.reply(&message, turn);
         if target.rejects {
             let admission = self.batch.offer(&target, message, &self.broker, turn);
             self.number(id, saving, admission);
@@ -76,7 +84,6 @@ impl Session {
         {
             self.confirming.push(id);
         }
-        target.reply(&message, turn);
         if target.queues.is_empty() {
             if mandatory && target.leads_nowhere() {
                 self.return_message(id, &message, turn);
@@ -150,15 +157,17 @@ impl Login {
         }
         self.check_user(properties, &refusals)?;
         check_expiration(properties, &refusals)?;
-        let headers = properties.headers().and_then(|table| table.to_table().ok());
-        let mut keys = vec![publish.routing_key()];
+        let mut keys: SmallVec<[&str; 4]> = SmallVec::new();
+        keys.push(publish.routing_key());
         for name in ["CC", "BCC"] {
-            extra_keys(headers.as_ref(), name, &mut keys, &refusals)?;
+            check_extra_keys(properties, name, &refusals)?;
+            keys.extend(extra_keys(*properties, name));
         }
-        let route = self.vhost.route(&exchange, &keys, &|| headers.clone());
+        let route = self.vhost.route(&exchange, &keys, *properties);
         let replies = name.is_empty() && keys.iter().any(|key| is_reply_to(key));
         let requesters = if replies { self.requesters(&keys) } else { Vec::new() };
-        Ok((Target::new(route.queues, requesters), !route.by_headers && !replies))
+        let cacheable = !route.varies && !replies;
+        Ok((Target::new(route, requesters, self.vhost.is_traced()), cacheable))
     }
 
     /// RabbitMQ: `user_id` must be the connection's user, unless that one may impersonate others.
@@ -197,29 +206,43 @@ fn message_of(publish: Publish, persistent: bool, shared: bool) -> Result<Arc<Me
     message.map(Arc::new).ok_or_else(AmqpError::internal)
 }
 
-/// The routing keys in a CC or BCC header: an array, of which only strings count.
-fn extra_keys<'a>(
-    headers: Option<&'a FieldTable>,
+/// RabbitMQ: the headers CC and BCC are arrays.
+fn check_extra_keys(
+    properties: &PropertiesView<'_>,
     name: &str,
-    keys: &mut Vec<&'a str>,
     refusals: &Refusals<'_>,
 ) -> Result<(), AmqpError> {
-    match headers.and_then(|headers| headers.inner().get(name)) {
-        None => Ok(()),
-        Some(AMQPValue::FieldArray(array)) => {
-            keys.extend(array.as_slice().iter().filter_map(|value| {
-                let AMQPValue::LongString(key) = value else { return None };
-                std::str::from_utf8(key.as_bytes()).ok()
-            }));
-            Ok(())
-        }
-        Some(other) => {
-            let found = crate::amqp::wire::table::type_name(other);
-            let text =
-                format_args!("invalid message: {{unacceptable_type_in_header,\"{name}\",{found}}}");
-            Err(refusals.with(ReplyCode::PreconditionFailed, text))
-        }
+    let Some(value) = properties.header(name) else { return Ok(()) };
+    if value.as_array().is_some() {
+        return Ok(());
     }
+    // Only a table can have octets that make no value: keys that are not UTF-8.
+    let found = value.to_value().map_or("table", |value| type_name(&value));
+    let text = format_args!("invalid message: {{unacceptable_type_in_header,\"{name}\",{found}}}");
+    Err(refusals.with(ReplyCode::PreconditionFailed, text))
+}
+
+/// Tells the exchanges on the way that remember what goes through them. A binding made since `generation` has read
+/// what they remembered without this message, so the message must find it.
+fn remembered(
+    vhost: &VHost,
+    target: Arc<Target>,
+    message: &Arc<Message>,
+    generation: u64,
+) -> Arc<Target> {
+    if !target.is_remembered() {
+        return target;
+    }
+    target.remember(message);
+    if vhost.generation() == generation {
+        return target;
+    }
+    let exchange =
+        std::str::from_utf8(message.exchange()).ok().and_then(|name| vhost.exchange(name));
+    // Who waits for replies is reached through the default exchange alone, which remembers nothing.
+    let again =
+        |exchange| Target::new(vhost.route_again(&exchange, message), Vec::new(), target.traced);
+    exchange.map(again).unwrap_or(target)
 }
 
 /// RabbitMQ: `expiration` is a whole number of milliseconds in digits.
@@ -257,7 +280,43 @@ fn expiration_problem(given: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use amq_protocol::types::FieldTable;
+    use bytes::Bytes;
+
     use super::*;
+    use crate::broker::Broker;
+    use crate::broker::exchange::{Destination, ExchangeKind};
+    use crate::broker::options::{ExchangeOptions, QueueOptions};
+    use crate::broker::vhost::{BindingRequest, Declared};
+    use crate::clock::Clock;
+
+    #[test]
+    fn a_queue_bound_between_route_and_memory_gets_the_message() {
+        let broker = Broker::new(["/"], 1, Arc::new(Clock::manual()));
+        let vhost = broker.vhost("/").unwrap();
+        let options = ExchangeOptions::new(ExchangeKind::RecentHistory);
+        let Declared::Created(exchange) = vhost.declare_exchange("x", options) else { panic!() };
+        let Declared::Created(queue) = vhost.declare_queue("q", QueueOptions::default(), None)
+        else {
+            panic!()
+        };
+        let layout = Layout { exchange: 1, routing_key: 0, header: 2 };
+        let message = Message::new(Bytes::from_static(b"x\0\0body"), layout, false, false);
+        let message = Arc::new(message.unwrap());
+
+        let generation = vhost.generation();
+        let target = Target::new(vhost.route_again(&exchange, &message), Vec::new(), false);
+        let (destination, arguments) = (Destination::Queue(queue), FieldTable::default());
+        let request = BindingRequest { source: "x", destination, key: "", arguments: &arguments };
+        let mut turn = broker.begin_turn();
+        vhost.bind(request, &mut turn).unwrap();
+        turn.finish(&broker);
+
+        assert!(target.queues.is_empty());
+        let target = remembered(&vhost, target, &message, generation);
+        assert_eq!(target.queues.len(), 1);
+        assert_eq!(exchange.recall().len(), 1);
+    }
 
     #[test]
     fn expirations_are_judged_as_rabbitmq_does() {

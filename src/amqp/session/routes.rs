@@ -1,34 +1,52 @@
 //! Where a channel's publishes went lately, so that the exchange graph is walked once for many.
 //!
 //! **Invariant:** a remembered route is used only while the virtual host's generation is the one it was
-//! found under, and never if headers had a say in it.
+//! found under, and never if it varies between messages with the same names.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::amqp::protocol::content::Publish;
+use crate::broker::exchange::Exchange;
 use crate::broker::message::Message;
 use crate::broker::reply_consumers::Requester;
-use crate::broker::route::Queues;
+use crate::broker::route::{Queues, Route};
 use crate::broker::turn::Turn;
 use crate::limits;
 
 /// The queues of one exchange and routing key, after all checks that depend on these two alone.
 pub(super) struct Target {
     pub(super) queues: Queues,
+    /// Exchanges that remember what goes this way.
+    remembers: SmallVec<[Arc<Exchange>; 1]>,
     /// One of the queues survives a restart.
     pub(super) keeps: bool,
     /// One of the queues may refuse messages.
     pub(super) rejects: bool,
     /// Who gets it as a reply, without a queue. Such a target is never remembered.
     pub(super) requesters: Vec<Arc<Requester>>,
+    /// The virtual host was traced when the target was found; switching that makes routes look old.
+    pub(super) traced: bool,
 }
 
 impl Target {
-    pub(super) fn new(queues: Queues, requesters: Vec<Arc<Requester>>) -> Arc<Self> {
+    pub(super) fn new(route: Route, requesters: Vec<Arc<Requester>>, traced: bool) -> Arc<Self> {
+        let Route { queues, remembers, .. } = route;
         let keeps = queues.iter().any(|queue| queue.options.durable);
         let rejects = queues.iter().any(|queue| queue.rejects());
-        Arc::new(Self { queues, keeps, rejects, requesters })
+        Arc::new(Self { queues, remembers, keeps, rejects, requesters, traced })
+    }
+
+    /// Some exchange remembers what goes this way.
+    pub(super) fn is_remembered(&self) -> bool {
+        !self.remembers.is_empty()
+    }
+
+    /// Tells those exchanges of a message.
+    pub(super) fn remember(&self, message: &Arc<Message>) {
+        self.remembers.iter().for_each(|exchange| exchange.remember(message));
     }
 
     /// What RabbitMQ calls unroutable. A requester counts, whether or not it can take the reply.

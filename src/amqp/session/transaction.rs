@@ -139,6 +139,7 @@ impl Session {
         let Transaction { publishes, settled, .. } = transaction;
         let _whole = self.broker.inbox().gate().share();
         for held in &publishes {
+            held.target.remember(&held.message);
             enqueue_one(&held.target, &held.message, turn);
         }
         for (mut taken, outcome) in settled {

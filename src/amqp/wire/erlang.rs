@@ -4,7 +4,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use amq_protocol::types::AMQPValue;
+use amq_protocol::types::{AMQPValue, FieldTable};
 
 use super::table::{octets_of, type_name};
 
@@ -80,11 +80,16 @@ fn term(value: &AMQPValue) -> String {
         AMQPValue::FieldArray(items) => list(
             items.as_slice().iter().map(|item| format!("{{{},{}}}", type_name(item), term(item))),
         ),
-        AMQPValue::FieldTable(table) => list(table.into_iter().map(|(key, item)| {
-            let key = binary(key.as_str().as_bytes());
-            format!("{{{key},{},{}}}", type_name(item), term(item))
-        })),
+        AMQPValue::FieldTable(table) => list(fields(table)),
     }
+}
+
+/// The fields of a table as `~p` prints them: `{<<"a">>,signedint,1}`.
+pub fn fields(table: &FieldTable) -> impl Iterator<Item = String> + '_ {
+    table.into_iter().map(|(key, item)| {
+        let key = binary(key.as_str().as_bytes());
+        format!("{{{key},{},{}}}", type_name(item), term(item))
+    })
 }
 
 fn list(items: impl Iterator<Item = String>) -> String {
@@ -131,7 +136,7 @@ fn push_escaped(text: &mut String, octet: u8) {
 
 #[cfg(test)]
 mod tests {
-    use amq_protocol::types::{FieldArray, FieldTable};
+    use amq_protocol::types::FieldArray;
 
     use super::*;
 

@@ -107,7 +107,7 @@ impl<'a> PropertiesView<'a> {
     /// `None` where octets are not what they should be.
     #[inline]
     #[must_use]
-    pub fn assume_checked(header: &'a [u8]) -> Self {
+    pub const fn assume_checked(header: &'a [u8]) -> Self {
         match header.split_first_chunk::<2>() {
             Some((flags, values)) => Self { flags: u16::from_be_bytes(*flags), values },
             None => Self { flags: 0, values: &[] },
@@ -152,6 +152,7 @@ impl<'a> PropertiesView<'a> {
     }
 
     /// Priority, 0 to 255.
+    #[inline]
     #[must_use]
     pub fn priority(&self) -> Option<u8> {
         self.octet(Property::Priority)
@@ -170,9 +171,18 @@ impl<'a> PropertiesView<'a> {
     }
 
     /// Time to live in milliseconds, as digits.
+    #[inline]
     #[must_use]
     pub fn expiration(&self) -> Option<&'a [u8]> {
         self.find(Property::Expiration)
+    }
+
+    /// Time to live in milliseconds, read as RabbitMQ reads it: any number of leading zeros, and a sign if it
+    /// does not make it negative. `None` without one, and for one that is refused when it is published.
+    #[inline]
+    #[must_use]
+    pub fn expiration_ms(&self) -> Option<u64> {
+        self.expiration().and_then(milliseconds)
     }
 
     /// The application's message id.
@@ -228,11 +238,13 @@ impl<'a> PropertiesView<'a> {
         if values.is_empty() { Ok(self) } else { Err(PropertyError::Trailing) }
     }
 
+    #[inline]
     fn octet(&self, property: Property) -> Option<u8> {
         Reader::new(self.find(property)?).u8()
     }
 
     /// A property's octets, without their length.
+    #[inline]
     fn find(&self, property: Property) -> Option<&'a [u8]> {
         self.split_at(property.flag()).map(|(value, _)| value)
     }
@@ -251,6 +263,17 @@ impl<'a> PropertiesView<'a> {
         let value = read_value(&mut values, wanted)?;
         Some((value, values.rest()))
     }
+}
+
+/// A number in decimal digits with an optional sign, that is not negative and fits.
+fn milliseconds(text: &[u8]) -> Option<u64> {
+    let digits = text.strip_prefix(b"-").or_else(|| text.strip_prefix(b"+")).unwrap_or(text);
+    let number = digits.iter().try_fold(0_u64, |number, digit| {
+        let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
+        number.checked_mul(10)?.checked_add(digit)
+    })?;
+    let is_negative = text.first() == Some(&b'-') && number > 0;
+    (!digits.is_empty() && !is_negative).then_some(number)
 }
 
 /// The same properties without the headers of that name, as RabbitMQ strips `BCC`. The rest keeps its octets,

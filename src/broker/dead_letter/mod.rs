@@ -11,7 +11,7 @@
 //!   queue is entered at all.
 //!
 //! Pure: whoever publishes a dead letter looks up the exchange, routes by [`DeadLetter::keys`] and
-//! [`DeadLetter::headers`], and leaves out the queues of which [`DeadLetter::is_cycle`] is true.
+//! [`DeadLetter::properties`], and leaves out the queues of which [`DeadLetter::is_cycle`] is true.
 
 mod headers;
 mod history;
@@ -20,7 +20,6 @@ mod tests;
 
 use std::sync::Arc;
 
-use amq_protocol::types::FieldTable;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
@@ -142,7 +141,7 @@ impl DeadLetter {
         let names = usize::from(self.layout.exchange);
         let key = &self.blob[names..names + usize::from(self.layout.routing_key)];
         let own = std::str::from_utf8(key).ok();
-        let copies = self.view().header(headers::CC);
+        let copies = self.properties().header(headers::CC);
         let hidden = self.hidden_keys.iter().map(String::as_str);
         own.into_iter().chain(headers::keys_in(copies).filter_map(utf8)).chain(hidden).collect()
     }
@@ -153,9 +152,9 @@ impl DeadLetter {
         &self.blob[start..start + self.layout.header as usize]
     }
 
-    /// The rewritten headers, for exchanges that route by them.
-    pub fn headers(&self) -> Option<FieldTable> {
-        self.view().headers()?.to_table().ok()
+    /// The rewritten properties, for exchanges that route by them.
+    pub fn properties(&self) -> PropertiesView<'_> {
+        PropertiesView::assume_checked(self.header())
     }
 
     /// It must not go to the queue of this name: it was there already, and since then nobody has rejected
@@ -164,7 +163,7 @@ impl DeadLetter {
         if self.reason == Reason::Rejected {
             return false;
         }
-        self.is_forgetful || history::is_cycle(self.view().header(history::HEADER), queue)
+        self.is_forgetful || history::is_cycle(self.properties().header(history::HEADER), queue)
     }
 
     /// The message to enqueue. `shared` says that it goes to several queues.
@@ -174,10 +173,6 @@ impl DeadLetter {
     pub fn into_message(self, shared: bool) -> Arc<Message> {
         let message = Message::new(self.blob, self.layout, self.persistent, shared);
         Arc::new(message.expect("the blob was put together as the layout says"))
-    }
-
-    fn view(&self) -> PropertiesView<'_> {
-        PropertiesView::assume_checked(self.header())
     }
 }
 

@@ -5,8 +5,12 @@ use std::sync::Arc;
 
 use amq_protocol::types::FieldTable;
 
-use super::{Bindings, HeadersSource};
+use super::history::History;
+use super::stable_hash::hash_all;
+use super::{Bindings, Endpoint, ExchangeKind};
+use crate::amqp::wire::properties::PropertiesView;
 use crate::broker::change::{DestinationName, ExchangeDefinition};
+use crate::broker::message::Message;
 use crate::broker::options::ExchangeOptions;
 use crate::broker::policy::{PolicyDefinition, alternate_exchange};
 use crate::broker::queue::Queue;
@@ -18,8 +22,11 @@ pub struct Exchange {
     pub name: Arc<str>,
     /// As declared.
     pub options: ExchangeOptions,
+    /// Where a message goes depends on more than its routing keys.
+    pub varies: bool,
     bindings: RankedMutex<{ rank::EXCHANGE }, Bindings<Destination>>,
     alternate: RankedMutex<{ rank::LEAF }, Option<Arc<str>>>,
+    history: Option<History>,
 }
 
 /// What a binding leads to.
@@ -71,12 +78,25 @@ impl Hash for Destination {
     }
 }
 
+impl Endpoint for Destination {
+    fn fingerprint(&self) -> u64 {
+        match self {
+            Self::Queue(queue) => hash_all([b"queue", queue.name.as_bytes()]),
+            Self::Exchange(exchange) => hash_all([b"exchange", exchange.name.as_bytes()]),
+        }
+    }
+}
+
 impl Exchange {
     /// An exchange without bindings.
     pub fn new(name: Arc<str>, options: ExchangeOptions) -> Self {
-        let bindings = RankedMutex::new(Bindings::new(options.kind));
+        let bindings = Bindings::new(options.kind, &options.arguments);
+        let varies = bindings.vary();
+        let remembers = options.kind == ExchangeKind::RecentHistory;
+        let history = remembers.then(|| History::new(&options.arguments));
         let alternate = RankedMutex::new(alternate_exchange(&options, None));
-        Self { name, options, bindings, alternate }
+        let bindings = RankedMutex::new(bindings);
+        Self { name, options, varies, bindings, alternate, history }
     }
 
     /// Who gets the messages that it routes nowhere, by its arguments or its policy.
@@ -102,9 +122,32 @@ impl Exchange {
         }
     }
 
-    /// Collects the destinations of a message with this key and these headers; may repeat some.
-    pub fn route(&self, key: &str, headers: HeadersSource<'_>, into: &mut Vec<Destination>) {
-        self.bindings.lock().route(key, headers, |destination| into.push(destination.clone()));
+    /// Collects the destinations of a message with these routing keys and properties; may repeat some.
+    pub fn route(
+        &self,
+        keys: &[&str],
+        properties: PropertiesView<'_>,
+        into: &mut Vec<Destination>,
+    ) {
+        self.bindings.lock().route(keys, properties, |destination| into.push(destination.clone()));
+    }
+
+    /// It wants to [`remember`](Self::remember) what it routes.
+    pub fn remembers(&self) -> bool {
+        self.history.is_some()
+    }
+
+    /// Keeps a message for those who are bound later, if this exchange keeps any and the publisher did not
+    /// forbid it.
+    pub fn remember(&self, message: &Arc<Message>) {
+        if let Some(history) = &self.history {
+            history.remember(message);
+        }
+    }
+
+    /// What it remembers, oldest first.
+    pub fn recall(&self) -> Vec<Arc<Message>> {
+        self.history.as_ref().map(History::recall).unwrap_or_default()
     }
 
     /// Adds a binding. False if there is one like it.

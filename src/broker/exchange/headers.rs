@@ -13,8 +13,8 @@ use std::fmt;
 
 use amq_protocol::types::{AMQPValue, FieldTable, ShortString};
 
-use super::HeadersSource;
 use super::roster::same_arguments;
+use crate::amqp::wire::properties::PropertiesView;
 
 /// Which of a binding's arguments a message must meet: the argument `x-match`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,7 +127,11 @@ impl<D: Eq> Headers<D> {
     }
 
     /// Shows the destination of every rule that holds.
-    pub(super) fn route(&self, headers: HeadersSource<'_>, visit: &mut impl FnMut(&D)) {
+    pub(super) fn route(&self, properties: PropertiesView<'_>, visit: &mut impl FnMut(&D)) {
+        self.compare(|| properties.headers().and_then(|table| table.to_table().ok()), visit);
+    }
+
+    fn compare(&self, headers: impl Fn() -> Option<FieldTable>, visit: &mut impl FnMut(&D)) {
         let message = OnceCell::new();
         for rule in &self.rules {
             if rule.holds(|| message.get_or_init(|| headers().unwrap_or_default())) {
@@ -247,7 +251,7 @@ mod tests {
         let mut headers = Headers::default();
         headers.add(&table(arguments), 1);
         let mut found = false;
-        headers.route(&|| message.map(table), &mut |_| found = true);
+        headers.compare(|| message.map(table), &mut |_| found = true);
         found
     }
 
@@ -364,13 +368,13 @@ mod tests {
         let mut headers = Headers::default();
         headers.add(&table(&[]), 1);
         headers.add(&table(&[("x-match", text("any"))]), 2);
-        headers.route(&source, &mut |_| ());
+        headers.compare(source, &mut |_| ());
         assert_eq!(reads.get(), 0);
 
         for destination in 3..10 {
             headers.add(&table(&[("a", text("1"))]), destination);
         }
-        headers.route(&source, &mut |_| ());
+        headers.compare(source, &mut |_| ());
         assert_eq!(reads.get(), 1);
     }
 

@@ -1,7 +1,7 @@
 //! What is bound to one exchange, and who gets a message because of it.
 //!
 //! [`Bindings`] is the whole of an exchange's routing: a roster of what is bound, which knows identities,
-//! and a matcher (`direct`, `fanout`, `topic`, `headers`), which knows how to find destinations fast.
+//! and a matcher (`direct`, `topic`, `consistent_hash`, ...), which knows how to find destinations fast.
 //!
 //! Invariants:
 //! * A binding is its destination, its key and its arguments, all three compared exactly (AMQP 0-9-1
@@ -13,167 +13,94 @@
 //!
 //! Nothing here knows queues, locks or alternate exchanges.
 
+mod consistent_hash;
 mod direct;
 mod entity;
 mod fanout;
 mod headers;
+mod history;
+mod kind;
+mod matcher;
+mod modulus_hash;
+mod random;
 mod roster;
+mod stable_hash;
 mod topic;
 
-use std::fmt;
 use std::hash::Hash;
 
 use amq_protocol::types::FieldTable;
 
-use self::direct::Direct;
-use self::fanout::Fanout;
-use self::headers::Headers;
+use self::matcher::Matcher;
 use self::roster::Roster;
 pub(super) use self::roster::same_arguments;
-use self::topic::Topic;
+use crate::amqp::wire::properties::PropertiesView;
 
+pub use self::consistent_hash::{HashOn, HashOnError, Weight, WeightError};
 pub use self::entity::{Destination, Exchange};
 pub use self::headers::{HeadersMatch, HeadersMatchError, same_value};
+pub use self::history::{HistoryLengthError, history_length};
+pub use self::kind::ExchangeKind;
 
-/// How to get at a message's headers. Asked at most once for a message, and only by a headers exchange that
-/// has a binding with something to compare; a message without headers answers `None`.
-pub type HeadersSource<'a> = &'a dyn Fn() -> Option<FieldTable>;
-
-/// The exchange types of AMQP 0-9-1 section 3.1.3.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ExchangeKind {
-    /// The routing key equals the binding key.
-    Direct,
-    /// Every binding.
-    Fanout,
-    /// The routing key's words fit the binding key's pattern.
-    Topic,
-    /// The message's headers fit the binding's arguments.
-    Headers,
+/// What a binding leads to: a cheap handle to a queue or an exchange.
+pub trait Endpoint: Clone + Eq + Hash {
+    /// A number for its name: the same in every process, another for another name. Exchanges that choose by
+    /// hash choose by it, so that they choose alike after a restart.
+    fn fingerprint(&self) -> u64;
 }
 
-impl ExchangeKind {
-    /// The kind that `exchange.declare` calls `name`, if we have it. Names are case-sensitive.
-    pub fn from_name(name: &str) -> Option<ExchangeKind> {
-        match name {
-            "direct" => Some(ExchangeKind::Direct),
-            "fanout" => Some(ExchangeKind::Fanout),
-            "topic" => Some(ExchangeKind::Topic),
-            "headers" => Some(ExchangeKind::Headers),
-            _ => None,
-        }
-    }
-
-    /// The name in `exchange.declare`.
-    pub fn name(self) -> &'static str {
-        match self {
-            ExchangeKind::Direct => "direct",
-            ExchangeKind::Fanout => "fanout",
-            ExchangeKind::Topic => "topic",
-            ExchangeKind::Headers => "headers",
-        }
-    }
-}
-
-impl fmt::Display for ExchangeKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// Everything bound to one exchange. `D` is a cheap handle to a queue or an exchange.
+/// Everything bound to one exchange.
 #[derive(Debug)]
 pub struct Bindings<D> {
+    kind: ExchangeKind,
     roster: Roster<D>,
     matcher: Matcher<D>,
 }
 
-#[derive(Debug)]
-enum Matcher<D> {
-    Direct(Direct<D>),
-    Fanout(Fanout<D>),
-    Topic(Topic<D>),
-    Headers(Headers<D>),
-}
-
-impl<D: Clone + Eq + Hash> Bindings<D> {
-    /// No bindings yet, for an exchange of this kind.
-    pub fn new(kind: ExchangeKind) -> Bindings<D> {
-        let matcher = match kind {
-            ExchangeKind::Direct => Matcher::Direct(Direct::default()),
-            ExchangeKind::Fanout => Matcher::Fanout(Fanout::default()),
-            ExchangeKind::Topic => Matcher::Topic(Topic::default()),
-            ExchangeKind::Headers => Matcher::Headers(Headers::default()),
-        };
-        Bindings { roster: Roster::default(), matcher }
+impl<D: Endpoint> Bindings<D> {
+    /// No bindings yet, for an exchange of this kind that was declared with these arguments.
+    pub fn new(kind: ExchangeKind, arguments: &FieldTable) -> Bindings<D> {
+        Bindings { kind, roster: Roster::default(), matcher: Matcher::new(kind, arguments) }
     }
 
     /// The kind these bindings are matched by.
     pub fn kind(&self) -> ExchangeKind {
-        match self.matcher {
-            Matcher::Direct(_) => ExchangeKind::Direct,
-            Matcher::Fanout(_) => ExchangeKind::Fanout,
-            Matcher::Topic(_) => ExchangeKind::Topic,
-            Matcher::Headers(_) => ExchangeKind::Headers,
-        }
+        self.kind
+    }
+
+    /// More than a message's routing keys has a say, so that the next one with the same may go elsewhere.
+    pub fn vary(&self) -> bool {
+        self.matcher.varies()
     }
 
     /// Adds a binding; false if it was there already.
     ///
-    /// Arguments are not refused here: an `x-match` that [`HeadersMatch::parse`] refuses means `all`, as
-    /// it does in RabbitMQ for bindings that came in by another door.
+    /// Keys and arguments are not refused here. What [`HeadersMatch::parse`] or [`Weight::parse`] refuses means
+    /// `all`, or weighs 1.
     pub fn bind(&mut self, key: &str, arguments: &FieldTable, destination: D) -> bool {
         let added = self.roster.add(key, arguments, destination.clone());
-        match &mut self.matcher {
-            Matcher::Direct(direct) if added.changes_key() => direct.add(key, destination),
-            Matcher::Fanout(fanout) if added.changes_destination() => fanout.add(destination),
-            Matcher::Topic(topic) if added.changes_key() => topic.add(key, destination),
-            Matcher::Headers(headers) if added.changed() => headers.add(arguments, destination),
-            Matcher::Direct(_) | Matcher::Fanout(_) | Matcher::Topic(_) | Matcher::Headers(_) => {}
-        }
+        self.matcher.add(key, arguments, destination, added);
         added.changed()
     }
 
     /// Takes a binding away; false if there is none with this key and these very arguments.
     pub fn unbind(&mut self, key: &str, arguments: &FieldTable, destination: &D) -> bool {
         let removed = self.roster.remove(key, arguments, destination);
-        match &mut self.matcher {
-            Matcher::Direct(direct) if removed.changes_key() => direct.remove(key, destination),
-            Matcher::Fanout(fanout) if removed.changes_destination() => fanout.remove(destination),
-            Matcher::Topic(topic) if removed.changes_key() => topic.remove(key, destination),
-            Matcher::Headers(headers) if removed.changed() => {
-                headers.remove(arguments, destination);
-            }
-            Matcher::Direct(_) | Matcher::Fanout(_) | Matcher::Topic(_) | Matcher::Headers(_) => {}
-        }
+        self.matcher.remove(key, arguments, destination, removed);
         removed.changed()
     }
 
     /// Takes away every binding of a destination that is going away; how many there were.
     pub fn remove_destination(&mut self, destination: &D) -> usize {
         let bindings = self.roster.remove_destination(destination);
-        match &mut self.matcher {
-            Matcher::Fanout(fanout) => fanout.remove(destination),
-            Matcher::Headers(headers) => headers.remove_destination(destination),
-            Matcher::Direct(direct) => {
-                bindings.keys().for_each(|key| direct.remove(key, destination));
-            }
-            Matcher::Topic(topic) => {
-                bindings.keys().for_each(|key| topic.remove(key, destination));
-            }
-        }
+        self.matcher.remove_destination(destination, &bindings);
         bindings.len()
     }
 
-    /// Shows `visit` every destination of a message with this routing key and these headers, some
-    /// perhaps more than once.
-    pub fn route(&self, routing_key: &str, headers: HeadersSource<'_>, mut visit: impl FnMut(&D)) {
-        match &self.matcher {
-            Matcher::Direct(direct) => direct.route(routing_key, &mut visit),
-            Matcher::Fanout(fanout) => fanout.route(&mut visit),
-            Matcher::Topic(topic) => topic.route(routing_key, &mut visit),
-            Matcher::Headers(matcher) => matcher.route(headers, &mut visit),
-        }
+    /// Shows `visit` every destination of a message, some perhaps more than once. `keys` are its routing key and
+    /// the keys of its CC and BCC.
+    pub fn route(&self, keys: &[&str], properties: PropertiesView<'_>, mut visit: impl FnMut(&D)) {
+        self.matcher.route(keys, properties, &mut visit);
     }
 
     /// Whether this very binding exists.

@@ -6,9 +6,28 @@ use amq_protocol::types::AMQPValue;
 use proptest::prelude::*;
 
 use super::*;
+use crate::amqp::wire::table_codec::encode_table;
 
-const KINDS: [ExchangeKind; 4] =
-    [ExchangeKind::Direct, ExchangeKind::Fanout, ExchangeKind::Topic, ExchangeKind::Headers];
+impl Endpoint for u8 {
+    fn fingerprint(&self) -> u64 {
+        stable_hash::mix(u64::from(*self))
+    }
+}
+
+/// Those that keep a key and a destination, or a destination, once.
+const WITHOUT_REPEATS: [ExchangeKind; 4] =
+    [ExchangeKind::Direct, ExchangeKind::Fanout, ExchangeKind::Topic, ExchangeKind::RecentHistory];
+
+fn bindings(kind: ExchangeKind) -> Bindings<u8> {
+    Bindings::new(kind, &FieldTable::default())
+}
+
+/// A content header with these headers.
+fn header_of(headers: &FieldTable) -> Vec<u8> {
+    let mut header = vec![0x20, 0];
+    encode_table(headers, &mut header);
+    header
+}
 
 fn table(field: Option<i32>) -> FieldTable {
     let mut table = FieldTable::default();
@@ -20,7 +39,8 @@ fn table(field: Option<i32>) -> FieldTable {
 
 fn routed(bindings: &Bindings<u8>, key: &str, headers: &FieldTable) -> HashSet<u8> {
     let mut found = HashSet::new();
-    bindings.route(key, &|| Some(headers.clone()), |destination| {
+    let header = header_of(headers);
+    bindings.route(&[key], PropertiesView::assume_checked(&header), |destination| {
         found.insert(*destination);
     });
     found
@@ -28,9 +48,9 @@ fn routed(bindings: &Bindings<u8>, key: &str, headers: &FieldTable) -> HashSet<u
 
 #[test]
 fn kinds_are_known_by_the_names_of_the_specification() {
-    for kind in KINDS {
+    for kind in ExchangeKind::ALL {
         assert_eq!(ExchangeKind::from_name(kind.name()), Some(kind));
-        assert_eq!(Bindings::<u8>::new(kind).kind(), kind);
+        assert_eq!(bindings(kind).kind(), kind);
     }
     assert_eq!(ExchangeKind::from_name("Direct"), None);
     assert_eq!(ExchangeKind::from_name(""), None);
@@ -38,8 +58,8 @@ fn kinds_are_known_by_the_names_of_the_specification() {
 
 #[test]
 fn the_same_binding_twice_is_one_binding() {
-    for kind in KINDS {
-        let mut bindings = Bindings::new(kind);
+    for kind in ExchangeKind::ALL {
+        let mut bindings = Bindings::new(kind, &FieldTable::default());
         assert!(bindings.bind("a", &table(None), 1));
         assert!(!bindings.bind("a", &table(None), 1));
         assert_eq!(bindings.len(), 1);
@@ -51,8 +71,8 @@ fn the_same_binding_twice_is_one_binding() {
 
 #[test]
 fn unbind_wants_the_very_arguments_of_the_bind() {
-    for kind in KINDS {
-        let mut bindings = Bindings::new(kind);
+    for kind in ExchangeKind::ALL {
+        let mut bindings = Bindings::new(kind, &FieldTable::default());
         bindings.bind("a", &table(Some(1)), 1);
         bindings.bind("a", &table(Some(2)), 1);
         assert!(!bindings.unbind("a", &table(None), &1));
@@ -65,20 +85,20 @@ fn unbind_wants_the_very_arguments_of_the_bind() {
 
 #[test]
 fn two_bindings_with_one_key_report_a_destination_once() {
-    for kind in [ExchangeKind::Direct, ExchangeKind::Fanout, ExchangeKind::Topic] {
-        let mut bindings = Bindings::new(kind);
+    for kind in WITHOUT_REPEATS {
+        let mut bindings = bindings(kind);
         bindings.bind("a", &table(Some(1)), 1);
         bindings.bind("a", &table(Some(2)), 1);
         let mut reports = 0;
-        bindings.route("a", &|| None, |_| reports += 1);
+        bindings.route(&["a"], PropertiesView::assume_checked(&[0, 0]), |_| reports += 1);
         assert_eq!(reports, 1, "{kind}");
     }
 }
 
 #[test]
 fn a_destination_that_leaves_takes_its_bindings_and_no_others() {
-    for kind in KINDS {
-        let mut bindings = Bindings::new(kind);
+    for kind in ExchangeKind::ALL {
+        let mut bindings = Bindings::new(kind, &FieldTable::default());
         for destination in [1, 2] {
             bindings.bind("a", &table(None), destination);
             bindings.bind("#", &table(None), destination);
@@ -93,7 +113,7 @@ fn a_destination_that_leaves_takes_its_bindings_and_no_others() {
 
 #[test]
 fn every_binding_can_be_listed() {
-    let mut bindings = Bindings::new(ExchangeKind::Topic);
+    let mut bindings = Bindings::new(ExchangeKind::Topic, &FieldTable::default());
     bindings.bind("b", &table(None), 1);
     bindings.bind("a", &table(Some(1)), 1);
     bindings.bind("a", &table(None), 2);
@@ -107,13 +127,45 @@ fn every_binding_can_be_listed() {
 }
 
 #[test]
-fn a_message_is_asked_for_its_headers_by_no_other_kind() {
-    for kind in [ExchangeKind::Direct, ExchangeKind::Fanout, ExchangeKind::Topic] {
-        let mut bindings = Bindings::new(kind);
-        bindings.bind("a", &table(Some(1)), 1);
-        bindings.route("a", &|| panic!("headers were asked for"), |_| ());
+fn what_depends_on_more_than_the_keys_says_so() {
+    let varies = |kind| bindings(kind).vary();
+    let varying: Vec<_> = ExchangeKind::ALL.into_iter().filter(|kind| varies(*kind)).collect();
+    assert_eq!(varying, [ExchangeKind::Headers, ExchangeKind::Random, ExchangeKind::LocalRandom]);
+    let mut arguments = FieldTable::default();
+    arguments.insert("hash-header".into(), AMQPValue::LongString("h".into()));
+    assert!(Bindings::<u8>::new(ExchangeKind::ConsistentHash, &arguments).vary());
+}
+
+#[test]
+fn of_several_keys_those_that_choose_by_hash_or_chance_make_one_choice() {
+    for kind in [
+        ExchangeKind::ConsistentHash,
+        ExchangeKind::ModulusHash,
+        ExchangeKind::Random,
+        ExchangeKind::LocalRandom,
+    ] {
+        let mut bindings = bindings(kind);
+        for destination in 0..10 {
+            bindings.bind("1", &table(None), destination);
+        }
+        for round in 0..100 {
+            let mut reports = 0;
+            let keys = [&*format!("key {round}"), "copy", "another"];
+            bindings.route(&keys, PropertiesView::assume_checked(&[0, 0]), |_| reports += 1);
+            assert_eq!(reports, 1, "{kind}");
+        }
     }
 }
+
+/// Those that route a message alike every time, and know no order of bindings.
+const REPEATABLE: [ExchangeKind; 6] = [
+    ExchangeKind::Direct,
+    ExchangeKind::Fanout,
+    ExchangeKind::Topic,
+    ExchangeKind::Headers,
+    ExchangeKind::ModulusHash,
+    ExchangeKind::RecentHistory,
+];
 
 type Binding = (&'static str, Option<i32>, u8);
 
@@ -128,10 +180,10 @@ proptest! {
     /// Whatever came and went, the exchange routes as one that never knew the bindings that are gone.
     #[test]
     fn history_leaves_no_trace(
-        kind in prop::sample::select(KINDS.to_vec()),
+        kind in prop::sample::select(REPEATABLE.to_vec()),
         changes in prop::collection::vec((0..8_u8, binding()), 0..60),
     ) {
-        let mut bindings = Bindings::new(kind);
+        let mut bindings = Bindings::new(kind, &FieldTable::default());
         let mut model = HashSet::new();
         for (verb, (key, field, destination)) in changes {
             match verb {
@@ -150,7 +202,7 @@ proptest! {
                 ),
             }
         }
-        let mut fresh = Bindings::new(kind);
+        let mut fresh = Bindings::new(kind, &FieldTable::default());
         for &(key, field, destination) in &model {
             fresh.bind(key, &table(field), destination);
         }

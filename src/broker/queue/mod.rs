@@ -217,6 +217,11 @@ impl Queue {
         self.state.lock().settings.clone()
     }
 
+    /// How long a delivery may stay unacknowledged, of what is in force.
+    pub fn consumer_timeout_ms(&self) -> Option<u64> {
+        self.state.lock().settings.consumer_timeout_ms
+    }
+
     /// Works by these settings from now on: policies have changed.
     pub fn apply_settings(self: &Arc<Self>, settings: QueueSettings, turn: &mut Turn) {
         self.change(turn, |state, turn| {

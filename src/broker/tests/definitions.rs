@@ -191,7 +191,7 @@ fn a_deleted_queue_cannot_be_bound_or_deleted_again() {
         arguments: &arguments,
     };
 
-    let bound = support::host(&host.broker).bind(request);
+    let bound = turn(&host.broker, |turn| support::host(&host.broker).bind(request, turn));
     host.delete(&old);
 
     assert_eq!(bound, Err(BrokerError::NoQueue(Arc::from("q"))));

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use amq_protocol::types::FieldTable;
 
-use self::support::{broker, created, durable, host, message, turn, work};
+use self::support::{NO_PROPERTIES, broker, created, durable, host, message, turn, work};
 use super::Broker;
 use super::error::BrokerError;
 use super::exchange::{Destination, Exchange, ExchangeKind};
@@ -51,7 +51,7 @@ impl HostUnderTest {
 
     fn bind_with(&self, source: &str, key: &str, destination: Destination, arguments: &FieldTable) {
         let request = BindingRequest { source, destination, key, arguments };
-        host(&self.broker).bind(request).unwrap();
+        turn(&self.broker, |turn| host(&self.broker).bind(request, turn)).unwrap();
     }
 
     fn unbind(&self, source: &str, key: &str, destination: Destination) {
@@ -82,7 +82,7 @@ impl HostUnderTest {
     /// Names of the queues a message goes to.
     fn route(&self, exchange: &str, keys: &[&str]) -> Vec<String> {
         let exchange = host(&self.broker).exchange(exchange).unwrap();
-        let route = host(&self.broker).route(&exchange, keys, &|| None);
+        let route = host(&self.broker).route(&exchange, keys, NO_PROPERTIES);
         route.queues.iter().map(|queue| queue.name.to_string()).collect()
     }
 }

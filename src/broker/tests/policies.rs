@@ -5,7 +5,7 @@ use std::sync::Arc;
 use amq_protocol::types::{AMQPValue, FieldTable};
 
 use super::definitions::word;
-use super::support::{bodies, broker, created, durable, host, message, turn};
+use super::support::{NO_PROPERTIES, bodies, broker, created, durable, host, message, turn};
 use crate::broker::exchange::{Exchange, ExchangeKind};
 use crate::broker::options::{ExchangeOptions, Overflow, QueueOptions, QueueType};
 use crate::broker::policy::{Policy, PolicyKind, PolicySource};
@@ -56,7 +56,7 @@ fn exchange(broker: &Broker, name: &str) -> Arc<Exchange> {
 
 /// The names of the queues that a message to an exchange reaches.
 fn reached(broker: &Broker, exchange: &Arc<Exchange>) -> Vec<String> {
-    let route = host(broker).route(exchange, &["spilled"], &|| None);
+    let route = host(broker).route(exchange, &["spilled"], NO_PROPERTIES);
     route.queues.iter().map(|queue| queue.name.to_string()).collect()
 }
 

@@ -1,8 +1,7 @@
 //! From an exchange to queues.
 
-use amq_protocol::types::AMQPValue;
-
 use super::*;
+use crate::broker::turn::Turn;
 
 #[test]
 fn the_default_exchange_leads_to_the_queue_of_that_name() {
@@ -88,21 +87,88 @@ fn alternates_are_followed_from_any_exchange_on_the_way_and_may_be_missing() {
 }
 
 #[test]
-fn only_a_route_by_headers_says_so() {
+fn a_route_that_another_message_may_not_take_says_so() {
     let host = HostUnderTest::new();
     let queue = host.queue("a");
-    let headers = host.exchange("h", ExchangeKind::Headers);
-    host.bind("amq.fanout", "", to_exchange(&headers));
-    let mut arguments = FieldTable::default();
-    arguments.insert("colour".into(), AMQPValue::Boolean(true));
-    host.bind_with("h", "", to_queue(&queue), &arguments);
-    let broker_host = support::host(&host.broker);
-    let by_headers = |name: &str| {
-        let exchange = broker_host.exchange(name).unwrap();
-        let route = broker_host.route(&exchange, &[""], &|| Some(arguments.clone()));
-        (route.queues.len(), route.by_headers)
+    let random = host.exchange("r", ExchangeKind::Random);
+    host.bind("amq.fanout", "", to_exchange(&random));
+    host.bind("r", "", to_queue(&queue));
+    let varies = |name: &str| {
+        let exchange = support::host(&host.broker).exchange(name).unwrap();
+        let route = support::host(&host.broker).route(&exchange, &[""], NO_PROPERTIES);
+        (route.queues.len(), route.varies)
     };
 
-    assert_eq!(by_headers("amq.fanout"), (1, true));
-    assert_eq!(by_headers("amq.direct"), (0, false));
+    assert_eq!(varies("amq.fanout"), (1, true));
+    assert_eq!(varies("amq.direct"), (0, false));
+}
+
+#[test]
+fn a_choice_is_made_once_for_all_keys_of_a_message() {
+    let host = HostUnderTest::new();
+    host.exchange("h", ExchangeKind::ConsistentHash);
+    for name in ["a", "b", "c", "d"] {
+        let queue = host.queue(name);
+        host.bind("h", "1", to_queue(&queue));
+    }
+
+    for key in ["1", "2", "3", "4", "5", "6"] {
+        assert_eq!(host.route("h", &[key, "copy", "another"]), host.route("h", &[key]));
+    }
+}
+
+/// Bodies of what is ready in a queue.
+fn ready(host: &HostUnderTest, queue: &Arc<Queue>) -> Vec<String> {
+    let take = |turn: &mut Turn| std::iter::from_fn(|| queue.get(true, turn)).collect::<Vec<_>>();
+    let taken = turn(&host.broker, take);
+    taken.iter().map(|(entry, _)| support::body(&entry.message)).collect()
+}
+
+#[test]
+fn a_new_binding_brings_what_the_exchange_remembers_in_order() {
+    let host = HostUnderTest::new();
+    let (late, later) = (host.queue("late"), host.queue("later"));
+    let exchange = host.exchange("r", ExchangeKind::RecentHistory);
+    for body in ["a", "b", "c"] {
+        exchange.remember(&message(body, false));
+    }
+
+    host.bind("r", "", to_queue(&late));
+    assert_eq!(ready(&host, &late), ["a", "b", "c"]);
+    host.bind("r", "", to_queue(&late));
+    assert!(ready(&host, &late).is_empty(), "the binding was there before");
+    host.bind("r", "another key", to_queue(&late));
+    assert_eq!(ready(&host, &late), ["a", "b", "c"]);
+    host.bind("r", "", to_queue(&later));
+    assert_eq!(ready(&host, &later), ["a", "b", "c"]);
+}
+
+#[test]
+fn what_is_remembered_goes_through_a_newly_bound_exchange_and_is_remembered_there() {
+    let host = HostUnderTest::new();
+    let (direct, late) = (host.queue("direct"), host.queue("late"));
+    let first = host.exchange("first", ExchangeKind::RecentHistory);
+    let second = host.exchange("second", ExchangeKind::RecentHistory);
+    host.bind("second", "", to_queue(&direct));
+    for body in ["a", "b"] {
+        first.remember(&message(body, false));
+    }
+
+    host.bind("first", "", to_exchange(&second));
+    assert_eq!(ready(&host, &direct), ["a", "b"]);
+    host.bind("second", "", to_queue(&late));
+    assert_eq!(ready(&host, &late), ["a", "b"]);
+}
+
+#[test]
+fn every_exchange_on_the_way_that_remembers_is_named() {
+    let host = HostUnderTest::new();
+    let first = host.exchange("first", ExchangeKind::RecentHistory);
+    let second = host.exchange("second", ExchangeKind::RecentHistory);
+    host.bind("first", "", to_exchange(&second));
+    let route = support::host(&host.broker).route(&first, &[""], NO_PROPERTIES);
+
+    let names: Vec<&str> = route.remembers.iter().map(|exchange| &*exchange.name).collect();
+    assert_eq!(names, ["first", "second"]);
+    assert!(route.queues.is_empty() && Arc::ptr_eq(&route.remembers[1], &second));
 }

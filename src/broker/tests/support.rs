@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::amqp::wire::properties::PropertiesView;
 use crate::broker::Broker;
 use crate::broker::commit_inbox::{Awaiting, CommitInbox, Work};
 use crate::broker::delivery::{ConnectionId, ConsumerSlot, DeliverySink, Entry, Position, Refusal};
@@ -18,6 +19,10 @@ use crate::broker::turn::Turn;
 use crate::broker::vhost::{Declared, VHost};
 use crate::clock::Clock;
 use crate::sync::{RankedMutex, rank};
+
+/// The properties of a message that has none.
+pub(in crate::broker) const NO_PROPERTIES: PropertiesView<'static> =
+    PropertiesView::assume_checked(&[0, 0]);
 
 /// A broker with the virtual host `/`.
 pub(in crate::broker) fn broker() -> Broker {

@@ -82,7 +82,7 @@ fn publish(broker: &Broker, publisher: u64, confirms: &Arc<Listener>) {
         let messages: Vec<_> = bodies.map(|body| message(&body, true)).collect();
         turn(broker, |turn| {
             let exchange = host.exchange("events").unwrap();
-            let route = host.route(&exchange, &["key"], &|| None);
+            let route = host.route(&exchange, &["key"], NO_PROPERTIES);
             let whole = broker.inbox().gate().share();
             for queue in &route.queues {
                 queue.enqueue(&mut messages.clone(), turn);
@@ -144,7 +144,8 @@ fn churn(broker: &Broker, number: u64) {
 
 fn try_bind(broker: &Broker, source: &str, destination: Destination) -> Result<(), BrokerError> {
     let arguments = FieldTable::default();
-    host(broker).bind(BindingRequest { source, destination, key: "", arguments: &arguments })
+    let request = BindingRequest { source, destination, key: "", arguments: &arguments };
+    turn(broker, |turn| host(broker).bind(request, turn))
 }
 
 fn left(queue: &Arc<Queue>, turn: &mut Turn) -> Vec<String> {

@@ -3,6 +3,7 @@
 use amq_protocol::types::AMQPValue;
 
 use super::*;
+use crate::amqp::wire::properties::PropertiesView;
 use crate::broker::change::DestinationName;
 use crate::broker::exchange::{Destination, ExchangeKind};
 use crate::broker::options::{ExchangeOptions, QueueType};
@@ -28,13 +29,19 @@ fn request<'a>(
     }
 }
 
+fn bind(node: &Node, request: BindingRequest<'_>) {
+    let mut turn = node.broker.begin_turn();
+    node.vhost().bind(request, &mut turn).unwrap();
+    turn.finish(&node.broker);
+}
+
 /// Declares, publishes and settles a little of everything.
 fn use_a_little(node: &mut Node) {
     let arguments = no_arguments();
     let (kept, emptied) = (node.declare("kept"), node.declare("emptied"));
     node.vhost().declare_exchange("events", durable_exchange());
-    node.vhost().bind(request("events", &kept, &arguments)).unwrap();
-    node.vhost().bind(request("amq.direct", &emptied, &arguments)).unwrap();
+    bind(node, request("events", &kept, &arguments));
+    bind(node, request("amq.direct", &emptied, &arguments));
     for body in ["a", "b", "c"] {
         node.publish(&[&kept, &emptied], body);
     }
@@ -91,12 +98,66 @@ fn what_was_changed_is_on_a_real_disk_after_a_restart() {
 }
 
 #[test]
+fn every_kind_of_exchange_is_there_after_a_restart() {
+    let store = MemoryStore::new();
+    let mut node = Node::on(&store);
+    let mut arguments = no_arguments();
+    arguments.insert("hash-property".into(), AMQPValue::LongString("message_id".into()));
+    for kind in ExchangeKind::ALL {
+        let options = ExchangeOptions::durable(kind).with_arguments(arguments.clone());
+        node.vhost().declare_exchange(kind.name(), options);
+    }
+    node.commit_marked();
+
+    let restarted = Node::on(&store);
+
+    for kind in ExchangeKind::ALL {
+        let before = node.vhost().exchange(kind.name()).unwrap();
+        let after = restarted.vhost().exchange(kind.name()).unwrap();
+        assert_eq!((after.options.kind, after.varies), (kind, before.varies));
+        assert_eq!(after.options.arguments, arguments);
+    }
+}
+
+/// Names of the queues that messages with a hundred keys go to.
+fn routes(node: &Node, exchange: &str) -> Vec<Arc<str>> {
+    let exchange = node.vhost().exchange(exchange).unwrap();
+    let no_properties = PropertiesView::assume_checked(&[0, 0]);
+    let route = |n| node.vhost().route(&exchange, &[&format!("key {n}")], no_properties);
+    (0..100).flat_map(|n| route(n).queues).map(|queue| Arc::clone(&queue.name)).collect()
+}
+
+#[test]
+fn messages_chosen_for_by_hash_go_to_the_same_queues_after_a_restart() {
+    let store = MemoryStore::new();
+    let mut node = Node::on(&store);
+    let arguments = no_arguments();
+    let kinds = [ExchangeKind::ConsistentHash, ExchangeKind::ModulusHash];
+    for kind in kinds {
+        node.vhost().declare_exchange(kind.name(), ExchangeOptions::durable(kind));
+    }
+    for (queue, keys) in [("z", &["2"][..]), ("gone", &["1"]), ("a", &["5", "1"]), ("m", &["1"])] {
+        let queue = node.declare(queue);
+        for (kind, key) in kinds.iter().flat_map(|kind| keys.iter().map(move |key| (kind, key))) {
+            bind(&node, BindingRequest { key, ..request(kind.name(), &queue, &arguments) });
+        }
+    }
+    node.delete(&node.queue("gone"));
+    node.commit_marked();
+    let before = kinds.map(|kind| routes(&node, kind.name()));
+
+    assert_eq!(kinds.map(|kind| routes(&Node::on(&store), kind.name())), before);
+    node.checkpoint();
+    assert_eq!(kinds.map(|kind| routes(&Node::on(&store), kind.name())), before);
+}
+
+#[test]
 fn a_queue_that_comes_again_does_not_inherit() {
     let store = MemoryStore::new();
     let mut node = Node::on(&store);
     let arguments = no_arguments();
     let queue = node.declare("q");
-    node.vhost().bind(request("amq.direct", &queue, &arguments)).unwrap();
+    bind(&node, request("amq.direct", &queue, &arguments));
     node.publish(&[&queue], "old");
     node.commit_marked();
     node.delete(&queue);

@@ -82,9 +82,9 @@ pub(super) fn one_of(value: &AMQPValue, known: &[&str], otherwise: &str) -> Chec
     Err(otherwise.to_owned())
 }
 
-/// `classic`, `quorum` or `stream`; the empty string and `undefined` ask for the default type.
+/// `classic`, `quorum` or `stream`; `undefined` asks for the default type (RabbitMQ 4).
 pub(super) fn queue_type(value: &AMQPValue) -> Checked {
-    let known = ["classic", "quorum", "stream", "undefined", ""];
+    let known = ["classic", "quorum", "stream", "undefined"];
     let name = String::from_utf8_lossy(octets(value)?);
     one_of(value, &known, &quoted(&format!("unsupported queue type '{name}'")))
 }

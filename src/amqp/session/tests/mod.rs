@@ -5,6 +5,8 @@ mod confirms;
 mod connections;
 mod consumers;
 mod declarations;
+mod events;
+mod firehose;
 mod frames;
 mod length;
 mod publishing;
@@ -15,6 +17,7 @@ mod transactions;
 mod words;
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -24,7 +27,7 @@ use amq_protocol::types::FieldTable;
 use self::frames::{Said, open_channel, open_vhost, start_ok, tune_ok};
 use self::words::Names;
 use super::outbox::{Drained, Outbox};
-use super::{Session, Shared, Status};
+use super::{Origin, Session, Shared, Status};
 use crate::amqp::protocol::handshake::{Mechanism, Offer};
 use crate::amqp::wire::frame::{ChannelId, Frame, FrameKind};
 use crate::auth::{Credential, Password, Permission, UserDefinition, UserLimits, Users};
@@ -97,7 +100,9 @@ impl BrokerUnderTest {
     /// A client with channel 1 open, whose capabilities these are.
     fn client_with(&self, capabilities: &[&str]) -> ClientUnderTest {
         let outbox = Arc::new(Outbox::new(self.broker().next_connection()));
-        let session = Session::new(Arc::clone(&self.shared), Arc::clone(&outbox), true);
+        let address = SocketAddr::from(([127, 0, 0, 1], 5672));
+        let origin = Origin { name: Arc::from("client -> broker"), peer: address, local: address };
+        let session = Session::new(Arc::clone(&self.shared), Arc::clone(&outbox), origin);
         let broker = Arc::clone(&self.shared.broker);
         let mut client = ClientUnderTest {
             broker,

@@ -32,6 +32,37 @@ fn no_properties_and_only_a_delivery_mode_are_fine() {
 }
 
 #[test]
+fn an_expiration_is_read_as_rabbitmq_reads_it() {
+    let read = |text: &str| {
+        let length = u8::try_from(text.len()).unwrap();
+        let header = [&[0x01, 0x00, length], text.as_bytes()].concat();
+        PropertiesView::check(&header).unwrap().expiration_ms()
+    };
+    for (text, number) in [("0", 0), ("60000", 60_000), ("007", 7), ("+5", 5), ("-0", 0)] {
+        assert_eq!(read(text), Some(number), "{text}");
+    }
+    assert_eq!(read(&format!("{}315360000000", "0".repeat(200))), Some(315_360_000_000));
+    for text in [
+        "",
+        "+",
+        "-",
+        "-1",
+        "--0",
+        "-+0",
+        "+-0",
+        " 5",
+        "5 ",
+        "1.5",
+        "abc",
+        "5a",
+        "18446744073709551616",
+    ] {
+        assert_eq!(read(text), None, "{text}");
+    }
+    assert_eq!(PropertiesView::check(&hex("0000")).unwrap().expiration_ms(), None);
+}
+
+#[test]
 fn malformed_properties_are_told_apart() {
     assert_eq!(check(""), Err(PropertyError::Truncated));
     assert_eq!(check("10"), Err(PropertyError::Truncated));

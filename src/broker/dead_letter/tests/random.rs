@@ -57,7 +57,7 @@ fn check(message: &Message, death: &Death<'_>) -> Result<(), TestCaseError> {
     prop_assert!(view.header("x-last-death-queue").is_some());
     prop_assert_eq!(view.expiration(), None);
     prop_assert!(!dead.keys().is_empty());
-    let _ = (dead.is_cycle("a"), dead.headers());
+    let _ = (dead.is_cycle("a"), dead.properties());
     let published = dead.into_message(false);
     prop_assert_eq!(published.body(), message.body());
     Ok(())
