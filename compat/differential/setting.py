@@ -55,7 +55,12 @@ def _leveret_user(user):
         f"read = {json.dumps(read)} }}"
         for vhost, (configure, write, read) in user.get("permissions", {}).items())
     return (f"[[users]]\nname = {json.dumps(user['name'])}\npassword = {json.dumps(user['password'])}\n"
-            f"tags = {json.dumps(user.get('tags', []))}\npermissions = [{permissions}]")
+            f"tags = {json.dumps(user.get('tags', []))}\npermissions = [{permissions}]\n" + _leveret_limits(user))
+
+
+def _leveret_limits(user):
+    limits = user.get("limits", {})
+    return "".join(f"{name.replace('-', '_')} = {limit}\n" for name, limit in limits.items())
 
 
 def _needs_definitions(setting):

@@ -17,6 +17,8 @@ def blocked(channel):
 
 def listen(channel):
     """Hears what has come by now; whatever it is, it is listed at the end."""
+    # pika sends only while it listens.
+    channel.connection.driver.pump(0)
     channel.dialogue.pass_time(100)
     channel.connection.driver.pump(0)
 

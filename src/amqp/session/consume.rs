@@ -34,15 +34,14 @@ impl Session {
     pub(super) fn qos(&mut self, id: ChannelId, qos: &basic::Qos, turn: &mut Turn) {
         let Some(channel) = self.channels.get_mut(id) else { return };
         let book = channel.book;
-        // RabbitMQ: global=false is for consumers that start later, global=true for the whole channel at once.
+        // RabbitMQ: global=false is for consumers that start later and lifts the limit of the channel, global=true
+        // is for the whole channel at once.
         if !qos.global {
             channel.prefetch = qos.prefetch_count;
         }
+        let limit = if qos.global { qos.prefetch_count } else { 0 };
         self.reply(id, AMQPClass::Basic(basic::AMQPMethod::QosOk(basic::QosOk {})), turn);
-        if qos.global {
-            let resumed = self.outbox.limit(book, qos.prefetch_count);
-            settle_groups(resumed, Outcome::Settled, turn);
-        }
+        settle_groups(self.outbox.limit(book, limit), Outcome::Settled, turn);
     }
 
     pub(super) fn consume(

@@ -62,6 +62,7 @@ use crate::broker::firehose::Tap;
 use crate::broker::queue::{DeleteIf, Outcome, Queue};
 use crate::broker::turn::Turn;
 use crate::broker::vhost::VHost;
+use crate::sync::Place;
 
 /// What all connections of a broker share.
 pub struct Shared {
@@ -108,6 +109,8 @@ struct Login {
     user: User,
     vhost: Arc<VHost>,
     tap: Arc<Tap>,
+    /// Held until the connection ends.
+    _places: [Place; 2],
 }
 
 /// What a turn came to so far.
@@ -362,6 +365,7 @@ impl Session {
             Command::Settle(settle) => self.settle(id, settle, turn),
             Command::Authenticate(login) => self.authenticate(&login, turn),
             Command::OpenVhost(name) => self.open_vhost(name.as_str(), turn),
+            Command::OpenChannel => self.open_channel(id, turn),
             Command::DeclareExchange(declare) => self.declare_exchange(id, &declare, turn),
             Command::DeleteExchange(delete) => self.delete_exchange(id, &delete, turn),
             Command::BindExchange(bind) => self.bind_exchange(id, &bind, turn),
@@ -382,7 +386,6 @@ impl Session {
             | Command::CloseConnection(_)
             | Command::CloseConnectionOk
             | Command::Heartbeat
-            | Command::OpenChannel
             | Command::CloseChannel(_)
             | Command::CloseChannelOk
             | Command::CrossingClose
@@ -406,7 +409,6 @@ impl Session {
             Command::UpdateSecret(_) => self.secret_updated(turn),
             Command::CloseConnection(_) => self.connection_closed(turn),
             Command::CloseConnectionOk => self.close_confirmed(),
-            Command::OpenChannel => self.open_channel(id, turn),
             Command::CloseChannel(_) => self.channel_closed(id, turn),
             Command::CrossingClose => self.close_crossed(id, turn),
             Command::Flow => self.flow(id, turn),
@@ -487,7 +489,7 @@ pub fn clean_up(outbox: &Outbox, broker: &Broker, turn: &mut Turn) {
     for vhost in broker.vhosts() {
         let mut owned = vhost.queues();
         owned.retain(|queue| queue.owner == Some(outbox.connection()));
-        delete_all(vhost, owned, turn);
+        delete_all(&vhost, owned, turn);
     }
     outbox.close();
 }

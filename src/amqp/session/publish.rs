@@ -312,7 +312,7 @@ mod tests {
         turn.finish(&broker);
 
         assert!(target.queues.is_empty());
-        let target = remembered(vhost, target, &message, generation);
+        let target = remembered(&vhost, target, &message, generation);
         assert_eq!(target.queues.len(), 1);
         assert_eq!(exchange.recall().len(), 1);
     }

@@ -67,6 +67,22 @@ impl Refusals<'_> {
         )
     }
 
+    pub(super) fn queues_full(&self, name: &str, limit: u64) -> AmqpError {
+        let vhost = self.vhost;
+        let text = format_args!(
+            "cannot declare queue '{name}': queue limit in vhost '{vhost}' ({limit}) is reached"
+        );
+        self.with(ReplyCode::PreconditionFailed, text)
+    }
+
+    pub(super) fn exchanges_full(&self, name: &str, limit: u64) -> AmqpError {
+        let vhost = self.vhost;
+        let text = format_args!(
+            "cannot declare exchange '{name}' in vhost '{vhost}': exchange limit of {limit} is reached"
+        );
+        self.with(ReplyCode::PreconditionFailed, text)
+    }
+
     pub(super) fn locked(&self, name: &str) -> AmqpError {
         self.with(
             ReplyCode::ResourceLocked,

@@ -158,6 +158,13 @@ impl Queue {
         Self { id, name, vhost, options, owner, surroundings, state }
     }
 
+    /// The same queue, before anybody knows it, with what its policies make of its settings.
+    #[must_use]
+    pub fn with_settings(self, settings: QueueSettings) -> Self {
+        self.state.lock().set(settings);
+        self
+    }
+
     /// Adds messages at the end, in order, and empties `messages`. A deleted queue drops them, which is no
     /// refusal.
     pub fn enqueue(
