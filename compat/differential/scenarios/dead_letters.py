@@ -1,6 +1,6 @@
 """Dead-lettering"""
 
-from differential.suite import for_each, needs, scenario
+from differential.suite import for_each, scenario
 
 
 def topology(s, channel=None, **arguments):
@@ -666,32 +666,4 @@ def confirmed_though_it_expires(s):
     ch = topology(s, message_ttl=0)
     ch.publish("", "q", "one", delivery_mode=2)
     ch.confirm()
-    dead_letters(s, ch)
-
-
-# Policies.
-
-@needs(policies=[{"name": "dead", "pattern": "^q$", "definition": {
-    "dead-letter-exchange": "dlx", "dead-letter-routing-key": "by-policy"}}])
-@scenario
-def by_policy(s):
-    """A policy gives a queue its dead letter exchange"""
-    ch = s.publisher()
-    ch.exchange_declare("dlx", "fanout")
-    ch.queue_declare("dead")
-    ch.queue_bind("dead", "dlx")
-    ch.queue_declare("q")
-    ch.publish("", "q", "one")
-    reject_next(ch)
-    dead_letters(s, ch)
-
-
-@needs(policies=[{"name": "dead", "pattern": "^q$", "definition": {
-    "dead-letter-exchange": "nope", "dead-letter-routing-key": "by-policy"}}])
-@scenario
-def by_argument_and_policy(s):
-    """A queue's own dead letter exchange and key win over a policy's"""
-    ch = topology(s, dead_letter_routing_key="by-argument")
-    ch.publish("", "q", "one")
-    reject_next(ch)
     dead_letters(s, ch)

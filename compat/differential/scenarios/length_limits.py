@@ -1,6 +1,6 @@
 """Length limits of queues"""
 
-from differential.suite import for_each, needs, scenario
+from differential.suite import for_each, scenario
 
 
 def queue(s, **arguments):
@@ -244,32 +244,3 @@ def larger_than_a_rejecting_limit(s, has_consumer):
     publish_all(ch, "four", "five")
     ch.confirms()
     ch.count("q")
-
-
-# Policies.
-
-@needs(policies=[{"name": "short", "pattern": "^q$", "definition": {"max-length": 1}}])
-@for_each(**{"alone": {}, "below the argument's": {"max_length": 3}})
-def by_policy(s, arguments):
-    """A policy limits a queue: {row}"""
-    ch = queue(s, **arguments)
-    publish_all(ch, "one", "two", "three", "four")
-    take_all(ch)
-
-
-@needs(policies=[{"name": "short", "pattern": "^q$", "definition": {"max-length": 3}}])
-@scenario
-def argument_below_a_policy(s):
-    """An argument below a policy's limit counts"""
-    ch = queue(s, max_length=1)
-    publish_all(ch, "one", "two")
-    take_all(ch)
-
-
-@needs(policies=[{"name": "short", "pattern": "^q$", "definition": {"overflow": "reject-publish"}}])
-@for_each(**{"alone": {}, "beside the argument's": {"overflow": "drop-head"}})
-def overflow_by_policy(s, arguments):
-    """A policy says what a full queue does: {row}"""
-    ch = queue(s, max_length=1, **arguments)
-    publish_all(ch, "one", "two")
-    take_all(ch)

@@ -1,6 +1,6 @@
 """Times to live of messages"""
 
-from differential.suite import for_each, needs, scenario
+from differential.suite import for_each, scenario
 
 
 def expired(s, ch):
@@ -217,24 +217,6 @@ def anew_after_a_dead_letter(s):
     ch.count("dead")
 
 
-@needs(policies=[{"name": "ttl", "pattern": "^q$", "definition": {"message-ttl": 50}}])
-@for_each(**{"alone": {}, "below the argument's": {"message_ttl": 60000}})
-def by_policy(s, arguments):
-    """A policy limits the time to live: {row}"""
-    ch = queue(s, **arguments)
-    ch.publish("", "q", "one")
-    expired(s, ch)
-
-
-@needs(policies=[{"name": "ttl", "pattern": "^q$", "definition": {"message-ttl": 60000}}])
-@scenario
-def argument_below_a_policy(s):
-    """An argument below a policy's time to live counts"""
-    ch = queue(s, message_ttl=50)
-    ch.publish("", "q", "one")
-    expired(s, ch)
-
-
 # Queues; more in queue_lifetime.py. Asking for a queue would keep it from expiring.
 
 @for_each(**{
@@ -247,14 +229,5 @@ def not_renewed_by(s, use):
     for _ in range(2):
         s.pass_time(300)
         use(ch)
-    s.pass_time(400)
-    ch.count("q")
-
-
-@needs(policies=[{"name": "expires", "pattern": "^q$", "definition": {"expires": 100}}])
-@for_each(**{"alone": {}, "below the argument's": {"expires": 60000}})
-def queue_by_policy(s, arguments):
-    """A policy lets a queue expire: {row}"""
-    ch = queue(s, **arguments)
     s.pass_time(400)
     ch.count("q")
