@@ -249,3 +249,83 @@ def reopened_counts_from_one(s):
     ch.close()
     ch = ch.reopen()
     ch.get("q")
+
+
+@scenario
+def requeued_by_two_consumers(s):
+    """What two consumers give back returns to its places"""
+    ch = _with(s, 6)
+    ch.qos(2)
+    ch.consume("q", "one")
+    ch.deliveries(2)
+    other = s.channel()
+    other.qos(2)
+    other.consume("q", "two")
+    other.deliveries(2)
+    ch.cancel("one")
+    other.cancel("two")
+    ch.close()
+    s.until_count("q", messages=4)
+    other.close()
+    s.until_count("q", messages=6)
+    last = s.channel()
+    for _ in range(6):
+        last.get("q")
+
+
+@scenario
+def requeued_behind_what_is_out(s):
+    """A message that returns while earlier ones are out is first among the ready"""
+    ch = _with(s, 5, get=3)
+    ch.reject(3, requeue=True)
+    ch.get("q")
+    ch.reject(1, requeue=True)
+    ch.get("q")
+    ch.get("q")
+
+
+@scenario
+def ack_settles_one_consumers_messages(s):
+    """Several messages of a channel are settled together, whichever consumer has them"""
+    ch = _with(s, 4)
+    ch.qos(2)
+    ch.consume("q", "one")
+    ch.deliveries(2)
+    ch.consume("q", "two")
+    ch.deliveries(2)
+    ch.ack(3, multiple=True)
+    ch.close()
+    s.until_count("q", messages=1)
+
+
+@for_each(**{"largest": 2**64 - 1, "large": 2**63})
+def large_tag(s, tag):
+    """A very large tag is unknown: {row}"""
+    ch = s.channel()
+    ch.ack(tag)
+    ch.closed()
+
+
+@scenario
+def all_rejected(s):
+    """nack of everything without requeueing empties the channel's books"""
+    ch = _with(s, 3, get=3)
+    ch.nack(0, multiple=True, requeue=False)
+    ch.fence()
+    ch.ack(1)
+    ch.closed()
+    s.until_count("q", messages=0)
+
+
+@scenario
+def got_and_consumed(s):
+    """What was got and what was consumed returns together in order"""
+    ch = _with(s, 4, get=1)
+    ch.qos(1)
+    ch.consume("q")
+    ch.deliveries(1)
+    ch.get("q")
+    ch.cancel()
+    ch.nack(0, multiple=True, requeue=True)
+    for _ in range(4):
+        ch.get("q")

@@ -197,3 +197,63 @@ def internal(s):
     ch.get("q")
     ch.publish("x", "", "hello")
     ch.closed()
+
+
+@scenario
+def unbind_exchanges_with_other_arguments(s):
+    """Unbinding exchanges with other arguments takes nothing away"""
+    ch = s.publisher()
+    ch.exchange_declare("x")
+    ch.exchange_declare("y", "fanout")
+    ch.queue_declare("q")
+    ch.queue_bind("q", "y")
+    ch.exchange_bind("y", "x", "k", arguments={"n": 1})
+    ch.exchange_unbind("y", "x", "k")
+    ch.publish("x", "k", "still bound")
+    ch.count("q")
+    ch.exchange_unbind("y", "x", "k", arguments={"n": 1})
+    ch.publish("x", "k", "not bound")
+    ch.count("q")
+
+
+@scenario
+def same_name_for_both(s):
+    """A queue and an exchange of one name are bound apart"""
+    ch = s.publisher()
+    ch.exchange_declare("same", "fanout")
+    ch.queue_declare("same")
+    ch.queue_declare("q")
+    ch.queue_bind("q", "same")
+    ch.queue_bind("same", "amq.direct", "k")
+    ch.exchange_bind("same", "amq.direct", "k")
+    ch.publish("amq.direct", "k", "to both")
+    ch.count("same")
+    ch.count("q")
+    ch.exchange_unbind("same", "amq.direct", "k")
+    ch.publish("amq.direct", "k", "to the queue")
+    ch.count("same")
+    ch.count("q")
+
+
+@scenario
+def own_exclusive_queue(s):
+    """One's own exclusive queue can be bound on any channel"""
+    connection = s.connect()
+    connection.channel(1).queue_declare("q", exclusive=True)
+    ch = connection.channel(2)
+    ch.queue_bind("q", "amq.direct", "k")
+    ch.publish("amq.direct", "k", "hello")
+    ch.get("q")
+    ch.queue_unbind("q", "amq.direct", "k")
+    ch.queue_purge("q")
+    ch.queue_delete("q")
+
+
+@scenario
+def long_key(s):
+    """A binding key may have 255 octets"""
+    ch = s.channel()
+    ch.queue_declare("q")
+    ch.queue_bind("q", "amq.topic", "a." * 127)
+    ch.publish("amq.topic", "a." * 127, "hello")
+    ch.get("q")

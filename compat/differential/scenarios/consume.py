@@ -415,3 +415,116 @@ def recover_async(s):
     ch.deliveries(1)
     ch.say("basic.recover-async", requeue=True)
     ch.deliveries(1)
+
+
+@for_each(**{"long": "t" * 255, "other letters": "потребитель ✓", "spaces": "a tag", "punctuation": "a/b?c#d"})
+def tags(s, tag):
+    """A tag may hold anything: {row}"""
+    ch = s.channel()
+    ch.queue_declare("q")
+    ch.publish("", "q", "hello")
+    ch.consume("q", tag)
+    ch.deliveries(1)
+    ch.cancel(tag)
+
+
+@scenario
+def recover_after_cancel(s):
+    """What a cancelled consumer has is given back by recovering"""
+    ch = s.channel()
+    ch.queue_declare("q")
+    for body in "ab":
+        ch.publish("", "q", body)
+    ch.consume("q", "one")
+    ch.deliveries(2)
+    ch.cancel("one")
+    ch.recover(True)
+    ch.get("q")
+    ch.get("q")
+
+
+@scenario
+def recover_to_others(s):
+    """What is recovered can go to another consumer"""
+    ch = s.publisher()
+    ch.queue_declare("q")
+    ch.publish("", "q", "hello")
+    ch.confirm()
+    ch.get("q")
+    other = s.channel()
+    other.consume("q", "other")
+    ch.recover(True)
+    other.deliveries(1)
+
+
+@scenario
+def recover_in_a_transaction(s):
+    """Recovering gives back what was acknowledged and rolled back"""
+    ch = s.channel()
+    ch.queue_declare("q")
+    ch.publish("", "q", "a")
+    ch.get("q")
+    ch.tx_select()
+    ch.ack(1)
+    ch.tx_rollback()
+    ch.recover(True)
+    ch.get("q")
+
+
+@scenario
+def delivered_in_small_frames(s):
+    """A consumer gets frames as large as it agreed to"""
+    ch = s.connect(frame_max=4096).channel(1)
+    ch.queue_declare("q")
+    ch.consume("q", no_ack=True)
+    other = s.channel()
+    for size in (0, 1, 4088, 4089, 8176, 8177):
+        other.publish("", "q", b"x" * size)
+    ch.deliveries(6)
+
+
+@scenario
+def delivered_by_several_keys(s):
+    """A delivery names the exchange and the key of its publisher"""
+    ch = s.channel()
+    ch.exchange_declare("x", "topic")
+    ch.exchange_declare("y", "fanout")
+    ch.exchange_bind("y", "x", "#")
+    ch.queue_declare("q")
+    ch.queue_bind("q", "y", "anything")
+    ch.consume("q")
+    ch.publish("x", "a.b", "through two exchanges")
+    ch.deliveries(1)
+    ch.publish("", "q", "by name")
+    ch.deliveries(1)
+
+
+@scenario
+def redelivered_to_the_next(s):
+    """What a consumer that goes away had is redelivered to the next, in order"""
+    ch = s.publisher()
+    ch.queue_declare("q")
+    for body in "abc":
+        ch.publish("", "q", body)
+    ch.confirms()
+    first = s.connect()
+    one = first.channel(1)
+    one.consume("q", "one")
+    one.deliveries(3)
+    first.drop()
+    s.until_count("q", messages=3)
+    other = s.channel()
+    other.consume("q", "two")
+    other.deliveries(3)
+
+
+@scenario
+def queue_gone_while_consuming(s):
+    """Deleting one's own queue cancels the consumer; the answers come in no fixed order"""
+    ch = s.channel()
+    ch.queue_declare("q")
+    ch.consume("q", "one")
+    with s.any_order():
+        ch.say("queue.delete", queue="q")
+        for _ in range(2):
+            ch.until("basic.cancel or queue.delete-ok", lambda _: True)

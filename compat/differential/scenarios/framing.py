@@ -210,3 +210,76 @@ def heartbeats_at_any_time(s):
     ch.connection.frame(wire.HEARTBEAT, 0, b"", "heartbeat")
     ch.body(b"ok")
     ch.get("q")
+
+
+@WRONG
+@for_each(**{"publish, exchange": ("basic.publish", {"exchange": b"\xff"}),
+             "publish, routing key": ("basic.publish", {"routing_key": b"a\xc3"}),
+             "bind, routing key": ("queue.bind", {"queue": "q", "exchange": "amq.direct", "routing_key": b"\xff"}),
+             "consume, tag": ("basic.consume", {"queue": "q", "consumer_tag": b"\xfe"}),
+             "declare, type": ("exchange.declare", {"exchange": "x", "type": b"\xff"}),
+             "overlong": ("queue.declare", {"queue": b"\xc0\xaf"}),
+             "half a surrogate": ("queue.declare", {"queue": b"\xed\xa0\x80"}),
+             "close, text": ("channel.close", {"reply_text": b"\xff"})})
+def no_utf8(s, name, fields):
+    """A short text that is no UTF-8 is refused: {row}"""
+    ch = s.channel()
+    ch.queue_declare("q")
+    ch.connection.frame(wire.METHOD, 1, wire.encode_method(name, **fields), f"{name} {fields}")
+    if name == "basic.publish":
+        ch.header(0)
+    ch.fence()
+
+
+@WRONG
+@for_each(**{"a key that is no UTF-8": [(b"\xff\xfe", 1)], "an empty key": [("", 1)], "a long key": [("k" * 255, 1)],
+             "a text that is no UTF-8": {"k": b"\xff"}, "the same key twice": [("k", 1), ("k", 2)],
+             "a table in a table": {"a": {"b": {"c": {"d": {}}}}}, "many": {f"k{n}": n for n in range(200)}})
+def arguments(s, arguments):
+    """Arguments that mean nothing may hold anything: {row}"""
+    ch = s.channel()
+    ch.connection.frame(wire.METHOD, 1, wire.encode_method("queue.declare", queue="q", arguments=arguments),
+                        "queue.declare")
+    ch.until("an answer", lambda command: command.name == "queue.declare-ok")
+    s.queues.add(("/", "q"))
+
+
+@WRONG
+@for_each(**{"channel.open": ("channel.open", {"out_of_band": "text"}),
+             "queue.declare": ("queue.declare", {"ticket": 7, "queue": "q"}),
+             "access.request": ("access.request", {"realm": "", "exclusive": True, "passive": True})})
+def reserved_fields(s, name, fields):
+    """Reserved fields mean nothing: {row}"""
+    s.queues.add(("/", "q"))
+    connection = s.connect()
+    ch = connection.channel(1) if name != "channel.open" else connection.unopened(1)
+    ch.ask(name, **fields)
+
+
+@WRONG
+@scenario
+def octet_by_octet(s):
+    """Frames may come octet by octet"""
+    ch = s.channel()
+    ch.queue_declare("q")
+    octets = (wire.encode_frame(wire.METHOD, 1, PUBLISH) + wire.encode_frame(wire.HEADER, 1, wire.encode_header(2))
+              + wire.encode_frame(wire.BODY, 1, b"ok"))
+    for octet in octets:
+        ch.connection.driver.octets(bytes([octet]))
+    s.note("a publish, octet by octet")
+    ch.get("q")
+
+
+@WRONG
+@scenario
+def second_close(s):
+    """After connection.close everything else is ignored"""
+    connection = s.connect()
+    connection.driver.answers_close = False
+    ch = connection.channel(1)
+    connection.say(0, "channel.open")
+    connection.closed()
+    connection.is_open = True
+    ch.say("queue.declare", queue="q")
+    connection.say(0, "connection.close-ok")
+    connection.until(0, "the end", lambda _: False)

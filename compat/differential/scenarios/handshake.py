@@ -236,3 +236,59 @@ def broker_stops(s):
     connection.channel(1)
     s.stop_broker()
     connection.closed()
+
+
+@AS_WANTED
+@for_each(**{"no capabilities": {}, "capabilities that are no table": {"capabilities": "all"},
+             "a capability that is no boolean": {"capabilities": {"basic.nack": 1}},
+             "a name": {"connection_name": "mine"}, "a name that is no text": {"connection_name": 5},
+             "nested": {"a": {"b": [1, {"c": None}]}}, "nothing": None})
+def client_properties(s, properties):
+    """What a client may say of itself: {row}"""
+    connection = _started(s)
+    connection.say(0, "connection.start-ok", client_properties=properties or {}, mechanism="PLAIN",
+                   response=b"\0guest\0guest", locale="en_US")
+    connection.until(0, "connection.tune", lambda command: command.name == "connection.tune")
+    connection.drop()
+
+
+@AS_WANTED
+@for_each(another="de_DE", empty="")
+def locale(s, locale):
+    """A locale that was not offered: {row}"""
+    connection = _started(s)
+    connection.say(0, "connection.start-ok", client_properties=CAPABLE, mechanism="PLAIN",
+                   response=b"\0guest\0guest", locale=locale)
+    connection.until(0, "connection.tune", lambda command: command.name == "connection.tune")
+    connection.drop()
+
+
+@AS_WANTED
+@for_each(**{"a long heartbeat": 65535, "a short one": 1, "none": 0})
+def heartbeat(s, heartbeat):
+    """The client has the last word on heartbeats: {row}"""
+    connection = _tuned(s)
+    connection.say(0, "connection.tune-ok", channel_max=2047, frame_max=131072, heartbeat=heartbeat)
+    connection.say(0, "connection.open", virtual_host="/")
+    connection.until(0, "connection.open-ok", lambda command: command.name == "connection.open-ok")
+    connection.drop()
+
+
+@AS_WANTED
+@scenario
+def reserved_fields_of_open(s):
+    """Reserved fields of connection.open mean nothing"""
+    connection = _tuned(s)
+    connection.say(0, "connection.tune-ok", channel_max=2047, frame_max=131072, heartbeat=0)
+    connection.say(0, "connection.open", virtual_host="/", capabilities="text", insist=True)
+    connection.until(0, "connection.open-ok", lambda command: command.name == "connection.open-ok")
+    connection.drop()
+
+
+@AS_WANTED
+@scenario
+def close_before_open(s):
+    """A client may close before it has opened"""
+    connection = _tuned(s)
+    connection.say(0, "connection.close", reply_code=200)
+    connection.until(0, "connection.close-ok", lambda command: command.name == "connection.close-ok")

@@ -158,3 +158,69 @@ def carbon_copies_once(s):
     ch.publish("amq.topic", "a", "once", headers={"CC": ["b", "c", "q"]})
     ch.count("q")
     ch.get("q")
+
+
+@scenario
+def copies_to_queues_by_name(s):
+    """CC on the default exchange names more queues"""
+    ch = s.channel()
+    for queue in "abc":
+        ch.queue_declare(queue)
+    ch.publish("", "a", "hello", headers={"CC": ["b", "nope"], "BCC": ["c"]})
+    for queue in "abc":
+        ch.get(queue)
+
+
+@for_each(**{"only the copy is routed": "b", "nothing is routed": "nope"})
+def mandatory_copies(s, copy):
+    """A mandatory message is returned if no key leads anywhere: {row}"""
+    ch = s.publisher()
+    ch.queue_declare("b")
+    ch.publish("", "a", "hello", mandatory=True, headers={"CC": [copy]})
+    ch.confirms()
+    ch.count("b")
+
+
+@scenario
+def copies_and_the_alternate(s):
+    """An alternate exchange is not asked if a copy is routed"""
+    ch = s.publisher()
+    ch.exchange_declare("lost", "fanout")
+    ch.exchange_declare("x", arguments={"alternate-exchange": "lost"})
+    for queue, exchange in (("q", "x"), ("unrouted", "lost")):
+        ch.queue_declare(queue)
+        ch.queue_bind(queue, exchange, "k")
+    ch.publish("x", "other", "by its copy", headers={"CC": ["k"]})
+    ch.publish("x", "other", "not at all", headers={"CC": ["another"]})
+    ch.count("q")
+    ch.get("unrouted")
+
+
+@for_each(**{"x-match any": {"x-match": "any", "h": 1, "i": 2}, "fanout": {}})
+def copies_do_not_matter(s, arguments):
+    """CC changes nothing where keys do not count: {row}"""
+    ch = s.publisher()
+    ch.exchange_declare("x", "headers" if arguments else "fanout")
+    ch.queue_declare("q")
+    ch.queue_bind("q", "x", "k", arguments=arguments)
+    ch.publish("x", "a", "once", headers={"CC": ["k", "l"], "h": 1})
+    ch.count("q")
+
+
+@scenario
+def long_returned(s):
+    """A long message comes back whole, in frames as large as agreed"""
+    ch = s.connect(frame_max=4096).channel(1)
+    ch.publish("", "nope", b"x" * 9000, mandatory=True, message_id="m")
+    ch.returned()
+
+
+@scenario
+def several_returned(s):
+    """Several messages come back in their order"""
+    ch = s.publisher()
+    for number in range(3):
+        ch.publish("", "nope", str(number), mandatory=True)
+        ch.publish("amq.fanout", "k", f"to amq.fanout {number}", mandatory=number == 1)
+    for _ in range(4):
+        ch.returned()

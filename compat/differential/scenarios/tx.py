@@ -215,3 +215,75 @@ def to_a_queue_that_goes(s):
     ch.publish("", "q", "one", mandatory=True)
     ch.queue_delete("q")
     ch.tx_commit()
+
+
+@scenario
+def acknowledged_twice_in_one(s):
+    """A message cannot be acknowledged twice in one transaction"""
+    ch = _with_three(s)
+    ch.ack(1)
+    ch.nack(1, requeue=True)
+    ch.closed()
+    s.until_count("q", messages=3)
+
+
+@scenario
+def ack_and_publish(s):
+    """Acknowledgements and publishes are committed together"""
+    ch = _with_three(s)
+    ch.ack(1)
+    ch.publish("", "q", "d")
+    ch.nack(2, requeue=True)
+    ch.tx_commit()
+    for _ in range(2):
+        ch.get("q")
+    ch.get("q")
+
+
+@scenario
+def two_channels(s):
+    """Each channel has a transaction of its own"""
+    connection = s.connect()
+    one, two = connection.channel(1), connection.channel(2)
+    one.queue_declare("q")
+    for ch in (one, two):
+        ch.tx_select()
+        ch.publish("", "q", f"of channel {ch.number}")
+    two.tx_rollback()
+    one.tx_commit()
+    two.tx_commit()
+    one.get("q")
+    one.get("q")
+
+
+@scenario
+def to_a_full_queue_alone(s):
+    """A commit of one publish that a full queue refuses"""
+    ch = s.channel()
+    ch.queue_declare("q", arguments={"x-max-length": 0, "x-overflow": "reject-publish"})
+    ch.tx_select()
+    ch.publish("", "q", "one")
+    ch.tx_commit()
+
+
+@scenario
+def all_acknowledged(s):
+    """Everything acknowledged with tag 0 is settled at the commit"""
+    ch = _with_three(s)
+    ch.ack(0, multiple=True)
+    ch.tx_commit()
+    ch.close()
+    s.until_count("q", messages=0)
+
+
+@scenario
+def many(s):
+    """Many publishes of one transaction stay in order"""
+    ch = s.channel()
+    ch.queue_declare("q")
+    ch.tx_select()
+    for number in range(20):
+        ch.publish("", "q", str(number))
+    ch.tx_commit()
+    ch.consume("q", no_ack=True)
+    ch.deliveries(20)
