@@ -12,6 +12,7 @@
 use amq_protocol::types::{AMQPValue, FieldTable};
 
 use super::exchange::ExchangeKind;
+use super::retry::RetryTerms;
 use crate::limits;
 
 /// Deliveries after which a quorum queue gives a message up unless told otherwise (RabbitMQ 4.x).
@@ -55,6 +56,8 @@ pub struct QueueOptions {
     pub delivery_limit: Option<u64>,
     /// `x-consumer-timeout`: how long a delivery may stay unacknowledged.
     pub consumer_timeout_ms: Option<u64>,
+    /// `x-delayed-retry-...`: how long messages wait that came back.
+    pub delayed_retry: RetryTerms,
 }
 
 impl QueueOptions {
@@ -88,6 +91,7 @@ impl QueueOptions {
             single_active_consumer: flag(table, "x-single-active-consumer"),
             delivery_limit: delivery_limit(queue_type, table),
             consumer_timeout_ms: count(table, "x-consumer-timeout"),
+            delayed_retry: RetryTerms::of_arguments(table),
             arguments,
         }
     }
@@ -336,6 +340,7 @@ mod tests {
             ("x-single-active-consumer", AMQPValue::Boolean(true)),
             ("x-delivery-limit", AMQPValue::ShortInt(3)),
             ("x-consumer-timeout", AMQPValue::ShortShortInt(100)),
+            ("x-delayed-retry-min", AMQPValue::LongInt(7)),
         ]);
         let expected = QueueOptions {
             durable: true,
@@ -355,6 +360,7 @@ mod tests {
             single_active_consumer: true,
             delivery_limit: Some(3),
             consumer_timeout_ms: Some(100),
+            delayed_retry: RetryTerms { min_ms: Some(7), ..RetryTerms::default() },
         };
         assert_eq!(QueueOptions::read(true, false, true, arguments), expected);
     }

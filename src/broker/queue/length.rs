@@ -1,9 +1,12 @@
 //! How much may lie ready in a queue: `x-max-length`, `x-max-length-bytes`, `x-overflow`.
 //!
-//! Only ready messages count, and only their bodies, as in RabbitMQ. This says what is too much; the state next
-//! door drops and refuses.
+//! Only ready messages count, and only their bodies, as in RabbitMQ, and with them (RabbitMQ 4.3) what will be ready
+//! after a delay. This says what is too much; the state next door drops and refuses.
+//!
+//! What is delayed is never dropped: it was a consumer's already, and its turn comes.
 
 use super::backlog::Backlog;
+use super::delayed::Delayed;
 use crate::broker::message::Message;
 use crate::broker::options::{Overflow, QueueType};
 use crate::broker::settings::QueueSettings;
@@ -15,6 +18,19 @@ pub enum Admission {
     Accepted,
     /// The queue is full and refused at least one of them.
     Refused,
+}
+
+/// What counts against a limit.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Held {
+    messages: usize,
+    bytes: usize,
+}
+
+impl Held {
+    pub(super) fn by(backlog: &Backlog, delayed: &Delayed) -> Self {
+        Self { messages: backlog.len() + delayed.len(), bytes: backlog.bytes() + delayed.bytes() }
+    }
 }
 
 /// See the module.
@@ -56,20 +72,20 @@ impl Limit {
         self.rejects
     }
 
-    /// More lies ready than may.
-    pub(super) fn is_exceeded(&self, backlog: &Backlog) -> bool {
-        backlog.len() > self.messages || backlog.bytes() > self.bytes
+    /// There is more than may be.
+    pub(super) fn is_exceeded(&self, held: Held) -> bool {
+        held.messages > self.messages || held.bytes > self.bytes
     }
 
     /// This many more messages with bodies of this many bytes would not exceed it.
-    pub(super) fn has_room(&self, backlog: &Backlog, messages: usize, bytes: usize) -> bool {
-        backlog.len().saturating_add(messages) <= self.messages
-            && backlog.bytes().saturating_add(bytes) <= self.bytes
+    pub(super) fn has_room(&self, held: Held, messages: usize, bytes: usize) -> bool {
+        held.messages.saturating_add(messages) <= self.messages
+            && held.bytes.saturating_add(bytes) <= self.bytes
     }
 
     /// One more message would not exceed it.
-    pub(super) fn has_room_for(&self, backlog: &Backlog, message: &Message) -> bool {
-        self.has_room(backlog, 1, message.body_size())
+    pub(super) fn has_room_for(&self, held: Held, message: &Message) -> bool {
+        self.has_room(held, 1, message.body_size())
     }
 }
 
