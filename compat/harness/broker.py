@@ -68,6 +68,13 @@ class Broker:
     def __exit__(self, *_):
         self.stop()
 
+    def product(self):
+        """What the broker says it is."""
+        with self.connect() as connection:
+            # pika has no public way to it.
+            product = connection._impl.server_properties["product"]
+        return product.decode() if isinstance(product, bytes) else product
+
     def connect(self, **overrides):
         """Opens a connection of our own, as guest, in the default virtual host."""
         parameters = {"host": self.host, "port": self.port, "socket_timeout": 5,
