@@ -117,6 +117,8 @@ pub const DISPATCH_BURST: usize = 256;
 pub const EXPIRY_BURST: usize = 4096;
 /// Queues that are looked at in one turn of the timer.
 pub const TIMER_BURST: usize = 256;
+/// Longest delay a message may ask of an exchange, ms: as long as its `expiration` may be.
+pub const DELAY_MAX_MS: u64 = 315_360_000_000;
 /// How long a quorum queue that dead-letters at least once waits before it tries again, ms.
 pub const DEAD_LETTER_RETRY_MS: u64 = 5_000;
 /// Bytes of messages all queues hold that the committer has not collected; above it publishers wait.
