@@ -135,6 +135,8 @@ pub const DISK_FREE_LIMIT: u64 = UNSAVED_BYTES as u64 + 2 * SEGMENT;
 /// Memory above which publishers are not read, percent of what the machine or the container has (RabbitMQ 3's
 /// `vm_memory_high_watermark`).
 pub const MEMORY_HIGH_WATERMARK_PERCENT: u64 = 40;
+/// How often it is looked whether a client that is held back by an alarm has hung up.
+pub const BLOCKED_INTERVAL: Duration = Duration::from_secs(1);
 /// How often the process's memory is looked at.
 pub const MEMORY_INTERVAL: Duration = Duration::from_millis(250);
 /// How often the free space is looked at while nothing new is begun on disk.
