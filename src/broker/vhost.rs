@@ -362,9 +362,14 @@ impl VHost {
         std::mem::take(&mut self.definitions.lock().unsaved)
     }
 
-    /// Puts back a queue from before a restart. Only recovery calls the `restore` verbs.
+    /// Puts back a queue from before a restart, when exchanges are back already. Only recovery calls the `restore`
+    /// verbs.
     pub fn restore_queue(&self, mut identity: QueueIdentity, content: QueueContent) {
-        if let Some(exchange) = waiting_room_of(&identity.name) {
+        // Clients can make such names, with `x-name-prefix`.
+        let delays = |name: &Arc<str>| {
+            self.exchange(name).is_some_and(|it| it.options.kind == ExchangeKind::DelayedMessage)
+        };
+        if let Some(exchange) = waiting_room_of(&identity.name).filter(delays) {
             identity.options.waiting_room_of = Some(Arc::clone(&exchange));
             let queue = Queue::restored(identity, content, self.surroundings.clone());
             self.waiting_rooms.insert(exchange, Arc::new(queue));
