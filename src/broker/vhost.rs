@@ -192,6 +192,11 @@ impl VHost {
         self.queues.len()
     }
 
+    /// How many exchanges there are besides those that are always there.
+    pub fn exchange_count(&self) -> usize {
+        self.exchanges.len().saturating_sub(PREDECLARED.len())
+    }
+
     /// Where a message published to `exchange` goes; see [`Route`]. `keys` are its routing key and those of its
     /// CC and BCC.
     pub fn route(
@@ -218,8 +223,7 @@ impl VHost {
         if let Some(existing) = self.exchanges.get(name) {
             return Declared::Existing(existing);
         }
-        let own = self.exchanges.len().saturating_sub(PREDECLARED.len());
-        if let Some(limit) = limits::reached(locked.limits.max_exchanges, own) {
+        if let Some(limit) = limits::reached(locked.limits.max_exchanges, self.exchange_count()) {
             return Declared::Full { limit };
         }
         let exchange = Arc::new(Exchange::new(Arc::from(name), options));

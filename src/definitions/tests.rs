@@ -384,3 +384,18 @@ fn arguments_nested_deeper_than_a_client_may_send_are_refused() {
     );
     assert!(refusal(&text).ends_with("is nested deeper than 32"));
 }
+
+#[test]
+fn exchanges_beyond_the_limit_that_was_there_are_refused_as_queues_are() {
+    let text = r#"{"exchanges": [{"name": "a", "vhost": "/", "type": "fanout"},
+        {"name": "b", "vhost": "/", "type": "fanout"}]}"#;
+    let broker = broker();
+    let vhost = broker.vhost("/").unwrap();
+    vhost.set_limits(VHostLimits { max_exchanges: Some(1), ..VHostLimits::default() });
+    assert_eq!(
+        parse(text).import(&broker).unwrap_err().to_string(),
+        "exchanges: Adding 2 exchange(s) to virtual host \"/\" would exceed the limit of 1 exchange(s). \
+         This virtual host currently has 0 exchange(s) defined. Import aborted!"
+    );
+    assert!(vhost.exchange("a").is_none());
+}
