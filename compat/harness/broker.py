@@ -68,13 +68,6 @@ class Broker:
     def __exit__(self, *_):
         self.stop()
 
-    def product(self):
-        """What the broker says it is."""
-        with self.connect() as connection:
-            # pika has no public way to it.
-            product = connection._impl.server_properties["product"]
-        return product.decode() if isinstance(product, bytes) else product
-
     def connect(self, **overrides):
         """Opens a connection of our own, as guest, in the default virtual host."""
         parameters = {"host": self.host, "port": self.port, "socket_timeout": 5,
@@ -88,6 +81,13 @@ class Broker:
         except (pika.exceptions.AMQPError, OSError):
             return False
         return True
+
+    def is_rabbitmq(self):
+        """Says that it runs on Erlang, which nobody else does."""
+        connection = self.connect()
+        platform = connection._impl.server_properties.get("platform", b"")
+        connection.close()
+        return "Erlang" in (platform.decode() if isinstance(platform, bytes) else platform)
 
     def product(self):
         """Name and version from the broker's own greeting."""

@@ -57,7 +57,7 @@ def play(scenario, source):
     with source.broker() as broker:
         if getattr(scenario, "restarts", False) and not broker.can_restart:
             return "skipped", "this broker is not ours to restart"
-        if getattr(scenario, "beyond_rabbitmq", False) and broker.product() == "RabbitMQ":
+        if getattr(scenario, "beyond_rabbitmq", False) and broker.is_rabbitmq():
             return "skipped", "RabbitMQ does not have it"
         with Scene(broker) as scene:
             try:

@@ -9,8 +9,11 @@
 //!
 //! Durations are milliseconds, sizes octets of message bodies.
 
+use std::sync::Arc;
+
 use amq_protocol::types::{AMQPValue, FieldTable};
 
+use super::delayed::delayed_type;
 use super::exchange::ExchangeKind;
 use super::retry::RetryTerms;
 use crate::limits;
@@ -58,6 +61,8 @@ pub struct QueueOptions {
     pub consumer_timeout_ms: Option<u64>,
     /// `x-delayed-retry-...`: how long messages wait that came back.
     pub delayed_retry: RetryTerms,
+    /// The exchange whose delayed messages wait here. No client can ask for that.
+    pub waiting_room_of: Option<Arc<str>>,
 }
 
 impl QueueOptions {
@@ -92,6 +97,7 @@ impl QueueOptions {
             delivery_limit: delivery_limit(queue_type, table),
             consumer_timeout_ms: count(table, "x-consumer-timeout"),
             delayed_retry: RetryTerms::of_arguments(table),
+            waiting_room_of: None,
             arguments,
         }
     }
@@ -217,6 +223,12 @@ impl ExchangeOptions {
     /// A durable exchange with nothing else to it, like the ones every vhost starts with.
     pub fn durable(kind: ExchangeKind) -> ExchangeOptions {
         ExchangeOptions { durable: true, ..ExchangeOptions::new(kind) }
+    }
+
+    /// How it routes in the end: an exchange that delays, as the type it delays for.
+    pub fn routing_kind(&self) -> ExchangeKind {
+        let delays = self.kind == ExchangeKind::DelayedMessage;
+        if delays { delayed_type(&self.arguments) } else { self.kind }
     }
 
     /// The same exchange with these arguments.
@@ -361,6 +373,7 @@ mod tests {
             delivery_limit: Some(3),
             consumer_timeout_ms: Some(100),
             delayed_retry: RetryTerms { min_ms: Some(7), ..RetryTerms::default() },
+            waiting_room_of: None,
         };
         assert_eq!(QueueOptions::read(true, false, true, arguments), expected);
     }

@@ -92,7 +92,7 @@ fn a_message_that_is_handed_back_is_there_at_once_if_only_failures_wait() {
 
 #[test]
 fn a_delay_goes_on_over_a_kill() {
-    const DELAY: Duration = Duration::from_millis(4000);
+    const DELAY: Duration = Duration::from_secs(4);
     let mut broker = TestBroker::own();
     let mut peer = RawPeer::connect(&broker);
     let arguments = table! {

@@ -1,9 +1,9 @@
 //! How much may lie ready in a queue: `x-max-length`, `x-max-length-bytes`, `x-overflow`.
 //!
-//! Only ready messages count, and only their bodies, as in RabbitMQ, and with them (RabbitMQ 4.3) what will be ready
-//! after a delay. This says what is too much; the state next door drops and refuses.
-//!
-//! What is delayed is never dropped: it was a consumer's already, and its turn comes.
+//! Only the bodies of ready messages count, as in RabbitMQ, and (RabbitMQ 4.3) of those that will be ready after a
+//! delay; for what is refused also of those whose dead letters somebody must have first. This says what is too much;
+//! the state next door drops and refuses. What is delayed it never drops: it was a consumer's already, and its turn
+//! comes.
 
 use super::backlog::Backlog;
 use super::delayed::Delayed;
@@ -20,16 +20,33 @@ pub enum Admission {
     Refused,
 }
 
-/// What counts against a limit.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Held {
+/// Messages that count.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Load {
     messages: usize,
     bytes: usize,
 }
 
-impl Held {
-    pub(super) fn by(backlog: &Backlog, delayed: &Delayed) -> Self {
+impl Load {
+    pub(super) fn of(backlog: &Backlog, delayed: &Delayed) -> Self {
         Self { messages: backlog.len() + delayed.len(), bytes: backlog.bytes() + delayed.bytes() }
+    }
+
+    pub(super) fn plus(self, other: Load) -> Self {
+        let messages = self.messages.saturating_add(other.messages);
+        Self { messages, bytes: self.bytes.saturating_add(other.bytes) }
+    }
+
+    pub(super) fn minus(self, other: Load) -> Self {
+        let messages = self.messages.saturating_sub(other.messages);
+        Self { messages, bytes: self.bytes.saturating_sub(other.bytes) }
+    }
+}
+
+impl<'a> FromIterator<&'a Message> for Load {
+    fn from_iter<T: IntoIterator<Item = &'a Message>>(messages: T) -> Self {
+        let one = |message: &Message| Self { messages: 1, bytes: message.body_size() };
+        messages.into_iter().map(one).fold(Self::default(), Self::plus)
     }
 }
 
@@ -73,19 +90,19 @@ impl Limit {
     }
 
     /// There is more than may be.
-    pub(super) fn is_exceeded(&self, held: Held) -> bool {
-        held.messages > self.messages || held.bytes > self.bytes
+    pub(super) fn is_exceeded(&self, load: Load) -> bool {
+        load.messages > self.messages || load.bytes > self.bytes
     }
 
     /// This many more messages with bodies of this many bytes would not exceed it.
-    pub(super) fn has_room(&self, held: Held, messages: usize, bytes: usize) -> bool {
-        held.messages.saturating_add(messages) <= self.messages
-            && held.bytes.saturating_add(bytes) <= self.bytes
+    pub(super) fn has_room(&self, load: Load, messages: usize, bytes: usize) -> bool {
+        let load = load.plus(Load { messages, bytes });
+        load.messages <= self.messages && load.bytes <= self.bytes
     }
 
     /// One more message would not exceed it.
-    pub(super) fn has_room_for(&self, held: Held, message: &Message) -> bool {
-        self.has_room(held, 1, message.body_size())
+    pub(super) fn has_room_for(&self, load: Load, message: &Message) -> bool {
+        self.has_room(load, 1, message.body_size())
     }
 }
 

@@ -116,7 +116,7 @@ mod tests {
     }
 
     fn retries(count: u32) -> Retries {
-        Retries { count, ready_at_ms: (count % 2 == 0).then_some(u64::from(count)) }
+        Retries { count, ready_at_ms: count.is_multiple_of(2).then_some(u64::from(count)) }
     }
 
     fn put_positions(changes: &QueueChanges) -> Vec<u64> {
