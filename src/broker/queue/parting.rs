@@ -24,7 +24,7 @@ pub(in crate::broker) struct Dead {
     pub(in crate::broker) routing_key: Option<Arc<str>>,
     /// They are kept until there is a queue that takes them.
     pub(in crate::broker) at_least_once: bool,
-    /// What, oldest first.
+    /// What, oldest first; at most a burst.
     pub(in crate::broker) lost: Vec<Lost>,
 }
 
@@ -37,18 +37,21 @@ impl Queue {
         turn: &mut Turn,
     ) {
         let lost = std::mem::take(&mut state.lost);
+        turn.gave_up(lost.len());
         let Some(exchange) = state.settings.dead_letter_exchange.clone() else {
             state.settle_lost(&lost);
             freed.extend(lost);
             return;
         };
-        turn.dead_letter(Dead {
-            queue: Arc::clone(self),
-            exchange,
-            routing_key: state.settings.dead_letter_routing_key.clone(),
-            at_least_once: state.dead_letters_at_least_once(),
-            lost,
-        });
+        for lost in bursts(lost) {
+            turn.dead_letter(Dead {
+                queue: Arc::clone(self),
+                exchange: Arc::clone(&exchange),
+                routing_key: state.settings.dead_letter_routing_key.clone(),
+                at_least_once: state.dead_letters_at_least_once(),
+                lost,
+            });
+        }
     }
 
     /// These are in other queues now, or nobody wants them.
@@ -68,6 +71,19 @@ impl Queue {
             }
         });
     }
+}
+
+/// The same in the same order, in portions of at most [`limits::DEAD_LETTER_BURST`].
+fn bursts(lost: Vec<Lost>) -> Vec<Vec<Lost>> {
+    if lost.len() <= limits::DEAD_LETTER_BURST {
+        return vec![lost];
+    }
+    let mut bursts = Vec::with_capacity(lost.len().div_ceil(limits::DEAD_LETTER_BURST));
+    let mut rest = lost.into_iter().peekable();
+    while rest.peek().is_some() {
+        bursts.push(rest.by_ref().take(limits::DEAD_LETTER_BURST).collect());
+    }
+    bursts
 }
 
 impl QueueState {
