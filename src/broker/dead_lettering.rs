@@ -29,7 +29,7 @@ impl Broker {
                 let list = if is_placed { &mut settled } else { &mut unplaced };
                 list.push(lost);
             }
-            dead.queue.settle_lost(&settled, turn);
+            dead.queue.settle_lost(&settled, &dead.role, turn);
             if !unplaced.is_empty() {
                 dead.queue.keep_lost(unplaced, turn);
             }

@@ -19,7 +19,8 @@ use crate::limits;
 pub const DELAY: &str = "x-delay";
 /// The argument that says how the exchange routes what has waited long enough.
 pub const DELAYED_TYPE: &str = "x-delayed-type";
-/// How names of waiting rooms begin; clients can declare nothing that begins with `amq.`.
+/// How names of waiting rooms begin. Clients can declare nothing that begins with `amq.`, but for queues whose names
+/// they only begin.
 const WAITING_ROOM: &str = "amq.delayed-";
 
 /// How long a message asks to wait, in milliseconds; nothing if it may go at once.
@@ -39,7 +40,7 @@ pub(super) fn waiting_room_name(exchange: &str) -> String {
     format!("{WAITING_ROOM}{exchange}")
 }
 
-/// The exchange whose waiting room has this name, if it is one's.
+/// The exchange whose waiting room has this name, if it is one's that delays.
 pub(super) fn waiting_room_of(queue: &str) -> Option<Arc<str>> {
     queue.strip_prefix(WAITING_ROOM).map(Arc::from)
 }

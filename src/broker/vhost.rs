@@ -192,6 +192,11 @@ impl VHost {
         self.queues.len()
     }
 
+    /// How many exchanges there are besides those that are always there.
+    pub fn exchange_count(&self) -> usize {
+        self.exchanges.len().saturating_sub(PREDECLARED.len())
+    }
+
     /// Where a message published to `exchange` goes; see [`Route`]. `keys` are its routing key and those of its
     /// CC and BCC.
     pub fn route(
@@ -218,8 +223,7 @@ impl VHost {
         if let Some(existing) = self.exchanges.get(name) {
             return Declared::Existing(existing);
         }
-        let own = self.exchanges.len().saturating_sub(PREDECLARED.len());
-        if let Some(limit) = limits::reached(locked.limits.max_exchanges, own) {
+        if let Some(limit) = limits::reached(locked.limits.max_exchanges, self.exchange_count()) {
             return Declared::Full { limit };
         }
         let exchange = Arc::new(Exchange::new(Arc::from(name), options));
@@ -362,9 +366,14 @@ impl VHost {
         std::mem::take(&mut self.definitions.lock().unsaved)
     }
 
-    /// Puts back a queue from before a restart. Only recovery calls the `restore` verbs.
+    /// Puts back a queue from before a restart, when exchanges are back already. Only recovery calls the `restore`
+    /// verbs.
     pub fn restore_queue(&self, mut identity: QueueIdentity, content: QueueContent) {
-        if let Some(exchange) = waiting_room_of(&identity.name) {
+        // Clients can make such names, with `x-name-prefix`.
+        let delays = |name: &Arc<str>| {
+            self.exchange(name).is_some_and(|it| it.options.kind == ExchangeKind::DelayedMessage)
+        };
+        if let Some(exchange) = waiting_room_of(&identity.name).filter(delays) {
             identity.options.waiting_room_of = Some(Arc::clone(&exchange));
             let queue = Queue::restored(identity, content, self.surroundings.clone());
             self.waiting_rooms.insert(exchange, Arc::new(queue));

@@ -9,7 +9,7 @@ use crate::auth::UserDefinition;
 use crate::broker::Broker;
 use crate::broker::exchange::{Destination, ExchangeKind};
 use crate::broker::options::{ExchangeOptions, QueueOptions, QueueType};
-use crate::broker::vhost::{self, BindingRequest, Declared};
+use crate::broker::vhost::{self, BindingRequest, Declared, VHost};
 
 /// How much was new.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -203,23 +203,37 @@ impl Definitions {
 /// RabbitMQ: the limits count that were in force before.
 fn check_limits(broker: &Broker, plan: &Plan) -> Read<()> {
     for vhost in broker.vhosts() {
-        let Some(limit) = vhost.limits().max_queues else { continue };
-        let names = plan
-            .queues
-            .iter()
-            .filter(|(host, name, _)| **host == *vhost.name && vhost.queue(name).is_none());
-        let added = names.map(|(_, name, _)| name).collect::<BTreeSet<_>>().len();
-        let there = vhost.queue_count();
-        if added > 0 && u64::try_from(there + added).is_ok_and(|all| all > limit) {
-            let problem = format!(
-                "Adding {added} queue(s) to virtual host \"{}\" would exceed the limit of {limit} queue(s). \
-                 This virtual host currently has {there} queue(s) defined. Import aborted!",
-                vhost.name
-            );
-            return Err(DefinitionsError::at("queues", problem));
-        }
+        let limits = vhost.limits();
+        let queues = plan.queues.iter().map(|(host, name, _)| (host, name));
+        let queues = queues.filter(|(_, name)| vhost.queue(name).is_none());
+        check_limit("queue", &vhost, queues, vhost.queue_count(), limits.max_queues)?;
+        let exchanges = plan.exchanges.iter().map(|(host, name, _)| (host, name));
+        let exchanges = exchanges.filter(|(_, name)| vhost.exchange(name).is_none());
+        let there = vhost.exchange_count();
+        check_limit("exchange", &vhost, exchanges, there, limits.max_exchanges)?;
     }
     Ok(())
+}
+
+fn check_limit<'a>(
+    kind: &str,
+    vhost: &VHost,
+    new: impl Iterator<Item = (&'a String, &'a String)>,
+    there: usize,
+    limit: Option<u64>,
+) -> Read<()> {
+    let Some(limit) = limit else { return Ok(()) };
+    let own = new.filter(|(host, _)| **host == *vhost.name).map(|(_, name)| name);
+    let added = own.collect::<BTreeSet<_>>().len();
+    if added == 0 || u64::try_from(there + added).is_ok_and(|all| all <= limit) {
+        return Ok(());
+    }
+    let problem = format!(
+        "Adding {added} {kind}(s) to virtual host \"{}\" would exceed the limit of {limit} {kind}(s). \
+         This virtual host currently has {there} {kind}(s) defined. Import aborted!",
+        vhost.name
+    );
+    Err(DefinitionsError::at(format!("{kind}s"), problem))
 }
 
 fn bind(broker: &Broker, binding: &BindingEntry) {

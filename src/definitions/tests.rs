@@ -394,3 +394,36 @@ fn a_policy_of_the_definitions_is_in_force_once_all_are_applied() {
     turn.finish(&broker);
     assert_eq!(exchange.alternate_exchange().as_deref(), Some("ae"));
 }
+
+#[test]
+fn arguments_nested_deeper_than_a_client_may_send_are_refused() {
+    let nested = |levels: usize| format!("{}1{}", r#"{"a":"#.repeat(levels), "}".repeat(levels));
+    let queue = |levels| {
+        let arguments = nested(levels);
+        format!(r#"{{"queues": [{{"name": "q", "vhost": "/", "arguments": {arguments}}}]}}"#)
+    };
+    parse(&queue(crate::limits::TABLE_DEPTH_MAX)).import(&broker()).unwrap();
+    let refused = refusal(&queue(crate::limits::TABLE_DEPTH_MAX + 1));
+    assert!(refused.ends_with("is nested deeper than 32"), "{refused}");
+
+    let list = format!("{}{}", "[".repeat(100), "]".repeat(100));
+    let text = format!(
+        r#"{{"exchanges": [{{"name": "x", "vhost": "/", "type": "fanout", "arguments": {{"a": {list}}}}}]}}"#
+    );
+    assert!(refusal(&text).ends_with("is nested deeper than 32"));
+}
+
+#[test]
+fn exchanges_beyond_the_limit_that_was_there_are_refused_as_queues_are() {
+    let text = r#"{"exchanges": [{"name": "a", "vhost": "/", "type": "fanout"},
+        {"name": "b", "vhost": "/", "type": "fanout"}]}"#;
+    let broker = broker();
+    let vhost = broker.vhost("/").unwrap();
+    vhost.set_limits(VHostLimits { max_exchanges: Some(1), ..VHostLimits::default() });
+    assert_eq!(
+        parse(text).import(&broker).unwrap_err().to_string(),
+        "exchanges: Adding 2 exchange(s) to virtual host \"/\" would exceed the limit of 1 exchange(s). \
+         This virtual host currently has 0 exchange(s) defined. Import aborted!"
+    );
+    assert!(vhost.exchange("a").is_none());
+}

@@ -209,7 +209,7 @@ impl Queue {
     pub fn has_room(&self, messages: usize, bytes: usize) -> bool {
         let state = self.state.lock();
         let Some(limit) = state.limit.filter(Limit::rejects) else { return true };
-        state.deleted || limit.has_room(&state.backlog, messages, bytes)
+        state.deleted || limit.has_room(state.load(), messages, bytes)
     }
 
     /// What is in force for it now.

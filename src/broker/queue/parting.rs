@@ -3,10 +3,12 @@
 //! Invariants:
 //! * What is dead-lettered is settled here only after its dead letters lie in other queues, both under one hold
 //!   of the collection gate: a crash finds the message here or there, never in neither and never in both.
+//! * What must be dead-lettered at least once counts towards the queue's limit until it is settled, wherever it is.
 //! * Nothing is routed under the queue's lock; that is the turn's work.
 
 use std::sync::Arc;
 
+use super::length::Load;
 use super::state::{Lost, QueueState};
 use super::{Guard, Queue};
 use crate::broker::delivery::Deadline;
@@ -57,17 +59,30 @@ impl Queue {
             freed.extend(lost);
             return;
         };
-        let role = Role::DeadLetter {
-            routing_key: state.settings.dead_letter_routing_key.clone(),
-            at_least_once: state.dead_letters_at_least_once(),
-        };
+        let routing_key = state.settings.dead_letter_routing_key.clone();
+        let at_least_once = state.dead_letters_at_least_once();
+        if at_least_once {
+            state.awaited = state.awaited.plus(load_of(&lost));
+        }
+        let role = Role::DeadLetter { routing_key, at_least_once };
         turn.dead_letter(Dead { queue, exchange, role, lost });
     }
 
     /// These are in other queues now, or nobody wants them.
-    pub(in crate::broker) fn settle_lost(self: &Arc<Self>, lost: &[Lost], turn: &mut Turn) {
-        if lost.iter().any(|lost| lost.entry.durable) {
-            self.change(turn, |state, _| state.settle_lost(lost));
+    pub(in crate::broker) fn settle_lost(
+        self: &Arc<Self>,
+        lost: &[Lost],
+        role: &Role,
+        turn: &mut Turn,
+    ) {
+        let was_awaited = matches!(role, Role::DeadLetter { at_least_once: true, .. });
+        if was_awaited || lost.iter().any(|lost| lost.entry.durable) {
+            self.change(turn, |state, _| {
+                state.settle_lost(lost);
+                if was_awaited {
+                    state.awaited = state.awaited.minus(load_of(lost));
+                }
+            });
         }
     }
 
@@ -95,7 +110,12 @@ impl QueueState {
     pub(super) fn retry_kept(&mut self, now: Deadline) {
         if self.retry_at.is_some_and(|at| at <= now) {
             self.retry_at = None;
+            self.awaited = self.awaited.minus(load_of(&self.kept));
             self.lost.append(&mut self.kept);
         }
     }
+}
+
+fn load_of(lost: &[Lost]) -> Load {
+    lost.iter().map(|lost| &*lost.entry.message).collect()
 }

@@ -13,7 +13,7 @@ use super::QueueOptions;
 use super::backlog::Backlog;
 use super::consumers::{Consumer, ConsumerId, Consumers};
 use super::expiries::Expiries;
-use super::length::{Admission, Limit};
+use super::length::{Admission, Limit, Load};
 use super::offers::{Offers, Seen};
 use super::priorities::Priorities;
 use super::unsaved::Unsaved;
@@ -56,6 +56,8 @@ pub(super) struct QueueState {
     /// Dead letters that found no place, kept until they do, and when to try again.
     pub(super) kept: Vec<Lost>,
     pub(super) retry_at: Option<Deadline>,
+    /// What was given up and still counts, until its dead letters lie in other queues.
+    pub(super) awaited: Load,
     /// The entry of this queue in the broker's timetable.
     pub(super) scheduled: Option<Deadline>,
     /// When somebody used the queue last, if that matters.
@@ -93,6 +95,7 @@ impl QueueState {
             lost: Vec::new(),
             kept: Vec::new(),
             retry_at: None,
+            awaited: Load::default(),
             scheduled: None,
             last_used: None,
             expiries: Expiries::default(),
@@ -200,14 +203,20 @@ impl QueueState {
         limit: &Limit,
         turn: &mut Turn,
     ) -> Admission {
-        if !limit.has_room_for(&self.backlog, &message) {
+        if !limit.has_room_for(self.load(), &message) {
             self.dispatch(turn);
-            if !limit.has_room_for(&self.backlog, &message) {
+            if !limit.has_room_for(self.load(), &message) {
                 return self.refuse(message, limit);
             }
         }
         self.enqueue(message, turn.unix_now());
         Admission::Accepted
+    }
+
+    /// What a queue that refuses messages has already.
+    #[inline]
+    pub(super) fn load(&self) -> Load {
+        Load::of(&self.backlog).plus(self.awaited)
     }
 
     fn refuse(&mut self, message: Arc<Message>, limit: &Limit) -> Admission {
@@ -367,7 +376,7 @@ impl QueueState {
         self.expiries = Expiries::default();
         self.settings = QueueSettings::default();
         self.limit = None;
-        (self.kept, self.retry_at) = (Vec::new(), None);
+        (self.kept, self.retry_at, self.awaited) = (Vec::new(), None, Load::default());
         let ready = self.backlog.len();
         self.backlog = Backlog::default();
         (ready, self.consumers.take_all().collect())
