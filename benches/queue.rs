@@ -10,7 +10,6 @@ use leveret::broker::message::{Layout, Message};
 use leveret::broker::options::QueueOptions;
 use leveret::broker::queue::{Consumer, ConsumerId, Outcome, Queue};
 use leveret::broker::turn::Turn;
-use leveret::broker::vhost::Declared;
 use leveret::clock::Clock;
 use leveret::sync::{RankedMutex, rank};
 
@@ -56,8 +55,7 @@ impl Stage {
         let broker = Broker::new(["/"], 1, Arc::new(Clock::manual()));
         let options = QueueOptions { durable, ..QueueOptions::default() };
         let host = broker.vhost("/").expect("it was just made");
-        let (Declared::Created(queue) | Declared::Existing(queue)) =
-            host.declare_queue("queue", options, None);
+        let queue = host.declare_queue("queue", options, None).thing().expect("it has no limit");
         Self { broker, queue }
     }
 

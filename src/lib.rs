@@ -13,6 +13,7 @@
 //! * [`durability`] is the one place that says "this is durable"; it appends to [`store`]'s segment log
 //!   and keeps a checkpoint of it.
 //! * [`server`] is the only layer that knows tokio.
+//! * [`definitions`] reads what RabbitMQ exports and brings it in.
 //! * [`config`] and [`cli`] hold what the operator asked for; [`auth`] who may do what.
 //! * [`limits`], [`sync`] and [`clock`] are small things everybody may use.
 
@@ -22,6 +23,7 @@ pub mod broker;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod definitions;
 pub mod durability;
 pub mod limits;
 pub mod server;

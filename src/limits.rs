@@ -156,6 +156,13 @@ pub const PERMISSION_PATTERN_BYTES: usize = 1024 * 1024;
 /// Segments whose files are kept open for reading. A backlog of any length is read with this many.
 pub const SEGMENTS_OPEN: usize = 16;
 
+// ---- Policies ------------------------------------------------------------------------------------
+
+/// Octets in a policy's pattern (RabbitMQ 4.3's `max_pattern_length`).
+pub const POLICY_PATTERN_LENGTH: usize = 1024;
+/// Memory one compiled pattern of a policy may take, as for permissions.
+pub const POLICY_PATTERN_BYTES: usize = PERMISSION_PATTERN_BYTES;
+
 // ---- The checkpoint's database -------------------------------------------------------------------
 
 /// Changes the database holds in memory before it writes them into a table.

@@ -1,6 +1,7 @@
 //! A broker's life: recover, serve, stop in order.
 
 use std::error::Error;
+use std::path::Path;
 use std::sync::Arc;
 
 use amq_protocol::types::{AMQPValue, FieldTable};
@@ -11,6 +12,7 @@ use leveret::broker::Broker;
 use leveret::cli::Arguments;
 use leveret::clock::Clock;
 use leveret::config::{self, Settings};
+use leveret::definitions::{Definitions, Imported};
 use leveret::durability::{self, Durability, DurabilityOptions, RecoveryReport, Store};
 use leveret::server::{Server, ServerOptions};
 use leveret::store::DataDirectory;
@@ -23,7 +25,17 @@ type Failure = Box<dyn Error>;
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let settings = config::load(arguments, std::env::vars_os())?;
     telemetry::init(&settings.log)?;
-    let users = Users::new(settings.users.clone(), settings.loopback_users.clone())?;
+    let definitions = settings.load_definitions.as_deref().map(read_definitions).transpose()?;
+    let users = settings.users.clone();
+    let users = match &definitions {
+        // As in RabbitMQ: who brings users has no guest besides.
+        Some(definitions) if settings.only_guest && !definitions.users.is_empty() => {
+            definitions.users_beside(Vec::new())?
+        }
+        Some(definitions) => definitions.users_beside(users)?,
+        None => users,
+    };
+    let users = Users::new(users, settings.loopback_users.clone())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(settings.worker_threads)
         .thread_name("worker")
@@ -33,12 +45,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     // Held to the end: it keeps other processes out.
     let directory =
         if settings.transient { None } else { Some(DataDirectory::open(&settings.data_dir)?) };
-    let (broker, durability, report) = start_broker(&settings, directory.as_ref())?;
+    let (broker, durability, report) = start_broker(&settings, directory.as_ref(), definitions)?;
     for vhost in settings.trace.iter().filter_map(|name| broker.vhost(name)) {
         vhost.set_traced(true);
     }
     if let Some(vhost) = settings.event_exchange.as_ref().and_then(|name| broker.vhost(name)) {
-        broker.publish_events(vhost);
+        broker.publish_events(&vhost);
     }
     let shared = Shared {
         broker: Arc::clone(&broker),
@@ -62,15 +74,18 @@ type Started = (Arc<Broker>, Durability, Option<RecoveryReport>);
 fn start_broker(
     settings: &Settings,
     directory: Option<&DataDirectory>,
+    definitions: Option<Definitions>,
 ) -> Result<Started, Failure> {
     let clock = Arc::new(Clock::real());
     let Some(directory) = directory else {
         let broker = Broker::new(settings.vhosts.iter().map(String::as_str), 1, clock);
+        bring_in(settings, definitions, &broker)?;
         let durability = Durability::transient(&broker)?;
         return Ok((Arc::new(broker), durability, None));
     };
     let checkpoint = directory.checkpoint()?;
     let recovered = durability::recover(directory.log(), &*checkpoint, &settings.vhosts, clock)?;
+    bring_in(settings, definitions, &recovered.broker)?;
     let options = DurabilityOptions {
         linger: settings.linger,
         checkpoint_interval: settings.checkpoint_interval,
@@ -82,6 +97,36 @@ fn start_broker(
     // Time has passed since the broker stopped.
     recovered.broker.look_at_all();
     Ok((Arc::new(recovered.broker), durability, Some(recovered.report)))
+}
+
+fn read_definitions(path: &Path) -> Result<Definitions, Failure> {
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| format!("load_definitions: {name} cannot be read: {error}"))?;
+    Ok(Definitions::parse(&name, &text)?)
+}
+
+/// What the configuration says about virtual hosts, and definitions.
+fn bring_in(
+    settings: &Settings,
+    definitions: Option<Definitions>,
+    broker: &Broker,
+) -> Result<(), Failure> {
+    // Queues of the definitions that name no type have the configured one.
+    broker.configure(&settings.virtual_hosts);
+    if let Some(definitions) = definitions {
+        for left_out in &definitions.left_out {
+            tracing::warn!("definitions: {left_out}");
+        }
+        let Imported { exchanges, queues } = definitions.import(broker)?;
+        tracing::info!(exchanges, queues, "definitions brought in");
+        // The configuration has the last word.
+        broker.configure(&settings.virtual_hosts);
+    }
+    let mut turn = broker.begin_turn();
+    broker.apply_policies(&mut turn);
+    turn.finish(broker);
+    Ok(())
 }
 
 async fn serve(

@@ -6,6 +6,8 @@
 //!   and restarting from disk is the path that is tested.
 
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 #[expect(clippy::disallowed_types, reason = "this is the wrapper everybody else must use")]
 type Inner<T> = parking_lot::Mutex<T>;
@@ -124,6 +126,38 @@ impl<G> Drop for GateGuard<G> {
     }
 }
 
+/// Counts who holds a place of something that is limited.
+#[derive(Clone, Debug, Default)]
+pub struct Places(Arc<AtomicU64>);
+
+/// A place, free again when it is dropped.
+#[derive(Debug)]
+#[must_use = "the place is free again at once"]
+pub struct Place(Arc<AtomicU64>);
+
+impl Places {
+    /// Takes a place. Fails with the limit if as many are taken; without a limit it never does.
+    pub fn take(&self, limit: Option<u64>) -> Result<Place, u64> {
+        let one_more = |taken| (limit.is_none_or(|limit| taken < limit)).then_some(taken + 1);
+        // Only the number counts; nothing else is published with it.
+        match self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more) {
+            Ok(_) => Ok(Place(Arc::clone(&self.0))),
+            Err(taken) => Err(limit.unwrap_or(taken)),
+        }
+    }
+
+    /// How many are taken.
+    pub fn taken(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// A process whose locked state may be half changed must not go on.
 fn abort_if_panicking(rank: u8) {
     // A test that fails while it holds a lock should be reported, not kill the other tests.
@@ -187,6 +221,19 @@ mod tests {
         let outbox = RankedMutex::<{ rank::OUTBOX }, _>::new(());
         let _outbox = outbox.lock();
         let _queue = queue.lock();
+    }
+
+    #[test]
+    fn as_many_places_are_taken_as_there_are_and_a_dropped_one_is_free_again() {
+        let places = Places::default();
+        let first = places.take(Some(2)).unwrap();
+        let _second = places.take(Some(2)).unwrap();
+        assert_eq!(places.take(Some(2)).unwrap_err(), 2);
+        drop(first);
+        let _again = places.take(Some(2)).unwrap();
+        let _unlimited = places.take(None).unwrap();
+        assert_eq!(places.taken(), 3);
+        assert_eq!(places.take(Some(0)).unwrap_err(), 0);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 `@needs(...)` takes, all of them optional, in the words of RabbitMQ's definitions file:
 
 * `vhosts`: names
+* `traced`: names of those among them whose messages are copied to amq.rabbitmq.trace
 * `users`: `{"name", "password", "tags", "permissions": {vhost: [configure, write, read]},
   "topic_permissions": {vhost: [exchange, write, read]}, "limits": {"max-connections": 1, ...}}`;
   guest may do everything everywhere
@@ -14,12 +15,14 @@
 import base64
 import hashlib
 import json
+import socket
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
 from urllib.parse import quote
 
 from harness.broker import HOST, Leveret, RabbitMq, free_port
+from harness.deadlines import eventually
 
 PLUGINS = ["rabbitmq_management", "rabbitmq_consistent_hash_exchange", "rabbitmq_random_exchange",
            "rabbitmq_sharding", "rabbitmq_recent_history_exchange", "rabbitmq_event_exchange"]
@@ -30,6 +33,8 @@ _CREDENTIALS = base64.b64encode(b"guest:guest").decode()
 def leveret_configuration(setting):
     """config.toml and, if it is needed, RabbitMQ's definitions beside it."""
     lines = [setting.get("leveret", "")]
+    if setting.get("traced"):
+        lines.append(f"trace = {json.dumps(setting['traced'])}")
     vhosts = ["/", *setting.get("vhosts", [])]
     if _needs_definitions(setting):
         return "\n".join([*lines, 'load_definitions = "definitions.json"', ""]), _definitions(setting, vhosts)
@@ -50,7 +55,12 @@ def _leveret_user(user):
         f"read = {json.dumps(read)} }}"
         for vhost, (configure, write, read) in user.get("permissions", {}).items())
     return (f"[[users]]\nname = {json.dumps(user['name'])}\npassword = {json.dumps(user['password'])}\n"
-            f"tags = {json.dumps(user.get('tags', []))}\npermissions = [{permissions}]")
+            f"tags = {json.dumps(user.get('tags', []))}\npermissions = [{permissions}]\n" + _leveret_limits(user))
+
+
+def _leveret_limits(user):
+    limits = user.get("limits", {})
+    return "".join(f"{name.replace('-', '_')} = {limit}\n" for name, limit in limits.items())
 
 
 def _needs_definitions(setting):
@@ -123,6 +133,18 @@ class RecordingNode(RabbitMq):
             f"management.tcp.ip = {HOST}\nmanagement.tcp.port = {self._management_port}\n"
             f"{self._configuration}\n")
         super().start()
+        # AMQP answers a little earlier.
+        eventually("the HTTP API listens", self._management_listens)
+
+    def _management_listens(self):
+        with socket.socket() as probe:
+            return probe.connect_ex((HOST, self._management_port)) == 0
+
+    def environment(self):
+        environment = super().environment()
+        # Acknowledgements that are overdue are looked for once in this time; a minute is long.
+        environment["RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS"] += " -rabbit channel_tick_interval 500"
+        return environment
 
     def enabled_plugins(self):
         return PLUGINS
@@ -159,6 +181,8 @@ def _requests(setting):
     for vhost in setting.get("vhosts", []):
         yield f"vhosts/{_quoted(vhost)}", {}
         yield f"permissions/{_quoted(vhost)}/guest", {"configure": ".*", "write": ".*", "read": ".*"}
+    for vhost in setting.get("traced", []):
+        yield f"vhosts/{_quoted(vhost)}", {"tracing": True}
     for user in setting.get("users", []):
         yield from _user_requests(user)
     for vhost, limits in setting.get("vhost_limits", {}).items():

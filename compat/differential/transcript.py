@@ -14,11 +14,15 @@ introduces itself.
 import hashlib
 import json
 import re
+import time
 
 from differential import wire
 
 LONGEST_BODY = 120
+A_DAY = 86_400
 _INTRODUCTION = {b"product", b"version", b"platform", b"cluster_name", b"copyright", b"information", b"license"}
+# Headers that RabbitMQ has since 3.13 and Leveret has too; one scenario shows them.
+_NEWER = {b"x-last-death-exchange", b"x-last-death-queue", b"x-last-death-reason"}
 _GENERATED = [
     (re.compile(r"amq\.gen-[A-Za-z0-9_-]{22}(?![A-Za-z0-9_-])"), "amq.gen-<{}>"),
     (re.compile(r"amq\.ctag-[A-Za-z0-9_-]{22}(?![A-Za-z0-9_-])|ctag\d+\.[0-9a-f]{32}"), "<consumer tag {}>"),
@@ -93,6 +97,7 @@ class Transcript:
 
     def __init__(self):
         self.sort_tables = True
+        self.show_newer_headers = False
         self._entries = []
         self._names = {}
 
@@ -147,6 +152,8 @@ class Transcript:
         if name == "mechanisms":
             # RabbitMQ names them in no fixed order.
             value = " ".join(sorted(value.decode().split()))
+        if name == "timestamp" and abs(value - time.time()) < A_DAY:
+            return "<now>"
         if isinstance(value, (list, dict)):
             return self._table(value, introduction=name == "server_properties")
         if isinstance(value, bool):
@@ -158,6 +165,7 @@ class Transcript:
         is_ours = isinstance(table, dict) or any(isinstance(key, str) for key, _ in table)
         pairs = wire.Reader(wire.encode_table(table)).table() if is_ours else table
         pairs = sorted(pairs, key=lambda pair: pair[0]) if self.sort_tables else pairs
+        pairs = [pair for pair in pairs if self.show_newer_headers or pair[0] not in _NEWER]
         return "{" + ", ".join(self._pair(key, value, introduction) for key, value in pairs) + "}"
 
     def _pair(self, key, value, introduction):
@@ -165,8 +173,8 @@ class Transcript:
         name = name if re.fullmatch(r"[\w.@-]+", name) else json.dumps(name, ensure_ascii=False)
         if introduction and key in _INTRODUCTION:
             return f"{name}:{value.tag} <{name}>"
-        if key == b"time" and value.tag == "T":
-            return f"{name}:T <time>"
+        if (key, value.tag) in ((b"time", "T"), (b"timestamp_in_ms", "l")):
+            return f"{name}:{value.tag} <time>"
         return f"{name}:{self._value(value)}"
 
     def _value(self, value):

@@ -16,4 +16,4 @@ pub mod users;
 
 pub use password::{Password, PasswordError, PasswordHash};
 pub use permissions::{Access, Pattern, PatternError, Permission};
-pub use users::{Credential, Refused, User, UserDefinition, Users, is_loopback};
+pub use users::{Credential, Refused, User, UserDefinition, UserLimits, Users, is_loopback};

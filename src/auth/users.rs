@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use super::password::{Password, PasswordError, PasswordHash};
 use super::permissions::{Access, Permission};
+use crate::sync::{Place, Places};
 
 /// A user as the operator describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +25,17 @@ pub struct UserDefinition {
     pub tags: Vec<String>,
     /// Rights, one entry for each virtual host the user may enter.
     pub permissions: Vec<Permission>,
+    /// What the user may have at a time.
+    pub limits: UserLimits,
+}
+
+/// Bounds of what a user may have at a time; `None` is no bound.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UserLimits {
+    /// Connections.
+    pub max_connections: Option<u64>,
+    /// Channels, of all connections together.
+    pub max_channels: Option<u64>,
 }
 
 /// What proves who a user is.
@@ -129,6 +141,18 @@ impl User {
     }
 }
 
+impl User {
+    /// A place for one more connection, or how many there may be if all are taken.
+    pub fn connect(&self) -> Result<Place, u64> {
+        self.account.connections.take(self.account.limits.max_connections)
+    }
+
+    /// The same for a channel.
+    pub fn open_channel(&self) -> Result<Place, u64> {
+        self.account.channels.take(self.account.limits.max_channels)
+    }
+}
+
 impl fmt::Debug for User {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "User({:?})", self.account.name)
@@ -161,16 +185,20 @@ struct Account {
     hash: PasswordHash,
     tags: Vec<String>,
     permissions: Vec<Permission>,
+    limits: UserLimits,
+    connections: Places,
+    channels: Places,
 }
 
 impl Account {
     fn new(definition: UserDefinition) -> Result<Self, PasswordError> {
-        let UserDefinition { name, credential, tags, permissions } = definition;
+        let UserDefinition { name, credential, tags, permissions, limits } = definition;
         let hash = match credential {
             Credential::Password(password) => password.hash()?,
             Credential::Hash(hash) => hash,
         };
-        Ok(Self { name, hash, tags, permissions })
+        let (connections, channels) = Default::default();
+        Ok(Self { name, hash, tags, permissions, limits, connections, channels })
     }
 
     /// Users have a handful of virtual hosts; a search beats a map.
@@ -193,6 +221,7 @@ mod tests {
             credential: Credential::Password(Password::new(password)),
             tags: vec!["monitoring".to_owned()],
             permissions: vec![Permission::all("/")],
+            limits: UserLimits::default(),
         }
     }
 
@@ -264,6 +293,21 @@ mod tests {
         let user = users().get("ada").unwrap();
         assert!(user.may("/", Access::Write, "amq.default"));
         assert!(!user.may("other", Access::Write, "amq.default"));
+    }
+
+    #[test]
+    fn a_user_has_as_many_connections_and_channels_as_allowed() {
+        let limits = UserLimits { max_connections: Some(1), max_channels: Some(2) };
+        let users = Users::new([UserDefinition { limits, ..definition("ada", "x") }], []).unwrap();
+        // Two logins are one user.
+        let (one, other) = (users.get("ada").unwrap(), users.get("ada").unwrap());
+
+        let connection = one.connect().unwrap();
+        assert_eq!(other.connect().unwrap_err(), 1);
+        drop(connection);
+        assert!(other.connect().is_ok());
+        let _channels = [one.open_channel().unwrap(), other.open_channel().unwrap()];
+        assert_eq!(one.open_channel().unwrap_err(), 2);
     }
 
     #[test]

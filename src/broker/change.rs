@@ -6,6 +6,8 @@ use amq_protocol::types::FieldTable;
 
 use super::delivery::{Position, QueueId};
 use super::message::Message;
+use super::policy::{PolicyKind, PolicySource};
+use super::vhost::{VHostLimits, VHostMetadata};
 
 /// What one queue changed since it was last collected, in an order in which it may be replayed.
 #[derive(Debug)]
@@ -52,10 +54,45 @@ pub enum Definition {
         /// The queue's number.
         id: QueueId,
     },
+    /// A virtual host is like this now.
+    VHostDeclared(VHostDefinition),
+    /// A policy is like this now.
+    PolicySet(PolicyRecord),
+    /// A policy is no more.
+    PolicyCleared {
+        /// The virtual host.
+        vhost: Arc<str>,
+        /// Of which of its policies.
+        kind: PolicyKind,
+        /// Its name.
+        name: String,
+    },
     /// A durable destination was bound to a durable exchange.
     Bound(BindingDefinition),
     /// It was unbound.
     Unbound(BindingDefinition),
+}
+
+/// A virtual host that was made, or changed, while the broker ran.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VHostDefinition {
+    /// Its name.
+    pub name: Arc<str>,
+    /// What is said about it.
+    pub metadata: VHostMetadata,
+    /// What it may hold.
+    pub limits: VHostLimits,
+}
+
+/// A policy.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PolicyRecord {
+    /// The virtual host.
+    pub vhost: Arc<str>,
+    /// Whose it is.
+    pub kind: PolicyKind,
+    /// As written.
+    pub source: PolicySource,
 }
 
 /// A durable exchange.

@@ -18,7 +18,7 @@ impl Broker {
     /// and no other lock.
     pub fn place_dead_letters(&self, turn: &mut Turn) {
         while let Some(mut dead) = turn.next_dead() {
-            let Some(vhost) = self.vhost(&dead.queue.vhost).cloned() else { continue };
+            let Some(vhost) = self.vhost(&dead.queue.vhost) else { continue };
             let mut unplaced = Vec::new();
             let mut settled = Vec::with_capacity(dead.lost.len());
             for lost in std::mem::take(&mut dead.lost) {

@@ -55,15 +55,18 @@ struct Event {
 }
 
 impl Events {
-    /// Events for the exchange of this virtual host, which gets one if it has none.
-    pub(super) fn new(vhost: &Arc<VHost>, clock: Arc<Clock>) -> Arc<Self> {
+    /// Events for the exchange of this virtual host, which gets one if it has none. Nothing if it may not have
+    /// any more exchanges.
+    pub(super) fn new(vhost: &Arc<VHost>, clock: Arc<Clock>) -> Option<Arc<Self>> {
         let options =
             ExchangeOptions { internal: true, ..ExchangeOptions::durable(ExchangeKind::Topic) };
-        let (Declared::Created(exchange) | Declared::Existing(exchange)) =
-            vhost.declare_exchange(EXCHANGE, options);
+        let exchange = match vhost.declare_exchange(EXCHANGE, options) {
+            Declared::Created(exchange) | Declared::Existing(exchange) => exchange,
+            Declared::Full { .. } => return None,
+        };
         let vhost = Arc::downgrade(vhost);
         let (has_pending, pending) = (AtomicBool::new(false), RankedMutex::default());
-        Arc::new(Self { vhost, exchange, clock, has_pending, pending })
+        Some(Arc::new(Self { vhost, exchange, clock, has_pending, pending }))
     }
 
     /// Notes an event; `fill` says what its headers are. May be called under locks.
@@ -179,6 +182,11 @@ pub struct Acting {
 /// From now on what this thread does is done by `user`.
 pub fn act_as(user: Arc<str>) -> Acting {
     Acting { before: ACTOR.replace(Some(user)) }
+}
+
+/// From now on what this thread does is the broker's own doing.
+pub(super) fn act_internally() -> Acting {
+    Acting { before: ACTOR.take() }
 }
 
 impl Drop for Acting {

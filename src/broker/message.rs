@@ -125,8 +125,7 @@ impl Message {
     }
 
     fn read_expiration(&self) -> Option<u64> {
-        let digits = PropertiesView::assume_checked(self.header()).expiration()?;
-        std::str::from_utf8(digits).ok()?.parse().ok()
+        PropertiesView::assume_checked(self.header()).expiration_ms()
     }
 
     /// Routed to more than one queue, so the log may keep one body for several entries.

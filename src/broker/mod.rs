@@ -18,6 +18,7 @@ pub mod firehose;
 pub mod message;
 mod notice;
 pub mod options;
+pub mod policy;
 pub mod queue;
 mod registry;
 mod replay;
@@ -38,22 +39,34 @@ use self::alarms::Alarms;
 use self::commit_inbox::CommitInbox;
 use self::delivery::{ConnectionId, Deadline};
 use self::events::Events;
+use self::options::QueueType;
 use self::queue::{DeleteIf, Queue, Surroundings};
+use self::registry::Registry;
 use self::timetable::Timetable;
 pub use self::turn::Turn;
-use self::vhost::VHost;
+use self::vhost::{ConfiguredVHost, VHost, VHostMetadata};
 use crate::clock::Clock;
 use crate::limits;
 
 /// See the module.
 pub struct Broker {
-    vhosts: BTreeMap<Arc<str>, Arc<VHost>>,
+    vhosts: Registry<VHost>,
     surroundings: Surroundings,
     alarms: Arc<Alarms>,
     clock: Arc<Clock>,
     connections: AtomicU64,
     queue_ids: Arc<AtomicU64>,
     events: OnceLock<Arc<Events>>,
+    default_queue_type: OnceLock<QueueType>,
+}
+
+/// What the configuration says about virtual hosts.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Configuration {
+    /// The type of queues that name none, where the virtual host says nothing.
+    pub default_queue_type: Option<QueueType>,
+    /// Virtual hosts, made if they are not there.
+    pub vhosts: BTreeMap<String, ConfiguredVHost>,
 }
 
 impl Broker {
@@ -66,31 +79,71 @@ impl Broker {
     ) -> Self {
         let surroundings = Surroundings::default();
         let queue_ids = Arc::new(AtomicU64::new(first_queue_id));
-        let host = |name: &str| {
-            let name: Arc<str> = Arc::from(name);
-            let ids = Arc::clone(&queue_ids);
-            (Arc::clone(&name), Arc::new(VHost::new(name, surroundings.clone(), ids)))
-        };
-        let vhosts = vhosts.into_iter().map(host).collect();
-        Self {
-            vhosts,
+        let broker = Self {
+            vhosts: Registry::new(),
             surroundings,
             alarms: Arc::default(),
             clock,
             connections: AtomicU64::new(1),
             queue_ids,
             events: OnceLock::new(),
+            default_queue_type: OnceLock::new(),
+        };
+        for name in vhosts {
+            broker.vhost_or_new(name);
         }
+        broker
     }
 
     /// The virtual host of this name.
-    pub fn vhost(&self, name: &str) -> Option<&Arc<VHost>> {
+    pub fn vhost(&self, name: &str) -> Option<Arc<VHost>> {
         self.vhosts.get(name)
     }
 
     /// All virtual hosts, by name.
-    pub fn vhosts(&self) -> impl Iterator<Item = &Arc<VHost>> {
-        self.vhosts.values()
+    pub fn vhosts(&self) -> Vec<Arc<VHost>> {
+        let mut vhosts = self.vhosts.all();
+        vhosts.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+        vhosts
+    }
+
+    /// Makes a virtual host that survives a restart; of one that is there, what is said about it changes.
+    pub fn add_vhost(&self, name: &str, metadata: VHostMetadata) -> Arc<VHost> {
+        let (vhost, is_new) = self.vhost_or_new(name);
+        vhost.describe(metadata, is_new);
+        vhost
+    }
+
+    /// Brings in what is written in the configuration. None of it is kept for the next start, and policies come
+    /// into force with [`Broker::apply_policies`] only.
+    pub fn configure(&self, configuration: &Configuration) {
+        let &Configuration { default_queue_type, ref vhosts } = configuration;
+        if let Some(queue_type) = default_queue_type {
+            // Once for each start.
+            self.default_queue_type.get_or_init(|| queue_type);
+        }
+        for vhost in self.vhosts() {
+            vhost.inherit_queue_type(default_queue_type);
+        }
+        for (name, configured) in vhosts {
+            self.vhost_or_new(name).0.configure(configured.clone());
+        }
+    }
+
+    /// Puts the policies of all virtual hosts in force.
+    pub fn apply_policies(&self, turn: &mut Turn) {
+        for vhost in self.vhosts() {
+            vhost.apply_policies(turn);
+        }
+    }
+
+    fn vhost_or_new(&self, name: &str) -> (Arc<VHost>, bool) {
+        self.vhosts.get_or_make(name, || {
+            let (surroundings, ids) = (self.surroundings.clone(), Arc::clone(&self.queue_ids));
+            let vhost = VHost::new(Arc::from(name), surroundings, ids);
+            vhost.inherit_queue_type(self.default_queue_type.get().copied());
+            vhost
+        })
     }
 
     /// Where the committer waits.
@@ -131,7 +184,10 @@ impl Broker {
 
     /// From now on what happens is published to the event exchange of this virtual host. Once; there is one.
     pub fn publish_events(&self, vhost: &Arc<VHost>) {
-        let events = self.events.get_or_init(|| Events::new(vhost, Arc::clone(&self.clock)));
+        let Some(events) = Events::new(vhost, Arc::clone(&self.clock)) else {
+            return tracing::error!(vhost = %vhost.name, "no event exchange: the virtual host is full");
+        };
+        let events = self.events.get_or_init(|| events);
         for vhost in self.vhosts() {
             vhost.report_to(events);
         }

@@ -260,8 +260,12 @@ fn count(arguments: &FieldTable, key: &str) -> Option<u64> {
     u64::try_from(integer(arguments, key)?).ok()
 }
 
-fn integer(arguments: &FieldTable, key: &str) -> Option<i64> {
-    let value = arguments.inner().get(key)?;
+pub(super) fn integer(arguments: &FieldTable, key: &str) -> Option<i64> {
+    as_integer(arguments.inner().get(key)?)
+}
+
+/// A number of any of the integer types.
+pub(super) fn as_integer(value: &AMQPValue) -> Option<i64> {
     value
         .as_long_int()
         .map(i64::from)
@@ -274,14 +278,18 @@ fn integer(arguments: &FieldTable, key: &str) -> Option<i64> {
 }
 
 /// The name of an exchange, or a routing key: nothing that a short string cannot carry.
-fn name(arguments: &FieldTable, key: &str) -> Option<String> {
+pub(super) fn name(arguments: &FieldTable, key: &str) -> Option<String> {
     let name = text(arguments, key).filter(|name| name.len() <= limits::SHORT_STRING_MAX)?;
     Some(name.to_owned())
 }
 
-fn text<'a>(arguments: &'a FieldTable, key: &str) -> Option<&'a str> {
-    let octets = arguments.inner().get(key)?.as_long_string()?.as_bytes();
-    std::str::from_utf8(octets).ok()
+pub(super) fn text<'a>(arguments: &'a FieldTable, key: &str) -> Option<&'a str> {
+    as_text(arguments.inner().get(key)?)
+}
+
+/// A string, if it is UTF-8.
+pub(super) fn as_text(value: &AMQPValue) -> Option<&str> {
+    std::str::from_utf8(value.as_long_string()?.as_bytes()).ok()
 }
 
 #[cfg(test)]

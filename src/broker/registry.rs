@@ -25,6 +25,16 @@ impl<T> Registry<T> {
         self.by_name.insert(name, thing);
     }
 
+    /// What has this name, made now if nothing had; and whether it was.
+    pub(super) fn get_or_make(&self, name: &str, make: impl FnOnce() -> T) -> (Arc<T>, bool) {
+        let mut is_new = false;
+        let entry = self.by_name.entry(Arc::from(name)).or_insert_with(|| {
+            is_new = true;
+            Arc::new(make())
+        });
+        (Arc::clone(entry.value()), is_new)
+    }
+
     pub(super) fn remove(&self, name: &str) {
         self.by_name.remove(name);
     }

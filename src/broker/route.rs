@@ -45,8 +45,8 @@ pub(super) fn route(
         route.varies |= exchange.varies;
         leaving(vhost, &exchange, keys, properties, &mut destinations);
         if destinations.is_empty() {
-            let alternate = exchange.options.alternate_exchange.as_deref();
-            let alternate = alternate.and_then(|name| vhost.exchange(name));
+            let alternate = exchange.alternate_exchange();
+            let alternate = alternate.and_then(|name| vhost.exchange(&name));
             destinations.extend(alternate.map(Destination::Exchange));
         }
         for destination in destinations.drain(..) {

@@ -26,8 +26,6 @@ pub struct Turn {
     unused: SmallVec<[Arc<Queue>; 2]>,
     dead: VecDeque<Dead>,
     traces: Vec<Trace>,
-    /// Copies for the firehose are being published; what they set off is not traced.
-    quiet: bool,
 }
 
 impl Turn {
@@ -41,7 +39,6 @@ impl Turn {
             unused: SmallVec::new(),
             dead: VecDeque::new(),
             traces: Vec::new(),
-            quiet: false,
         }
     }
 
@@ -82,9 +79,7 @@ impl Turn {
 
     /// The firehose gets a copy of this when the locks are gone.
     pub(super) fn trace(&mut self, trace: Trace) {
-        if !self.quiet {
-            self.traces.push(trace);
-        }
+        self.traces.push(trace);
     }
 
     /// Settles what is owed. Takes locks of its own, so the caller must hold none.
@@ -119,8 +114,9 @@ impl Turn {
         }
     }
 
+    /// What copies set off, such as dead letters, is traced as well but not copied: it goes with the turn. Else a
+    /// queue of copies that dead-letters could feed itself for ever.
     fn publish_traces(&mut self) {
-        self.quiet = true;
         for trace in std::mem::take(&mut self.traces) {
             trace.publish(self);
         }

@@ -6,6 +6,9 @@
 //!   without a search.
 //! * `generation` rises after every change that could alter a route.
 
+mod limits;
+mod policies;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -15,10 +18,11 @@ use amq_protocol::types::FieldTable;
 use super::change::{BindingDefinition, Definition, QueueDefinition};
 use super::delivery::{ConnectionId, QueueId};
 use super::error::BrokerError;
-use super::events::Events;
+use super::events::{self, Events};
 use super::exchange::{Destination, Exchange, ExchangeKind, same_arguments};
 use super::message::Message;
-use super::options::{ExchangeOptions, QueueOptions};
+use super::options::{ExchangeOptions, QueueOptions, QueueType};
+use super::policy::PolicySet;
 use super::queue::{DeleteIf, Queue, QueueContent, QueueIdentity, Surroundings};
 use super::registry::Registry;
 use super::replay::replay;
@@ -26,7 +30,10 @@ use super::reply_consumers::ReplyConsumers;
 use super::route::{self, Route};
 use super::turn::Turn;
 use crate::amqp::wire::properties::PropertiesView;
-use crate::sync::{RankedGuard, RankedMutex, rank};
+use crate::sync::{Places, RankedGuard, RankedMutex, rank};
+
+pub use self::limits::VHostLimits;
+pub use self::policies::{ConfiguredVHost, VHostMetadata};
 
 /// See the module.
 pub struct VHost {
@@ -41,12 +48,18 @@ pub struct VHost {
     events: OnceLock<Arc<Events>>,
     surroundings: Surroundings,
     queue_ids: Arc<AtomicU64>,
+    connections: Places,
 }
 
 #[derive(Default)]
 struct Definitions {
     unsaved: Vec<Definition>,
     bound: HashMap<Destination, Vec<Bound>>,
+    policies: PolicySet,
+    limits: VHostLimits,
+    metadata: VHostMetadata,
+    /// Of the whole broker.
+    inherited_queue_type: Option<QueueType>,
 }
 
 /// A binding, seen from its destination.
@@ -75,6 +88,21 @@ pub enum Declared<T> {
     Created(Arc<T>),
     /// It was there; the caller compares.
     Existing(Arc<T>),
+    /// The virtual host has as many already as it may.
+    Full {
+        /// How many.
+        limit: u64,
+    },
+}
+
+impl<T> Declared<T> {
+    /// What has the name now, new or not.
+    pub fn thing(self) -> Option<Arc<T>> {
+        match self {
+            Declared::Created(thing) | Declared::Existing(thing) => Some(thing),
+            Declared::Full { .. } => None,
+        }
+    }
 }
 
 type Locked<'a> = RankedGuard<'a, { rank::DEFINITIONS }, Definitions>;
@@ -93,6 +121,7 @@ impl VHost {
             events: OnceLock::new(),
             surroundings,
             queue_ids,
+            connections: Places::default(),
         };
         for (name, kind, internal) in PREDECLARED {
             let options = ExchangeOptions {
@@ -184,7 +213,12 @@ impl VHost {
         if let Some(existing) = self.exchanges.get(name) {
             return Declared::Existing(existing);
         }
+        let own = self.exchanges.len().saturating_sub(PREDECLARED.len());
+        if let Some(limit) = limits::reached(locked.limits.max_exchanges, own) {
+            return Declared::Full { limit };
+        }
         let exchange = Arc::new(Exchange::new(Arc::from(name), options));
+        exchange.apply_policy(locked.applied_to_exchange(&exchange).definition());
         self.exchanges.insert(Arc::clone(&exchange.name), Arc::clone(&exchange));
         if exchange.options.durable {
             self.save(&mut locked, Definition::ExchangeDeclared(exchange.definition(&self.name)));
@@ -220,10 +254,15 @@ impl VHost {
         if let Some(existing) = self.queues.get(name) {
             return Declared::Existing(existing);
         }
+        if let Some(limit) = limits::reached(locked.limits.max_queues, self.queues.len()) {
+            return Declared::Full { limit };
+        }
         let id = QueueId(self.queue_ids.fetch_add(1, Ordering::Relaxed));
         let (name, vhost) = (Arc::from(name), Arc::clone(&self.name));
+        let settings = locked.queue_settings(&name, &options);
         let identity = QueueIdentity { id, name, vhost, options, owner };
-        let queue = Arc::new(Queue::new(identity, self.surroundings.clone()));
+        let queue = Queue::new(identity, self.surroundings.clone()).with_settings(settings);
+        let queue = Arc::new(queue);
         self.queues.insert(Arc::clone(&queue.name), Arc::clone(&queue));
         if queue.options.durable {
             self.save(&mut locked, Definition::QueueDeclared(self.queue_definition(&queue)));
@@ -319,13 +358,17 @@ impl VHost {
 
     /// Puts back a queue from before a restart. Only recovery calls the `restore` verbs.
     pub fn restore_queue(&self, identity: QueueIdentity, content: QueueContent) {
-        let queue = Arc::new(Queue::restored(identity, content, self.surroundings.clone()));
+        let settings = self.definitions.lock().queue_settings(&identity.name, &identity.options);
+        let queue = Queue::restored(identity, content, self.surroundings.clone());
+        let queue = Arc::new(queue.with_settings(settings));
         self.queues.insert(Arc::clone(&queue.name), queue);
     }
 
     /// Puts back an exchange from before a restart.
     pub fn restore_exchange(&self, name: Arc<str>, options: ExchangeOptions) {
         let exchange = Arc::new(Exchange::new(Arc::clone(&name), options));
+        let applied = self.definitions.lock().applied_to_exchange(&exchange);
+        exchange.apply_policy(applied.definition());
         self.exchanges.insert(name, exchange);
     }
 
@@ -384,6 +427,8 @@ impl VHost {
     /// Removes every binding that leads to `destination`. The log needs no word of it: a deleted
     /// destination takes its bindings with it there too.
     fn unbind_all(self: &Arc<Self>, locked: &mut Locked<'_>, destination: &Destination) {
+        // RabbitMQ: nobody asked for the end of these, so events name nobody.
+        let _acting = events::act_internally();
         for bound in locked.bound.remove(destination).unwrap_or_default() {
             bound.source.unbind(&bound.key, &bound.arguments, destination);
             let what = (&*bound.key, &bound.arguments);
@@ -439,6 +484,11 @@ impl Bound {
             && self.key == request.key
             && same_arguments(&self.arguments, request.arguments)
     }
+}
+
+/// The kind of an exchange that every virtual host has.
+pub fn predeclared(name: &str) -> Option<ExchangeKind> {
+    PREDECLARED.iter().find(|(own, ..)| *own == name).map(|(_, kind, _)| *kind)
 }
 
 /// The exchanges every virtual host has, and which of them clients may not publish to.

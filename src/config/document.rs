@@ -70,7 +70,9 @@ impl<'t> Document<'t> {
 
     fn check_value(&self, path: &str, value: &DeValue, kind: Kind) -> Result<(), ConfigError> {
         match (kind, value) {
-            (Kind::Switch, DeValue::Boolean(_)) | (Kind::Text, DeValue::String(_)) => Ok(()),
+            (Kind::Switch, DeValue::Boolean(_))
+            | (Kind::Text, DeValue::String(_))
+            | (Kind::Free, DeValue::Table(_)) => Ok(()),
             (Kind::Whole, DeValue::Integer(number)) => self.check_whole(path, number),
             (Kind::Texts, DeValue::Array(list)) => self.check_list(path, list, Kind::Text),
             (Kind::Table(keys), DeValue::Table(table)) => self.check_table(path, table, keys),
@@ -144,7 +146,7 @@ fn expected(kind: Kind) -> &'static str {
         Kind::Whole => "a whole number",
         Kind::Text => "a text in quotes",
         Kind::Texts => "a list of texts in brackets",
-        Kind::Table(_) => "a table",
+        Kind::Table(_) | Kind::Free => "a table",
         Kind::Tables(_) => "a list of tables",
     }
 }

@@ -51,7 +51,7 @@ fn collect(keys: &[Key], parent: &str, settings: &mut Vec<Setting>) {
         let path = join(parent, key.name);
         match key.kind {
             Kind::Table(inner) => collect(inner, &path, settings),
-            Kind::Tables(_) => {}
+            Kind::Tables(_) | Kind::Free => {}
             kind @ (Kind::Switch | Kind::Whole | Kind::Text | Kind::Texts) => {
                 settings.push(Setting { variable: variable_name(&path), path, kind });
             }
@@ -84,7 +84,9 @@ fn typed(text: &str, kind: Kind) -> Result<Value, String> {
             .map(Value::Integer)
             .map_err(|_| format!("expected a whole number, found '{text}'")),
         Kind::Texts => Ok(Value::Array(texts(text))),
-        Kind::Text | Kind::Table(_) | Kind::Tables(_) => Ok(Value::String(text.to_owned())),
+        Kind::Text | Kind::Table(_) | Kind::Tables(_) | Kind::Free => {
+            Ok(Value::String(text.to_owned()))
+        }
     }
 }
 

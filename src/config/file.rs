@@ -18,6 +18,11 @@ pub(super) struct File {
     pub(super) trace: Option<Vec<String>>,
     pub(super) event_exchange: Option<String>,
     pub(super) users: Option<Vec<UserTable>>,
+    pub(super) default_queue_type: Option<String>,
+    pub(super) vhost_settings: Option<Vec<VHostTable>>,
+    pub(super) policies: Option<Vec<PolicyTable>>,
+    pub(super) operator_policies: Option<Vec<PolicyTable>>,
+    pub(super) load_definitions: Option<PathBuf>,
     pub(super) loopback_users: Option<Vec<String>>,
     pub(super) product: Option<String>,
     pub(super) version: Option<String>,
@@ -57,6 +62,8 @@ pub(super) struct UserTable {
     pub(super) password_hash: Option<String>,
     pub(super) tags: Option<Vec<String>>,
     pub(super) permissions: Option<Vec<PermissionTable>>,
+    pub(super) max_connections: Option<i64>,
+    pub(super) max_channels: Option<i64>,
 }
 
 /// One element of `permissions` of a user.
@@ -67,6 +74,29 @@ pub(super) struct PermissionTable {
     pub(super) configure: Option<String>,
     pub(super) write: Option<String>,
     pub(super) read: Option<String>,
+}
+
+/// `[[vhost_settings]]`
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct VHostTable {
+    pub(super) vhost: Option<String>,
+    pub(super) default_queue_type: Option<String>,
+    pub(super) max_connections: Option<i64>,
+    pub(super) max_queues: Option<i64>,
+    pub(super) max_exchanges: Option<i64>,
+}
+
+/// `[[policies]]` and `[[operator_policies]]`.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PolicyTable {
+    pub(super) vhost: Option<String>,
+    pub(super) name: Option<String>,
+    pub(super) pattern: Option<String>,
+    pub(super) apply_to: Option<String>,
+    pub(super) priority: Option<i64>,
+    pub(super) definition: Option<toml::Table>,
 }
 
 /// A key that may be written.
@@ -90,6 +120,8 @@ pub(super) enum Kind {
     Table(&'static [Key]),
     /// A list of tables.
     Tables(&'static [Key]),
+    /// A table whose keys somebody else knows.
+    Free,
 }
 
 /// Every key of [`File`].
@@ -101,6 +133,11 @@ pub(super) const KEYS: &[Key] = &[
     key("trace", Kind::Texts),
     key("event_exchange", Kind::Text),
     key("users", Kind::Tables(USER_KEYS)),
+    key("default_queue_type", Kind::Text),
+    key("vhost_settings", Kind::Tables(VHOST_KEYS)),
+    key("policies", Kind::Tables(POLICY_KEYS)),
+    key("operator_policies", Kind::Tables(POLICY_KEYS)),
+    key("load_definitions", Kind::Text),
     key("loopback_users", Kind::Texts),
     key("product", Kind::Text),
     key("version", Kind::Text),
@@ -133,6 +170,27 @@ pub(super) const USER_KEYS: &[Key] = &[
     key("password_hash", Kind::Text),
     key("tags", Kind::Texts),
     key("permissions", Kind::Tables(PERMISSION_KEYS)),
+    key("max_connections", Kind::Whole),
+    key("max_channels", Kind::Whole),
+];
+
+/// Every key of [`VHostTable`].
+pub(super) const VHOST_KEYS: &[Key] = &[
+    key("vhost", Kind::Text),
+    key("default_queue_type", Kind::Text),
+    key("max_connections", Kind::Whole),
+    key("max_queues", Kind::Whole),
+    key("max_exchanges", Kind::Whole),
+];
+
+/// Every key of [`PolicyTable`].
+pub(super) const POLICY_KEYS: &[Key] = &[
+    key("vhost", Kind::Text),
+    key("name", Kind::Text),
+    key("pattern", Kind::Text),
+    key("apply_to", Kind::Text),
+    key("priority", Kind::Whole),
+    key("definition", Kind::Free),
 ];
 
 /// Every key of [`PermissionTable`].

@@ -8,6 +8,7 @@ use super::document::Document;
 use super::file::{File, LogTable};
 use super::resolve::apply;
 use super::source::{ConfigError, Source};
+use super::vhosts::{self, VHostTables};
 use super::{Settings, cores, default_users, environment, users};
 use crate::cli::Arguments;
 
@@ -52,16 +53,23 @@ pub(super) fn merge(
 
     let mut file = document.file()?;
     let user_tables = file.users.take();
+    let vhost_tables = VHostTables {
+        settings: file.vhost_settings.take().unwrap_or_default(),
+        policies: file.policies.take().unwrap_or_default(),
+        operator_policies: file.operator_policies.take().unwrap_or_default(),
+    };
     apply(file, source, &mut settings)?;
     apply(environment::layer(variables)?, Source::Environment, &mut settings)?;
     apply(typed(arguments), Source::Arguments, &mut settings)?;
 
     check_vhosts(source, &settings)?;
-    // Users come last: their permissions name virtual hosts, which any layer may set.
+    // Users and policies come last: they name virtual hosts, which any layer may set.
+    settings.only_guest = user_tables.is_none();
     settings.users = match user_tables {
         Some(tables) => users::resolve(tables, source, &settings.vhosts)?,
         None => default_users(&settings.vhosts),
     };
+    settings.virtual_hosts.vhosts = vhosts::resolve(vhost_tables, source, &settings.vhosts)?;
     if settings.worker_threads == 0 {
         settings.worker_threads = cores();
     }

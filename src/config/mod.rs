@@ -2,7 +2,8 @@
 //!
 //! * `file` is a layer of settings as written, `document` finds things in its text;
 //! * `environment` is the same layer from environment variables;
-//! * `resolve` checks a layer and writes it over the [`Settings`], `users` does so for users;
+//! * `resolve` checks a layer and writes it over the [`Settings`], `users` does so for users and `vhosts` for
+//!   policies and limits;
 //! * `load` puts the layers in order: defaults, file, environment, arguments.
 //!
 //! Invariant: a [`Settings`] is valid. Whoever gets one need not check it again.
@@ -17,6 +18,7 @@ mod load;
 mod resolve;
 mod source;
 mod users;
+mod vhosts;
 
 #[cfg(test)]
 mod tests;
@@ -25,14 +27,15 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::auth::{Credential, Password, Permission, UserDefinition};
+use crate::auth::{Credential, Password, Permission, UserDefinition, UserLimits};
+use crate::broker::Configuration;
 use crate::limits;
 
 pub use load::load;
 pub use source::ConfigError;
 
 /// Everything that can be set, checked and ready for use.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// Addresses to accept AMQP connections on; at least one. Port 0 is any free port.
     pub listen: Vec<SocketAddr>,
@@ -46,8 +49,14 @@ pub struct Settings {
     pub trace: Vec<String>,
     /// The one with the event exchange, if events are published.
     pub event_exchange: Option<String>,
+    /// What is said about them: limits, default types of queues, policies.
+    pub virtual_hosts: Configuration,
+    /// A file of RabbitMQ's definitions, brought in at every start.
+    pub load_definitions: Option<PathBuf>,
     /// Users who may log in.
     pub users: Vec<UserDefinition>,
+    /// Nobody was written down, so `users` is guest alone.
+    pub only_guest: bool,
     /// Names of users who may log in from this machine only.
     pub loopback_users: Vec<String>,
 
@@ -118,9 +127,12 @@ impl Default for Settings {
             data_dir: PathBuf::from("./data"),
             transient: false,
             users: default_users(&vhosts),
+            only_guest: true,
             vhosts,
             trace: Vec::new(),
             event_exchange: None,
+            virtual_hosts: Configuration::default(),
+            load_definitions: None,
             loopback_users: vec!["guest".to_owned()],
             // Clients branch on product and version: kombu (Celery) asks for basic.qos with global=true
             // only if the product is RabbitMQ and 3.3 <= version < 4.0, others switch features by version.
@@ -155,6 +167,7 @@ fn default_users(vhosts: &[String]) -> Vec<UserDefinition> {
         credential: Credential::Password(Password::new("guest")),
         tags: vec!["administrator".to_owned()],
         permissions: vhosts.iter().map(|vhost| Permission::all(vhost.as_str())).collect(),
+        limits: UserLimits::default(),
     }]
 }
 

@@ -1,6 +1,7 @@
 //! From what was written to what is meant: checks a layer and writes it over the settings.
 //!
-//! Users are in `users`: their permissions depend on the other settings.
+//! Users are in `users`, policies and what else is said about virtual hosts in `vhosts`: they depend on the
+//! other settings.
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use super::file::{File, LogTable};
 use super::source::{ConfigError, Source};
 use super::{LogFormat, LogSettings, Settings};
+use crate::broker::options::QueueType;
 use crate::limits;
 
 const MIB: i64 = 1024 * 1024;
@@ -22,7 +24,8 @@ pub(super) fn apply(file: File, source: Source<'_>, to: &mut Settings) -> Result
     // Every field is named, so that none can be forgotten.
     #[rustfmt::skip]
     let File {
-        listen, data_dir, transient, vhosts, trace, event_exchange, users: _, loopback_users,
+        listen, data_dir, transient, vhosts, trace, event_exchange, users: _, loopback_users, load_definitions,
+        default_queue_type, vhost_settings: _, policies: _, operator_policies: _,
         product, version, platform, information, cluster_name, log,
         frame_max: _, channel_max: _, heartbeat: _, handshake_timeout_ms: _, max_message_size: _, consumer_timeout_ms: _,
         max_connections: _, worker_threads: _, unsaved_bytes: _, memory_high_watermark: _, disk_free_limit: _, linger_ms: _, checkpoint_interval_ms: _,
@@ -34,6 +37,13 @@ pub(super) fn apply(file: File, source: Source<'_>, to: &mut Settings) -> Result
     set(trace, &mut to.trace);
     set(event_exchange.map(|vhost| (!vhost.is_empty()).then_some(vhost)), &mut to.event_exchange);
     set(loopback_users, &mut to.loopback_users);
+    if let Some(path) = load_definitions {
+        to.load_definitions = Some(path).filter(|path| !path.as_os_str().is_empty());
+    }
+    if let Some(name) = default_queue_type {
+        to.virtual_hosts.default_queue_type =
+            queue_type(&name).map_err(|problem| source.refuse("default_queue_type", problem))?;
+    }
     set(check.property("product", product)?, &mut to.product);
     set(check.property("version", version)?, &mut to.version);
     set(check.property("platform", platform)?, &mut to.platform);
@@ -48,6 +58,17 @@ pub(super) fn check_name(source: Source<'_>, path: &str, name: &str) -> Result<(
         return Err(source.refuse(path, "must not be empty"));
     }
     check_short(source, path, name)
+}
+
+/// The type of queue called `name`; the empty name is none.
+pub(super) fn queue_type(name: &str) -> Result<Option<QueueType>, String> {
+    match QueueType::from_name(name) {
+        Some(QueueType::Stream) => Err("queue type stream is not supported".to_owned()),
+        None if !name.is_empty() => {
+            Err(format!("'{name}' is not a type of queue (allowed: classic, quorum)"))
+        }
+        queue_type => Ok(queue_type),
+    }
 }
 
 fn check_short(source: Source<'_>, path: &str, text: &str) -> Result<(), ConfigError> {

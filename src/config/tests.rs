@@ -12,6 +12,9 @@ use proptest::prelude::*;
 use super::load::{merge, read};
 use super::*;
 use crate::auth::Users;
+use crate::broker::options::QueueType;
+use crate::broker::policy::{ApplyTo, PolicyKind};
+use crate::broker::vhost::VHostLimits;
 use crate::cli::Arguments;
 
 /// The four layers but the first, in the words of the operator.
@@ -161,6 +164,71 @@ fn users_of_the_file_replace_guest() {
     assert!(bo.has_tag("mine"));
     assert!(bo.may("app", crate::auth::Access::Read, "public.news"));
     assert!(!bo.may("app", crate::auth::Access::Write, "public.news"));
+}
+
+#[test]
+fn what_is_said_about_virtual_hosts_comes_ready_for_the_broker() {
+    let settings = file(
+        r#"
+        vhosts = ["/", "app"]
+        default_queue_type = "quorum"
+        [[vhost_settings]]
+        vhost = "app"
+        default_queue_type = "classic"
+        max_queues = 0
+        max_connections = -1
+        [[policies]]
+        name = "limit"
+        pattern = "^q"
+        definition = { max-length = 5, overflow = "reject-publish" }
+        [[policies]]
+        vhost = "app"
+        name = "limit"
+        pattern = ""
+        apply_to = "exchanges"
+        priority = -2
+        definition = { alternate-exchange = "spill" }
+        [[operator_policies]]
+        name = "limit"
+        pattern = ""
+        definition = { message-ttl = 7 }
+        "#,
+    )
+    .settings();
+    let hosts = &settings.virtual_hosts;
+    assert_eq!(hosts.default_queue_type, Some(QueueType::Quorum));
+    let app = &hosts.vhosts["app"];
+    assert_eq!(app.default_queue_type, Some(QueueType::Classic));
+    let limits = VHostLimits { max_queues: Some(0), ..VHostLimits::default() };
+    assert_eq!(app.limits, limits);
+    assert_eq!(app.policies[0].apply_to, ApplyTo::Exchanges);
+    assert_eq!(app.policies[0].priority, -2);
+    assert_eq!(app.policies[0].definition.alternate_exchange.as_deref(), Some("spill"));
+    let [user, operator] = hosts.vhosts["/"].policies.as_slice() else { panic!("two are set") };
+    assert_eq!((user.kind, operator.kind), (PolicyKind::User, PolicyKind::Operator));
+    assert_eq!(user.definition.max_length, Some(5));
+    assert_eq!(operator.definition.message_ttl_ms, Some(7));
+}
+
+#[test]
+fn guest_is_there_for_want_of_others_only() {
+    assert!(file("").settings().only_guest);
+    let settings = file("users = [{name='guest', password='guest'}]").settings();
+    assert!(!settings.only_guest);
+}
+
+#[test]
+fn no_definitions_are_loaded_unless_asked_for() {
+    let settings = file("load_definitions = 'export.json'").settings();
+    assert_eq!(settings.load_definitions.as_deref(), Some(Path::new("export.json")));
+    assert_eq!(file("load_definitions = ''").settings(), Settings::default());
+}
+
+#[test]
+fn users_have_limits() {
+    let text = "users = [{name='a', password='x', max_connections=3, max_channels=-1}]";
+    let limits = file(text).settings().users[0].limits;
+    assert_eq!((limits.max_connections, limits.max_channels), (Some(3), None));
 }
 
 #[test]

@@ -3,7 +3,9 @@
 use super::file::{PermissionTable, UserTable};
 use super::resolve::check_name;
 use super::source::{ConfigError, Source};
-use crate::auth::{Credential, Password, PasswordHash, Pattern, Permission, UserDefinition};
+use crate::auth::{
+    Credential, Password, PasswordHash, Pattern, Permission, UserDefinition, UserLimits,
+};
 
 /// The users of a layer. Each permission must be for one of `vhosts`.
 pub(super) fn resolve(
@@ -25,18 +27,28 @@ pub(super) fn resolve(
 }
 
 /// The table that is being read.
-struct Place<'a> {
-    source: Source<'a>,
-    path: String,
+pub(super) struct Place<'a> {
+    pub(super) source: Source<'a>,
+    pub(super) path: String,
 }
 
 impl Place<'_> {
-    fn refuse(&self, problem: impl Into<String>) -> ConfigError {
+    pub(super) fn refuse(&self, problem: impl Into<String>) -> ConfigError {
         self.source.refuse(&self.path, problem)
     }
 
-    fn refuse_key(&self, key: &str, problem: impl Into<String>) -> ConfigError {
+    pub(super) fn refuse_key(&self, key: &str, problem: impl Into<String>) -> ConfigError {
         self.source.refuse(&format!("{}.{key}", self.path), problem)
+    }
+
+    /// RabbitMQ: a negative limit is none.
+    pub(super) fn limit(&self, key: &str, value: Option<i64>) -> Result<Option<u64>, ConfigError> {
+        match value {
+            Some(number) if number < -1 => {
+                Err(self.refuse_key(key, format!("{number} is not a limit (0 or more, -1: none)")))
+            }
+            other => Ok(other.and_then(|number| u64::try_from(number).ok())),
+        }
     }
 }
 
@@ -45,7 +57,15 @@ fn user(
     table: UserTable,
     vhosts: &[String],
 ) -> Result<UserDefinition, ConfigError> {
-    let UserTable { name, password, password_hash, tags, permissions } = table;
+    let UserTable {
+        name,
+        password,
+        password_hash,
+        tags,
+        permissions,
+        max_connections,
+        max_channels,
+    } = table;
     let name = name.ok_or_else(|| place.refuse("a user needs a name"))?;
     check_name(place.source, &format!("{}.name", place.path), &name)?;
     let credential = match (password, password_hash) {
@@ -62,7 +82,12 @@ fn user(
         }
     };
     let permissions = rights(place, permissions.unwrap_or_default(), vhosts)?;
-    Ok(UserDefinition { name, credential, tags: tags.unwrap_or_default(), permissions })
+    let limits = UserLimits {
+        max_connections: place.limit("max_connections", max_connections)?,
+        max_channels: place.limit("max_channels", max_channels)?,
+    };
+    let tags = tags.unwrap_or_default();
+    Ok(UserDefinition { name, credential, tags, permissions, limits })
 }
 
 fn rights(

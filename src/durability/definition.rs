@@ -1,6 +1,9 @@
 //! Definitions as bytes, alike in the log and in the checkpoint.
 
 use super::codec::{Reader, RecordError, put_bytes, put_varint};
+use super::policy::{
+    put_policy, put_policy_key, put_vhost, read_policy, read_policy_key, read_vhost,
+};
 use super::table::{put_table, read_table};
 use crate::broker::change::{
     BindingDefinition, Definition, DestinationName, ExchangeDefinition, QueueDefinition,
@@ -13,6 +16,9 @@ const QUEUE_DECLARED: u8 = 3;
 const QUEUE_DELETED: u8 = 4;
 const BOUND: u8 = 5;
 const UNBOUND: u8 = 6;
+const VHOST_DECLARED: u8 = 7;
+const POLICY_SET: u8 = 8;
+const POLICY_CLEARED: u8 = 9;
 
 const TO_QUEUE: u8 = 0;
 const TO_EXCHANGE: u8 = 1;
@@ -45,6 +51,18 @@ pub(super) fn put_definition(into: &mut Vec<u8>, definition: &Definition) {
             into.push(UNBOUND);
             put_binding(into, binding);
         }
+        Definition::VHostDeclared(vhost) => {
+            into.push(VHOST_DECLARED);
+            put_vhost(into, vhost);
+        }
+        Definition::PolicySet(policy) => {
+            into.push(POLICY_SET);
+            put_policy(into, policy);
+        }
+        Definition::PolicyCleared { vhost, kind, name } => {
+            into.push(POLICY_CLEARED);
+            put_policy_key(into, vhost, *kind, name);
+        }
     }
 }
 
@@ -59,6 +77,12 @@ pub(super) fn read_definition(reader: &mut Reader<'_>) -> Result<Definition, Rec
         QUEUE_DELETED => Definition::QueueDeleted { id: QueueId(reader.varint()?) },
         BOUND => Definition::Bound(read_binding(reader)?),
         UNBOUND => Definition::Unbound(read_binding(reader)?),
+        VHOST_DECLARED => Definition::VHostDeclared(read_vhost(reader)?),
+        POLICY_SET => Definition::PolicySet(read_policy(reader)?),
+        POLICY_CLEARED => {
+            let (vhost, kind, name) = read_policy_key(reader)?;
+            Definition::PolicyCleared { vhost, kind, name }
+        }
         found => return Err(RecordError::UnknownKind { of: "definition", found }),
     })
 }
@@ -149,6 +173,7 @@ pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::durability::policy::tests::any_policy_change;
     use crate::durability::table::tests::any_table;
 
     fn any_name() -> impl Strategy<Value = Arc<str>> {
@@ -205,7 +230,8 @@ pub(super) mod tests {
             3 => queue,
             1 => (0_u64..6).prop_map(|id| Definition::QueueDeleted { id: QueueId(id) }),
             3 => any_binding(arguments.clone()).prop_map(Definition::Bound),
-            1 => any_binding(arguments).prop_map(Definition::Unbound),
+            1 => any_binding(arguments.clone()).prop_map(Definition::Unbound),
+            2 => any_policy_change(arguments),
         ]
     }
 

@@ -39,6 +39,7 @@ mod definition;
 mod index;
 mod messages;
 mod options;
+mod policy;
 pub mod record;
 mod recovery;
 mod returns;

@@ -15,9 +15,10 @@ use super::options::{exchange_options, queue_options};
 use super::record::{Record, RecordError, records};
 use super::state::{LogState, StateLoader};
 use crate::broker::Broker;
-use crate::broker::change::{BindingDefinition, DestinationName, Put};
+use crate::broker::change::{BindingDefinition, DestinationName, PolicyRecord, Put};
 use crate::broker::delivery::QueueId;
 use crate::broker::exchange::Destination;
+use crate::broker::policy::Policy;
 use crate::broker::queue::{QueueContent, QueueIdentity, RestoredEntry};
 use crate::broker::vhost::{BindingRequest, VHost};
 use crate::clock::Clock;
@@ -181,11 +182,33 @@ fn rebuild(
     names.extend(state.queues().map(|queue| &*queue.definition().vhost));
     names.extend(state.exchanges().map(|exchange| &*exchange.vhost));
     names.extend(state.bindings().map(|binding| &*binding.vhost));
+    names.extend(state.vhosts().map(|vhost| &*vhost.name));
+    names.extend(state.policies().map(|policy| &*policy.vhost));
     let broker = Broker::new(names, state.next_queue_id(), clock);
+    // First: queues and exchanges come back with what their policies make of them.
+    restore_policies(&broker, state);
     restore_exchanges(&broker, state, report);
     restore_queues(&broker, state, reader, report);
     restore_bindings(&broker, state, report);
     broker
+}
+
+fn restore_policies(broker: &Broker, state: &LogState) {
+    for definition in state.vhosts() {
+        if let Some(vhost) = broker.vhost(&definition.name) {
+            vhost.restore_self(definition);
+        }
+    }
+    for PolicyRecord { vhost, kind, source } in state.policies() {
+        let Some(vhost) = broker.vhost(vhost) else { continue };
+        match Policy::new(*kind, source.clone()) {
+            Ok(policy) => vhost.restore_policy(policy),
+            Err(error) => {
+                let (vhost, policy) = (&vhost.name, &source.name);
+                tracing::error!(%vhost, %policy, %error, "a policy is left out");
+            }
+        }
+    }
 }
 
 fn restore_exchanges(broker: &Broker, state: &LogState, report: &mut RecoveryReport) {
@@ -262,7 +285,7 @@ pub(super) fn read_contents(
 fn restore_bindings(broker: &Broker, state: &LogState, report: &mut RecoveryReport) {
     for binding in state.bindings() {
         let Some(vhost) = broker.vhost(&binding.vhost) else { continue };
-        if restore_binding(vhost, binding) {
+        if restore_binding(&vhost, binding) {
             report.bindings += 1;
         } else {
             let source = &binding.source;

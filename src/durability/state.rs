@@ -15,7 +15,8 @@
 //! r | queue | chunk      how often live entries of a chunk of positions came back, see `returns`
 //! q | queue              next position, delivered + 1 or 0
 //! t/q | queue            queue            t/x | vhost | name   exchange
-//! t/b | number           binding
+//! t/b | number           binding          t/v | vhost          virtual host
+//! t/p | vhost | kind | name               policy
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,11 +24,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::codec::{Reader, RecordError, put_varint};
 use super::definition::{put_queue, read_binding, read_exchange, read_queue};
 use super::index::{Index, Location};
+use super::policy::{read_policy, read_vhost};
 use super::record::{Place, PlacedRecord, Record, Run};
 use super::returns::Returns;
 use super::topology::{Topology, VALUE_VERSION};
 use crate::broker::change::{
-    BindingDefinition, Definition, DestinationName, ExchangeDefinition, QueueDefinition,
+    BindingDefinition, Definition, DestinationName, ExchangeDefinition, PolicyRecord,
+    QueueDefinition, VHostDefinition,
 };
 use crate::broker::delivery::{Position, QueueId};
 use crate::store::{CheckpointBatch, LogPosition};
@@ -171,6 +174,16 @@ impl LogState {
         self.queues.values()
     }
 
+    /// All virtual hosts that were made or changed while the broker ran.
+    pub fn vhosts(&self) -> impl Iterator<Item = &VHostDefinition> {
+        self.topology.vhosts()
+    }
+
+    /// All policies that were set while the broker ran.
+    pub fn policies(&self) -> impl Iterator<Item = &PolicyRecord> {
+        self.topology.policies()
+    }
+
     /// All durable exchanges that were declared.
     pub fn exchanges(&self) -> impl Iterator<Item = &ExchangeDefinition> {
         self.topology.exchanges()
@@ -270,6 +283,11 @@ impl LogState {
             Definition::QueueDeleted { id } => self.delete_queue(id),
             Definition::Bound(binding) => self.topology.bind(binding),
             Definition::Unbound(binding) => self.topology.unbind(&binding),
+            Definition::VHostDeclared(vhost) => self.topology.declare_vhost(vhost),
+            Definition::PolicySet(policy) => self.topology.set_policy(policy),
+            Definition::PolicyCleared { vhost, kind, name } => {
+                self.topology.clear_policy(&vhost, kind, &name);
+            }
         }
     }
 
@@ -438,6 +456,8 @@ impl StateLoader {
         let [_slash, kind] = key.array()?;
         match kind {
             b'x' => topology.load_exchange(read_exchange(value)?),
+            b'v' => topology.load_vhost(read_vhost(value)?),
+            b'p' => topology.load_policy(read_policy(value)?),
             b'b' => topology.load_binding(key_number(&mut key)?, read_binding(value)?),
             b'q' => {
                 let queue = StoredQueue::new(read_queue(value)?);

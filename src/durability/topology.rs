@@ -1,4 +1,4 @@
-//! The exchanges and bindings a log prefix stands for.
+//! The virtual hosts, policies, exchanges and bindings a log prefix stands for.
 //!
 //! Invariants:
 //! * A binding has a number, under which the checkpoint keeps it: its identity, which includes arguments
@@ -10,11 +10,18 @@ use std::sync::Arc;
 
 use super::codec::put_bytes;
 use super::definition::{put_binding, put_destination, put_exchange};
-use crate::broker::change::{BindingDefinition, DestinationName, ExchangeDefinition};
+use super::policy::{put_policy, put_policy_key, put_vhost};
+use crate::broker::change::{
+    BindingDefinition, DestinationName, ExchangeDefinition, PolicyRecord, VHostDefinition,
+};
+use crate::broker::policy::PolicyKind;
 
 /// See the module.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Topology {
+    vhosts: BTreeMap<Arc<str>, VHostDefinition>,
+    /// By the bytes that identify them.
+    policies: BTreeMap<Vec<u8>, PolicyRecord>,
     exchanges: BTreeMap<(Arc<str>, Arc<str>), ExchangeDefinition>,
     bindings: BTreeMap<u64, BindingDefinition>,
     /// By the bytes of the whole binding, which begin with the destination.
@@ -26,6 +33,46 @@ pub(super) struct Topology {
 }
 
 impl Topology {
+    pub(super) fn vhosts(&self) -> impl Iterator<Item = &VHostDefinition> {
+        self.vhosts.values()
+    }
+
+    pub(super) fn policies(&self) -> impl Iterator<Item = &PolicyRecord> {
+        self.policies.values()
+    }
+
+    pub(super) fn declare_vhost(&mut self, vhost: VHostDefinition) {
+        let mut value = vec![VALUE_VERSION];
+        put_vhost(&mut value, &vhost);
+        let mut key = VHOST_KEYS.to_vec();
+        put_bytes(&mut key, vhost.name.as_bytes());
+        self.changes.insert(key, Some(value));
+        self.load_vhost(vhost);
+    }
+
+    pub(super) fn load_vhost(&mut self, vhost: VHostDefinition) {
+        self.vhosts.insert(Arc::clone(&vhost.name), vhost);
+    }
+
+    pub(super) fn set_policy(&mut self, policy: PolicyRecord) {
+        let mut value = vec![VALUE_VERSION];
+        put_policy(&mut value, &policy);
+        let key = policy_key(&policy.vhost, policy.kind, &policy.source.name);
+        self.changes.insert(key, Some(value));
+        self.load_policy(policy);
+    }
+
+    pub(super) fn load_policy(&mut self, policy: PolicyRecord) {
+        let key = policy_key(&policy.vhost, policy.kind, &policy.source.name);
+        self.policies.insert(key, policy);
+    }
+
+    pub(super) fn clear_policy(&mut self, vhost: &str, kind: PolicyKind, name: &str) {
+        let key = policy_key(vhost, kind, name);
+        self.policies.remove(&key);
+        self.changes.insert(key, None);
+    }
+
     pub(super) fn exchanges(&self) -> impl Iterator<Item = &ExchangeDefinition> {
         self.exchanges.values()
     }
@@ -115,6 +162,14 @@ impl Topology {
 pub(super) const VALUE_VERSION: u8 = 1;
 const EXCHANGE_KEYS: &[u8] = b"t/x";
 const BINDING_KEYS: &[u8] = b"t/b";
+const VHOST_KEYS: &[u8] = b"t/v";
+const POLICY_KEYS: &[u8] = b"t/p";
+
+fn policy_key(vhost: &str, kind: PolicyKind, name: &str) -> Vec<u8> {
+    let mut key = POLICY_KEYS.to_vec();
+    put_policy_key(&mut key, vhost, kind, name);
+    key
+}
 
 fn exchange_key(vhost: &str, name: &str) -> Vec<u8> {
     let mut key = EXCHANGE_KEYS.to_vec();

@@ -126,8 +126,9 @@ impl Reader {
             self.resume();
             return None;
         }
-        if self.session.has_published() && self.broker.alarms().reason().is_some() {
+        if self.session.status() == Status::Blocked {
             self.await_clear().await;
+            self.resume();
             return None;
         }
         if self.may_not_read_on(outbox).await {

@@ -34,6 +34,7 @@ mod handshake;
 mod kill;
 mod lapin;
 mod permissions;
+mod policies;
 mod properties;
 mod publish;
 mod queues;

@@ -26,20 +26,33 @@ const LAYERS: &[Layer] = &[
     layer("limits", &[], &[]),
     layer("sync", &[], &["parking_lot", "tracing"]),
     layer("clock", &["sync"], &[]),
-    layer("auth", &["limits"], &["base64", "getrandom", "regex", "sha2", "subtle"]),
+    layer("auth", &["limits", "sync"], &["base64", "getrandom", "regex", "sha2", "subtle"]),
     // What was typed, as plain values; `config` resolves it.
     layer("cli", &["limits"], &["clap"]),
-    // Settings hold users ready for `auth`, and `cli`'s arguments are their last layer.
-    layer("config", &["limits", "auth", "cli"], &["serde", "strsim", "toml"]),
-    layer("telemetry", &["limits", "config"], &["tracing", "tracing_subscriber"]),
     layer("amqp::wire", &["limits"], &["amq_protocol", "bytes"]),
     // Field tables are the values of this domain, so the broker holds them; frames and methods are not. Of
     // `wire` it uses how properties lie in a message: decision 0013.
     layer(
         "broker",
         &["limits", "sync", "clock", "auth", "amqp::wire"],
-        &["amq_protocol::types", "bytes", "dashmap", "parking_lot::Condvar", "smallvec", "tracing"],
+        &[
+            "amq_protocol::types",
+            "bytes",
+            "dashmap",
+            "parking_lot::Condvar",
+            "regex",
+            "smallvec",
+            "tracing",
+        ],
     ),
+    // Settings hold users ready for `auth` and policies ready for `broker` (decision 0014); `cli`'s arguments are
+    // their last layer.
+    layer(
+        "config",
+        &["limits", "auth", "cli", "broker"],
+        &["amq_protocol::types", "serde", "strsim", "toml"],
+    ),
+    layer("telemetry", &["limits", "config"], &["tracing", "tracing_subscriber"]),
     layer(
         "store",
         &["limits", "sync"],
@@ -56,6 +69,12 @@ const LAYERS: &[Layer] = &[
         "amqp::session",
         &["limits", "sync", "clock", "auth", "broker", "amqp::wire", "amqp::protocol"],
         &["amq_protocol", "base64", "bytes", "getrandom", "slab", "smallvec", "tracing"],
+    ),
+    // Definitions are declared as clients declare, so they meet the same checks of arguments.
+    layer(
+        "definitions",
+        &["limits", "auth", "broker", "amqp::session"],
+        &["amq_protocol", "serde_json", "tracing"],
     ),
     // Only says which floors the folder has.
     layer("amqp", &[], &[]),

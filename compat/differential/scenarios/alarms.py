@@ -2,8 +2,10 @@
 
 from differential.suite import needs, raw_only, scenario
 
-# An alarm that never ends.
+# Alarms that never end.
 MEMORY = {"rabbitmq": "vm_memory_high_watermark.relative = 0.0", "leveret": "memory_high_watermark = 0"}
+DISK = {"rabbitmq": "disk_free_limit.absolute = 1125899906842624",
+        "leveret": "disk_free_limit = 1125899906842624"}
 # Nothing may be routed where a scenario is not about what happens to it.
 NOWHERE = "nowhere"
 
@@ -15,6 +17,8 @@ def blocked(channel):
 
 def listen(channel):
     """Hears what has come by now; whatever it is, it is listed at the end."""
+    # pika sends only while it listens.
+    channel.connection.driver.pump(0)
     channel.dialogue.pass_time(100)
     channel.connection.driver.pump(0)
 
@@ -147,3 +151,24 @@ def published_when_it_was_blocked(s):
     listen(ch)
     s.channel().count("q")
     ch.connection.drop()
+
+
+@needs(**DISK)
+@scenario
+def low_on_disk(s):
+    """A connection that publishes while the disk is full is told so"""
+    ch = s.channel()
+    ch.publish("", NOWHERE, "a")
+    blocked(ch)
+    ch.connection.drop()
+
+
+@needs(**DISK)
+@scenario
+def not_publishing_on_a_full_disk(s):
+    """While the disk is full, a connection that does not publish may declare, get and purge"""
+    ch = s.channel()
+    ch.queue_declare("q", durable=True)
+    ch.get("q")
+    ch.queue_purge("q")
+    ch.queue_delete("q")

@@ -1,8 +1,7 @@
 """Consumer priorities"""
 
 from differential.scenarios.single_active_consumer import publish
-from differential.suite import for_each, scenario
-from differential.wire import Typed
+from differential.suite import scenario
 
 
 def consumers(s, prefetch=0, **priorities):
@@ -170,17 +169,3 @@ def limit_of_the_channel(s):
     high.deliveries(1)
     high.ack(2)
     high.quiet("q")
-
-
-VALUES = {"the largest": 2**31 - 1, "the smallest": -2**31, "a long": 2**40, "an octet": Typed("b", 5),
-          "an unsigned octet": Typed("B", 200), "a short": Typed("s", -5), "an unsigned short": Typed("u", 5),
-          "an unsigned integer": Typed("i", 5), "a string": "5", "empty": "", "a boolean": True,
-          "a double": 1.5, "void": None, "a table": {}, "an array": [], "a timestamp": Typed("T", 5)}
-
-
-@for_each(**VALUES)
-def value(s, value):
-    """x-priority is an integer: {row}"""
-    ch = s.channel()
-    ch.queue_declare("q")
-    ch.consume("q", arguments={"x-priority": value})

@@ -66,44 +66,10 @@ def no_operation(s, arguments):
     ch.get("q")
 
 
-CONSUMER_ARGUMENTS = {
-    "cancelled on failover": {"x-cancel-on-ha-failover": True}, "an unknown argument": {"x-whatever": 1},
-    "an offset of a stream": {"x-stream-offset": "first"}, "a credit": {"x-credit": {"credit": 1, "drain": False}},
-    "a consumer timeout": {"x-consumer-timeout": 60000},
-}
-
-
-@for_each(**{row: (arguments,) for row, arguments in CONSUMER_ARGUMENTS.items()})
-def consumer_arguments(s, arguments):
-    """basic.consume with {row}"""
-    ch = s.channel()
-    ch.queue_declare("q")
-    ch.consume("q", arguments=arguments)
-
-
-@scenario
-def limit_raised(s):
-    """A channel's prefetch limit that is raised lets more messages through at once"""
-    ch = s.publisher()
-    ch.queue_declare("q")
-    publish(ch, "a", "b", "c", "d")
-    ch.qos(1, global_qos=True)
-    ch.consume("q")
-    ch.deliveries(1)
-    ch.quiet("q")
-    with s.any_order():
-        ch.qos(3, global_qos=True)
-        ch.deliveries(2)
-    ch.quiet("q")
-    with s.any_order():
-        ch.qos(0, global_qos=True)
-        ch.deliveries(1)
-
-
 @scenario
 def limit_lowered(s):
     """A channel's prefetch limit that is lowered holds messages back until enough are acknowledged"""
-    ch = s.publisher()
+    ch = s.channel()
     ch.queue_declare("q")
     ch.qos(3, global_qos=True)
     ch.consume("q")
@@ -122,7 +88,7 @@ def limit_lowered(s):
 @scenario
 def limit_set_with_deliveries_outstanding(s):
     """A channel's prefetch limit that is set later counts what is outstanding already"""
-    ch = s.publisher()
+    ch = s.channel()
     ch.queue_declare("q")
     ch.consume("q")
     publisher = s.publisher()
@@ -138,7 +104,7 @@ def limit_set_with_deliveries_outstanding(s):
 @scenario
 def limit_of_consumers_not_changed(s):
     """A prefetch limit for consumers changes nothing for those that are there"""
-    ch = s.publisher()
+    ch = s.channel()
     ch.queue_declare("q")
     ch.qos(1)
     ch.consume("q")
@@ -148,24 +114,6 @@ def limit_of_consumers_not_changed(s):
     ch.quiet("q")
     ch.ack(1)
     ch.deliveries(1)
-    ch.quiet("q")
-
-
-@scenario
-def both_limits(s):
-    """With a limit for each consumer and then one for the channel both hold"""
-    ch = s.channel()
-    ch.queue_declare("q")
-    ch.qos(2)
-    ch.qos(3, global_qos=True)
-    ch.consume("q", "one")
-    publisher = s.publisher()
-    publish(publisher, "a", "b", "c")
-    ch.deliveries(2)
-    ch.quiet("q")
-    ch.consume("q", "two")
-    ch.deliveries(1)
-    publish(publisher, "d")
     ch.quiet("q")
 
 
@@ -222,50 +170,6 @@ def acknowledged_on_the_wrong_channel(s):
     ch.fence()
 
 
-@scenario
-def recover(s):
-    """Recovering redelivers everything unacknowledged of the channel"""
-    ch = s.publisher()
-    ch.queue_declare("q")
-    publish(ch, "a", "b")
-    ch.consume("q")
-    ch.deliveries(2)
-    ch.recover(requeue=True)
-    ch.deliveries(2)
-
-
-@scenario
-def recover_without_anything(s):
-    """Recovering nothing succeeds"""
-    s.channel().recover(requeue=True)
-
-
-@scenario
-def recover_without_requeue(s):
-    """Recovering to the same consumer is not there"""
-    s.channel().recover(requeue=False)
-
-
-@raw_only("pika does not have it")
-@scenario
-def recover_async(s):
-    """Recovering without an answer redelivers, too"""
-    ch = s.publisher()
-    ch.queue_declare("q")
-    publish(ch, "a")
-    ch.consume("q")
-    ch.deliveries(1)
-    ch.say("basic.recover-async", requeue=True)
-    ch.deliveries(1)
-
-
-@raw_only("pika does not have it")
-@scenario
-def access_request(s):
-    """access.request is answered with a ticket"""
-    s.channel().ask("access.request", realm="/data", active=True, write=True, read=True)
-
-
 @raw_only("pika sets no ticket")
 @scenario
 def tickets(s):
@@ -282,26 +186,3 @@ def update_secret(s):
     connection = s.connect()
     connection.ask("connection.update-secret", new_secret="new", reason="old one expires")
     connection.channel(1).queue_declare("q")
-
-
-@scenario
-def flow_on(s):
-    """channel.flow can be asked for"""
-    s.channel().flow(True)
-
-
-@scenario
-def flow_off(s):
-    """channel.flow cannot be refused"""
-    s.channel().flow(False)
-
-
-@raw_only("pika does not have it")
-@scenario
-def no_local(s):
-    """A consumer that wants nothing of its own connection gets it all the same"""
-    ch = s.publisher()
-    ch.queue_declare("q")
-    publish(ch, "a")
-    ch.consume("q", no_local=True)
-    ch.deliveries(1)

@@ -1,6 +1,6 @@
 """Quorum queues"""
 
-from differential.suite import for_each, scenario
+from differential.suite import scenario
 
 QUORUM = {"x-queue-type": "quorum"}
 
@@ -339,6 +339,20 @@ def single_active_consumer_cancelled(s):
     first.ack(1)
     second.ack(1)
     second.deliveries(1)
+
+
+@scenario
+def single_active_consumer_priorities(s):
+    """The waiting consumer that came first takes over, whatever its priority"""
+    ch = filled(s, x_single_active_consumer=True)
+    ch.consume("q", "active")
+    ch.consume("q", "low", arguments={"x-priority": -5})
+    ch.consume("q", "high", arguments={"x-priority": 5})
+    ch.cancel("active")
+    publisher = ch.connection.channel(2)
+    publisher.confirm_select()
+    put(publisher, "a")
+    ch.deliveries(1)
 
 
 @scenario

@@ -230,32 +230,12 @@ def priority_of_those_who_wait(s):
 
 
 @scenario
-def exclusive_consumer(s):
-    """An exclusive consumer is refused"""
-    ch = s.channel()
-    ch.queue_declare("q", arguments=SINGLE)
-    ch.consume("q", exclusive=True)
-
-
-@scenario
 def exclusive_second_consumer(s):
     """An exclusive consumer is refused beside an active one"""
     ch = s.channel()
     ch.queue_declare("q", arguments=SINGLE)
     ch.consume("q", "first")
     ch.consume("q", "second", exclusive=True)
-
-
-@scenario
-def get(s):
-    """A message can be got beside the active consumer"""
-    ch = s.channel()
-    ch.queue_declare("q", arguments=SINGLE)
-    ch.qos(1)
-    ch.consume("q")
-    publish(s.publisher(), "a", "b")
-    ch.deliveries(1)
-    ch.get("q")
 
 
 @scenario

@@ -305,12 +305,18 @@ impl From<MethodError> for AmqpError {
     }
 }
 
-/// Writes `NAME - explanation`, cut to what a short string holds.
+/// What a text ends in that was too long.
+const CUT: &str = "...";
+
+/// Writes `NAME - explanation`. RabbitMQ: what a short string cannot hold ends in three dots.
 fn reply_text(code: ReplyCode, explanation: &dyn Display) -> String {
     let mut text = String::with_capacity(limits::SHORT_STRING_MAX);
     // Writing into a String cannot fail; an explanation whose Display fails is cut where it failed.
     let _ = write!(text, "{} - {explanation}", code.name());
-    text.truncate(text.floor_char_boundary(limits::SHORT_STRING_MAX));
+    if text.len() > limits::SHORT_STRING_MAX {
+        text.truncate(text.floor_char_boundary(limits::SHORT_STRING_MAX - CUT.len()));
+        text.push_str(CUT);
+    }
     text
 }
 
@@ -345,8 +351,8 @@ mod tests {
     #[test]
     fn a_long_text_is_cut_to_a_short_string_between_characters() {
         let error = AmqpError::connection(ReplyCode::NotFound, "é".repeat(200));
-        assert_eq!(error.text.len(), 254);
-        assert!(error.text.ends_with('é'));
+        assert_eq!(error.text.len(), 255);
+        assert!(error.text.ends_with("é..."));
     }
 
     #[test]

@@ -301,7 +301,6 @@ impl Peer {
             | Stage::Running => {}
         }
         match (frame.channel, frame.kind) {
-            (_, FrameKind::Header | FrameKind::Body) => Err(AmqpError::unexpected_frame(frame)),
             (0, FrameKind::Heartbeat) if frame.payload.is_empty() => Ok(Some(Command::Heartbeat)),
             (_, FrameKind::Heartbeat) => Err(misplaced_heartbeat(frame)),
             (0, FrameKind::Method) => match method::decode(frame.payload)? {
@@ -316,7 +315,10 @@ impl Peer {
                 | Method::Nack { .. }
                 | Method::Reject { .. } => Err(self.unexpected_method(frame)),
             },
-            (_, FrameKind::Method) => Err(self.unexpected_method(frame)),
+            // Channels come after connection.open, and content has none but theirs.
+            (_, FrameKind::Header | FrameKind::Body | FrameKind::Method) => {
+                Err(AmqpError::unexpected_frame(frame))
+            }
         }
     }
 

@@ -125,10 +125,13 @@ impl Session {
         let binding = Binding { source, key: &key, arguments: &unbind.arguments };
         let mut durable = false;
         if let Some(queue) = login.vhost.queue(&name) {
-            if queue.owner.is_some_and(|owner| owner != self.connection()) {
+            let is_anothers = queue.owner.is_some_and(|owner| owner != self.connection());
+            let queue = Destination::Queue(queue);
+            // RabbitMQ: a binding that is not there is unbound, whosever the queue is.
+            if is_anothers && login.is_bound(&queue, &binding) {
                 return Err(refusals.locked(&name));
             }
-            durable = login.unbind(Destination::Queue(queue), &binding);
+            durable = login.unbind(queue, &binding);
         }
         let done = queue::AMQPMethod::UnbindOk(queue::UnbindOk {});
         self.reply_when(durable, id, AMQPClass::Queue(done), turn);
@@ -165,7 +168,7 @@ impl Login {
         let source = self.vhost.exchange(binding.source);
         let source = source.ok_or_else(|| refusals.no_exchange(binding.source))?;
         let Binding { key, arguments, .. } = binding;
-        arguments::binding(source.options.kind, key, arguments, destination)
+        arguments::binding(source.options.kind, key, arguments, Some(destination))
             .map_err(|refused| refusals.refused(refused))?;
         Ok(source)
     }
@@ -193,6 +196,12 @@ impl Login {
             source.is_some_and(|source| source.options.durable) && destination.is_durable();
         self.vhost.unbind(&Self::request(destination, binding));
         durable
+    }
+
+    /// There is this very binding.
+    fn is_bound(&self, destination: &Destination, binding: &Binding<'_>) -> bool {
+        let source = self.vhost.exchange(binding.source);
+        source.is_some_and(|source| source.is_bound(binding.key, binding.arguments, destination))
     }
 
     fn request<'a>(destination: Destination, binding: &Binding<'a>) -> BindingRequest<'a> {

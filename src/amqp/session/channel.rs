@@ -10,6 +10,7 @@ use super::confirms::Confirms;
 use super::routes::RouteCache;
 use super::transaction::Transaction;
 use crate::amqp::wire::frame::ChannelId;
+use crate::sync::Place;
 
 /// One open channel. What it was handed and not settled lies in its book in the outbox.
 pub(super) struct Channel {
@@ -21,6 +22,8 @@ pub(super) struct Channel {
     pub(super) last_queue: Option<Arc<str>>,
     pub(super) mode: Mode,
     pub(super) routes: RouteCache,
+    /// Held while the channel is open.
+    _place: Place,
     /// What `reply_to` becomes in its requests, while it consumes replies.
     pub(super) reply_to: Option<Arc<str>>,
 }
@@ -33,7 +36,7 @@ pub(super) enum Mode {
 }
 
 impl Channel {
-    pub(super) fn new(id: ChannelId, book: BookId) -> Self {
+    pub(super) fn new(id: ChannelId, book: BookId, place: Place) -> Self {
         Self {
             id,
             book,
@@ -41,6 +44,7 @@ impl Channel {
             last_queue: None,
             mode: Mode::Plain,
             routes: RouteCache::default(),
+            _place: place,
             reply_to: None,
         }
     }

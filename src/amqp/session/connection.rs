@@ -65,12 +65,22 @@ impl Session {
         self.outbox.finish();
     }
 
-    pub(super) fn open_channel(&mut self, id: ChannelId, turn: &mut Turn) {
+    pub(super) fn open_channel(&mut self, id: ChannelId, turn: &mut Turn) -> Result<(), AmqpError> {
+        let login = self.login()?;
+        let place = login.user.open_channel().map_err(|limit| {
+            let user = login.user.name();
+            let text = format_args!(
+                "number of channels opened for user '{user}' has reached the maximum allowed user \
+                 limit of ({limit})"
+            );
+            AmqpError::connection(ReplyCode::NotAllowed, text)
+        })?;
         let book = self.outbox.open_book(id);
-        self.channels.insert(Channel::new(id, book));
+        self.channels.insert(Channel::new(id, book, place));
         self.tell_channel_created(id);
         let done = channel::AMQPMethod::OpenOk(channel::OpenOk {});
         self.reply(id, AMQPClass::Channel(done), turn);
+        Ok(())
     }
 
     pub(super) fn channel_closed(&mut self, id: ChannelId, turn: &mut Turn) {
@@ -123,15 +133,28 @@ impl Session {
         }
     }
 
-    /// RabbitMQ: the virtual host's existence is checked before the user's access to it.
+    /// RabbitMQ: the virtual host's existence is checked before its limit, that before the user's, and all
+    /// before the user's access.
     pub(super) fn open_vhost(&mut self, name: &str, turn: &mut Turn) -> Result<(), AmqpError> {
         let refuse = |text: String| {
             AmqpError::connection(ReplyCode::NotAllowed, text).caused_by(OPEN.0, OPEN.1)
         };
-        let Some(vhost) = self.broker.vhost(name).cloned() else {
+        let Some(vhost) = self.broker.vhost(name) else {
             return Err(refuse(format!("vhost {name} not found")));
         };
         let user = self.user.clone().ok_or_else(AmqpError::internal)?;
+        let in_vhost = vhost.admit().map_err(|limit| {
+            refuse(format!(
+                "access to vhost '{name}' refused for user '{}': connection limit ({limit}) is reached",
+                user.name()
+            ))
+        })?;
+        let of_user = user.connect().map_err(|limit| {
+            refuse(format!(
+                "connection refused for user '{}': user connection limit ({limit}) is reached",
+                user.name()
+            ))
+        })?;
         if !user.may_enter(name) {
             let text = format!("access to vhost '{name}' refused for user '{}'", user.name());
             return Err(refuse(text));
@@ -146,7 +169,8 @@ impl Session {
         self.outbox.notify_cancel(client.capabilities.consumer_cancel_notify);
         let tap = Tap::new(Arc::clone(&vhost), Arc::clone(&self.origin.name), user.name());
         self.outbox.watch(Arc::clone(&tap));
-        self.login = Some(Arc::new(Login { user, vhost, tap }));
+        let places = [in_vhost, of_user];
+        self.login = Some(Arc::new(Login { user, vhost, tap, _places: places }));
         self.peer.opened();
         let opened = connection::AMQPMethod::OpenOk(connection::OpenOk {});
         self.outbox.push(on_connection(opened), turn);

@@ -13,6 +13,7 @@ use crate::amqp::protocol::error::AmqpError;
 use crate::amqp::wire::frame::ChannelId;
 use crate::auth::Access;
 use crate::broker::delivery::{ConnectionId, DeliverySink};
+use crate::broker::options::QueueType;
 use crate::broker::queue::{Consumer, ConsumerId, Outcome, Queue};
 use crate::broker::reply_consumers::REPLY_TO;
 use crate::broker::turn::Turn;
@@ -33,15 +34,14 @@ impl Session {
     pub(super) fn qos(&mut self, id: ChannelId, qos: &basic::Qos, turn: &mut Turn) {
         let Some(channel) = self.channels.get_mut(id) else { return };
         let book = channel.book;
-        // RabbitMQ: global=false is for consumers that start later, global=true for the whole channel at once.
+        // RabbitMQ: global=false is for consumers that start later and lifts the limit of the channel, global=true
+        // is for the whole channel at once.
         if !qos.global {
             channel.prefetch = qos.prefetch_count;
         }
+        let limit = if qos.global { qos.prefetch_count } else { 0 };
         self.reply(id, AMQPClass::Basic(basic::AMQPMethod::QosOk(basic::QosOk {})), turn);
-        if qos.global {
-            let resumed = self.outbox.limit(book, qos.prefetch_count);
-            settle_groups(resumed, Outcome::Settled, turn);
-        }
+        settle_groups(self.outbox.limit(book, limit), Outcome::Settled, turn);
     }
 
     pub(super) fn consume(
@@ -151,6 +151,10 @@ impl Session {
         let name = self.named_queue(id, get.queue.as_str(), &refusals)?;
         login.queue(Access::Read, &name, &refusals)?;
         let queue: Arc<Queue> = login.usable_queue(&name, self.connection(), &refusals)?;
+        let is_quorum = queue.options.queue_type == QueueType::Quorum;
+        if is_quorum && queue.options.single_active_consumer {
+            return Err(refusals.no_get_beside_single_active(&name));
+        }
         let Some(channel) = self.channels.get_mut(id) else { return Ok(()) };
         let book = channel.book;
         let acknowledged = if get.no_ack {

@@ -97,6 +97,7 @@ impl Login {
                 match self.vhost.declare_exchange(name, options) {
                     Declared::Created(exchange) => return Ok(exchange.options.durable),
                     Declared::Existing(existing) => existing,
+                    Declared::Full { limit } => return Err(refusals.exchanges_full(name, limit)),
                 }
             }
         };

@@ -62,6 +62,7 @@ use crate::broker::firehose::Tap;
 use crate::broker::queue::{DeleteIf, Outcome, Queue};
 use crate::broker::turn::Turn;
 use crate::broker::vhost::VHost;
+use crate::sync::Place;
 
 /// What all connections of a broker share.
 pub struct Shared {
@@ -92,6 +93,11 @@ pub enum Status {
     Running,
     /// Await [`Outbox::poll_committed`], then call [`Session::resume`], then read on.
     Stalled,
+    /// It published while an alarm is raised: await [`Alarms::poll_clear`], then call [`Session::resume`], then read
+    /// on.
+    ///
+    /// [`Alarms::poll_clear`]: crate::broker::alarms::Alarms::poll_clear
+    Blocked,
     /// connection.close was sent (or nothing, for [`Ending::HangUp`]); see [`Ending`].
     Closing(Ending),
     /// Everything was said: write what is left and hang up.
@@ -103,6 +109,8 @@ struct Login {
     user: User,
     vhost: Arc<VHost>,
     tap: Arc<Tap>,
+    /// Held until the connection ends.
+    _places: [Place; 2],
 }
 
 /// What a turn came to so far.
@@ -112,8 +120,8 @@ struct Noted {
     held: bool,
     /// A durable queue took a persistent message.
     saved: bool,
-    /// Something was published.
-    published: bool,
+    /// The turn began while an alarm was raised.
+    alarmed: bool,
 }
 
 /// See the module.
@@ -199,15 +207,10 @@ impl Session {
         self.noted.saved
     }
 
-    /// The last turn published something, so the client must wait while an alarm is raised.
-    pub fn has_published(&self) -> bool {
-        self.noted.published
-    }
-
     /// Begins a turn in which `bytes` are waiting in the read buffer.
     pub fn begin_turn(&mut self, bytes: usize) {
         self.noted.saved = false;
-        self.noted.published = false;
+        self.noted.alarmed = self.broker.alarms().reason().is_some();
         self.arena.begin(bytes);
     }
 
@@ -227,10 +230,11 @@ impl Session {
         self.fail(AmqpError::from(fault), turn);
     }
 
-    /// What it was stalled on is durable now.
+    /// What it was stalled on is durable now, or no alarm is raised any more.
     pub fn resume(&mut self, turn: &mut Turn) {
-        if self.status == Status::Stalled {
+        if matches!(self.status, Status::Stalled | Status::Blocked) {
             self.status = Status::Running;
+            self.noted.alarmed = false;
         }
         if let Some((channel, command)) = self.stalled.take() {
             self.perform(channel, command, turn);
@@ -312,6 +316,12 @@ impl Session {
     /// Executes a command, or stalls on it.
     fn perform(&mut self, id: ChannelId, command: Command, turn: &mut Turn) {
         let result = if let Command::Publish(publish) = command {
+            if self.noted.alarmed {
+                // RabbitMQ: not even the first message is taken.
+                self.stalled = Some((id, Command::Publish(publish)));
+                self.status = Status::Blocked;
+                return;
+            }
             self.publish(id, publish, turn)
         } else {
             self.batch.enqueue(&self.broker, turn);
@@ -355,6 +365,7 @@ impl Session {
             Command::Settle(settle) => self.settle(id, settle, turn),
             Command::Authenticate(login) => self.authenticate(&login, turn),
             Command::OpenVhost(name) => self.open_vhost(name.as_str(), turn),
+            Command::OpenChannel => self.open_channel(id, turn),
             Command::DeclareExchange(declare) => self.declare_exchange(id, &declare, turn),
             Command::DeleteExchange(delete) => self.delete_exchange(id, &delete, turn),
             Command::BindExchange(bind) => self.bind_exchange(id, &bind, turn),
@@ -375,7 +386,6 @@ impl Session {
             | Command::CloseConnection(_)
             | Command::CloseConnectionOk
             | Command::Heartbeat
-            | Command::OpenChannel
             | Command::CloseChannel(_)
             | Command::CloseChannelOk
             | Command::CrossingClose
@@ -399,7 +409,6 @@ impl Session {
             Command::UpdateSecret(_) => self.secret_updated(turn),
             Command::CloseConnection(_) => self.connection_closed(turn),
             Command::CloseConnectionOk => self.close_confirmed(),
-            Command::OpenChannel => self.open_channel(id, turn),
             Command::CloseChannel(_) => self.channel_closed(id, turn),
             Command::CrossingClose => self.close_crossed(id, turn),
             Command::Flow => self.flow(id, turn),
@@ -480,7 +489,7 @@ pub fn clean_up(outbox: &Outbox, broker: &Broker, turn: &mut Turn) {
     for vhost in broker.vhosts() {
         let mut owned = vhost.queues();
         owned.retain(|queue| queue.owner == Some(outbox.connection()));
-        delete_all(vhost, owned, turn);
+        delete_all(&vhost, owned, turn);
     }
     outbox.close();
 }

@@ -55,7 +55,6 @@ impl Session {
         let persistent = properties.is_persistent();
         let saving = persistent && target.keeps;
         self.noted.saved |= saving;
-        self.noted.published = true;
         let mandatory = publish.mandatory;
         let publish = if asks {
             let refusals = login.refusals(id, PUBLISH);
@@ -313,7 +312,7 @@ mod tests {
         turn.finish(&broker);
 
         assert!(target.queues.is_empty());
-        let target = remembered(vhost, target, &message, generation);
+        let target = remembered(&vhost, target, &message, generation);
         assert_eq!(target.queues.len(), 1);
         assert_eq!(exchange.recall().len(), 1);
     }

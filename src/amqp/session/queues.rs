@@ -35,7 +35,8 @@ impl Session {
             queue.declared(false, turn);
             queue
         } else {
-            self.declare_actively(&login, declare, &refusals, turn)?
+            let declare = arguments::with_default_type(declare, login.vhost.default_queue_type());
+            self.declare_actively(&login, &declare, &refusals, turn)?
         };
         if let Some(channel) = self.channels.get_mut(id) {
             channel.last_queue = Some(Arc::clone(&queue.name));
@@ -94,6 +95,7 @@ impl Session {
                 self.compare_queue(login, &existing, declare, refusals)?;
                 Ok(existing)
             }
+            Declared::Full { limit } => Err(refusals.queues_full(&name, limit)),
         }
     }
 

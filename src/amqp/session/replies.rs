@@ -67,6 +67,22 @@ impl Refusals<'_> {
         )
     }
 
+    pub(super) fn queues_full(&self, name: &str, limit: u64) -> AmqpError {
+        let vhost = self.vhost;
+        let text = format_args!(
+            "cannot declare queue '{name}': queue limit in vhost '{vhost}' ({limit}) is reached"
+        );
+        self.with(ReplyCode::PreconditionFailed, text)
+    }
+
+    pub(super) fn exchanges_full(&self, name: &str, limit: u64) -> AmqpError {
+        let vhost = self.vhost;
+        let text = format_args!(
+            "cannot declare exchange '{name}' in vhost '{vhost}': exchange limit of {limit} is reached"
+        );
+        self.with(ReplyCode::PreconditionFailed, text)
+    }
+
     pub(super) fn locked(&self, name: &str) -> AmqpError {
         self.with(
             ReplyCode::ResourceLocked,
@@ -74,6 +90,17 @@ impl Refusals<'_> {
                 "cannot obtain exclusive access to locked queue '{name}' in vhost '{}'. It could be \
                  originally declared on another connection or the exclusive property value does not \
                  match that of the original declaration.",
+                self.vhost
+            ),
+        )
+    }
+
+    pub(super) fn no_get_beside_single_active(&self, name: &str) -> AmqpError {
+        self.with(
+            ReplyCode::ResourceLocked,
+            format_args!(
+                "cannot obtain access to locked queue '{name}' in vhost '{}'. basic.get operations are \
+                 not supported by quorum queues with single active consumer",
                 self.vhost
             ),
         )

@@ -54,6 +54,11 @@ impl Target {
         self.queues.is_empty() && self.requesters.is_empty()
     }
 
+    /// The same as things are now: its queues may have been deleted since it was found.
+    pub(super) fn leads_nowhere_by_now(&self) -> bool {
+        self.requesters.is_empty() && self.queues.iter().all(|queue| queue.is_deleted())
+    }
+
     /// Hands the message to everybody who waits for it as a reply. The caller holds no lock.
     pub(super) fn reply(&self, message: &Arc<Message>, turn: &mut Turn) {
         for requester in &self.requesters {

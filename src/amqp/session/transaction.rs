@@ -119,7 +119,7 @@ impl Session {
         let transaction = std::mem::take(&mut **current);
         let keeps = transaction.keeps();
         for held in &transaction.publishes {
-            if held.mandatory && held.target.leads_nowhere() {
+            if held.mandatory && held.target.leads_nowhere_by_now() {
                 self.return_message(id, &held.message, turn);
             }
             held.target.reply(&held.message, turn);

@@ -1,17 +1,17 @@
 //! The headers of a dead letter: those of the message, and RabbitMQ's words about its deaths among them.
 //!
-//! They come sorted by name, as RabbitMQ sends the headers of a dead letter; of two with one name, both stay,
+//! `BCC` stays as long as it routes: who delivers a message hides it. They come sorted by name, as RabbitMQ sends
+//! the headers of a dead letter; of two with one name, both stay,
 //! unless the name is one that is written here.
 
 use smallvec::SmallVec;
 
 use super::history::{self, Event, History};
 use crate::amqp::wire::table_view::{TableView, ValueView, append_field};
+use crate::broker::message::BCC;
 
 /// More routing keys.
 pub(super) const CC: &str = "CC";
-/// More routing keys, which nobody gets to see.
-pub(super) const BCC: &str = "BCC";
 const FIRST: [&str; 3] = ["x-first-death-reason", "x-first-death-queue", "x-first-death-exchange"];
 const LAST: [&str; 3] = ["x-last-death-reason", "x-last-death-queue", "x-last-death-exchange"];
 
@@ -19,8 +19,8 @@ const LAST: [&str; 3] = ["x-last-death-reason", "x-last-death-queue", "x-last-de
 pub(super) struct Changes<'a> {
     pub(super) history: &'a History,
     pub(super) event: &'a Event<'a>,
-    /// The keys in it do not apply any more, as there is a dead letter routing key.
-    pub(super) without_cc: bool,
+    /// There is a dead letter routing key, so those that were published do not apply any more.
+    pub(super) is_rerouted: bool,
 }
 
 impl Changes<'_> {
@@ -47,7 +47,7 @@ impl Changes<'_> {
         let is_replaced = is(&history::HEADER)
             || LAST.iter().any(is)
             || self.history.is_first() && FIRST.iter().any(is);
-        let is_dropped = is(&BCC) || self.without_cc && is(&CC);
+        let is_dropped = self.is_rerouted && (is(&CC) || is(&BCC));
         !(is_replaced || is_dropped)
     }
 }

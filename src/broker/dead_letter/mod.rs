@@ -23,11 +23,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use self::headers::Changes;
+use self::headers::{CC, Changes};
 use self::history::{Event, History};
-use super::message::{Layout, Message};
+use super::message::{BCC, Layout, Message};
+use super::route::extra_keys;
 use crate::amqp::wire::properties::{PropertiesView, Property, with_headers};
-use crate::amqp::wire::table_view::{TableView, ValueView};
+use crate::amqp::wire::table_view::ValueView;
 use crate::limits;
 
 /// Octets by which the headers grow at most, apart from the history: six headers with RabbitMQ's names, of
@@ -86,8 +87,6 @@ pub struct DeadLetter {
     reason: Reason,
     /// Deaths were left out of the history, so it cannot tell a loop any more.
     is_forgetful: bool,
-    /// The keys in `BCC`, by which it is routed without telling anybody.
-    hidden_keys: Vec<String>,
 }
 
 impl DeadLetter {
@@ -102,13 +101,13 @@ impl DeadLetter {
             queue: death.queue,
             exchange: message.exchange(),
             routing_key: message.routing_key(),
-            more_keys: headers.and_then(|headers| headers.get(headers::CC)),
+            more_keys: headers.and_then(|headers| headers.get(CC)),
             expiration: properties.expiration(),
             at_unix_s: death.at_unix_s,
         };
         let history = History::after(old_history, &event, room(message, old_history));
         let is_rerouted = death.routing_key.is_some();
-        let changes = Changes { history: &history, event: &event, without_cc: is_rerouted };
+        let changes = Changes { history: &history, event: &event, is_rerouted };
 
         let exchange = short(death.exchange);
         let routing_key = death.routing_key.map_or(message.routing_key(), short);
@@ -131,7 +130,6 @@ impl DeadLetter {
             persistent: message.is_persistent(),
             reason: death.reason,
             is_forgetful: history.is_cut(),
-            hidden_keys: if is_rerouted { Vec::new() } else { hidden_keys(headers) },
         }
     }
 
@@ -140,10 +138,8 @@ impl DeadLetter {
     pub fn keys(&self) -> RoutingKeys<'_> {
         let names = usize::from(self.layout.exchange);
         let key = &self.blob[names..names + usize::from(self.layout.routing_key)];
-        let own = std::str::from_utf8(key).ok();
-        let copies = self.properties().header(headers::CC);
-        let hidden = self.hidden_keys.iter().map(String::as_str);
-        own.into_iter().chain(headers::keys_in(copies).filter_map(utf8)).chain(hidden).collect()
+        let more = [CC, BCC].into_iter().flat_map(|name| extra_keys(self.properties(), name));
+        std::str::from_utf8(key).into_iter().chain(more).collect()
     }
 
     /// Property flags and values, rewritten.
@@ -181,15 +177,6 @@ fn room(message: &Message, old_history: Option<ValueView<'_>>) -> usize {
     let old = old_history.map_or(0, |value| value.data().len());
     let others = message.header().len().saturating_sub(old) + HEADERS_GROWTH;
     limits::DEAD_LETTER_PROPERTIES.saturating_sub(others)
-}
-
-fn hidden_keys(headers: Option<TableView<'_>>) -> Vec<String> {
-    let hidden = headers.and_then(|headers| headers.get(headers::BCC));
-    headers::keys_in(hidden).filter_map(utf8).map(str::to_owned).collect()
-}
-
-fn utf8(octets: &[u8]) -> Option<&str> {
-    std::str::from_utf8(octets).ok()
 }
 
 /// As much of a text as a short string holds.

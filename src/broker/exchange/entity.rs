@@ -12,6 +12,7 @@ use crate::amqp::wire::properties::PropertiesView;
 use crate::broker::change::{DestinationName, ExchangeDefinition};
 use crate::broker::message::Message;
 use crate::broker::options::ExchangeOptions;
+use crate::broker::policy::{PolicyDefinition, alternate_exchange};
 use crate::broker::queue::Queue;
 use crate::sync::{RankedMutex, rank};
 
@@ -25,6 +26,7 @@ pub struct Exchange {
     pub varies: bool,
     bindings: RankedMutex<{ rank::EXCHANGE }, Bindings<Destination>>,
     history: Option<History>,
+    alternate: RankedMutex<{ rank::LEAF }, Option<Arc<str>>>,
 }
 
 /// What a binding leads to.
@@ -92,7 +94,19 @@ impl Exchange {
         let varies = bindings.vary();
         let remembers = options.kind == ExchangeKind::RecentHistory;
         let history = remembers.then(|| History::new(&options.arguments));
-        Self { name, options, varies, bindings: RankedMutex::new(bindings), history }
+        let alternate = RankedMutex::new(alternate_exchange(&options, None));
+        Self { name, options, varies, bindings: RankedMutex::new(bindings), history, alternate }
+    }
+
+    /// Who gets the messages that it routes nowhere, by its arguments or its policy.
+    pub fn alternate_exchange(&self) -> Option<Arc<str>> {
+        self.alternate.lock().clone()
+    }
+
+    /// Its policy is another, or none.
+    pub(in crate::broker) fn apply_policy(&self, policy: Option<&PolicyDefinition>) {
+        let alternate = alternate_exchange(&self.options, policy);
+        *self.alternate.lock() = alternate;
     }
 
     /// What the log keeps of it.
@@ -153,6 +167,11 @@ impl Exchange {
         to: &Destination,
     ) -> bool {
         self.bindings.lock().unbind(key, arguments, to)
+    }
+
+    /// There is this very binding.
+    pub fn is_bound(&self, key: &str, arguments: &FieldTable, to: &Destination) -> bool {
+        self.bindings.lock().contains(key, arguments, to)
     }
 
     /// Nothing is bound to it.

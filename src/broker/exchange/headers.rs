@@ -9,12 +9,14 @@
 //! and its headers are asked for at most once, not at all if no rule compares anything.
 
 use std::cell::OnceCell;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use amq_protocol::types::{AMQPValue, FieldTable, ShortString};
 
 use super::roster::same_arguments;
 use crate::amqp::wire::properties::PropertiesView;
+use crate::broker::message::BCC;
 
 /// Which of a binding's arguments a message must meet: the argument `x-match`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,7 +130,7 @@ impl<D: Eq> Headers<D> {
 
     /// Shows the destination of every rule that holds.
     pub(super) fn route(&self, properties: PropertiesView<'_>, visit: &mut impl FnMut(&D)) {
-        self.compare(|| properties.headers().and_then(|table| table.to_table().ok()), visit);
+        self.compare(|| visible_headers(properties), visit);
     }
 
     fn compare(&self, headers: impl Fn() -> Option<FieldTable>, visit: &mut impl FnMut(&D)) {
@@ -158,6 +160,17 @@ impl<D> Rule<D> {
             Matching::Any => conditions.any(&mut is_met),
         }
     }
+}
+
+/// The headers of a message but for `BCC`, which is nobody's business.
+fn visible_headers(properties: PropertiesView<'_>) -> Option<FieldTable> {
+    let headers = properties.headers()?.to_table().ok()?;
+    if !headers.contains_key(BCC) {
+        return Some(headers);
+    }
+    let visible = headers.into_iter().filter(|(name, _)| name.as_str() != BCC);
+    let visible = visible.map(|(name, value)| (name.clone(), value.clone()));
+    Some(FieldTable::from(visible.collect::<BTreeMap<_, _>>()))
 }
 
 /// Splits arguments into how to match and what to compare. An unknown `x-match` means `all`.

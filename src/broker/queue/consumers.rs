@@ -62,7 +62,8 @@ impl Consumers {
         self.ready.put(consumer);
     }
 
-    /// Adds a consumer that is served when all who came before it are gone, whatever its priority.
+    /// Adds a consumer that is served when the one who is served now is gone. RabbitMQ: the highest priority is
+    /// next, and of equals who came first; nobody is pushed aside.
     pub(super) fn line_up(&mut self, consumer: Consumer) {
         if self.is_empty() {
             self.ready.put(consumer);
@@ -71,18 +72,24 @@ impl Consumers {
         }
     }
 
-    /// Takes a consumer out. If it was the single active one, the next in line is active now.
+    /// Takes a consumer out. If it was the single active one, the next one is active now.
     pub(super) fn remove(&mut self, id: ConsumerId) -> Option<Consumer> {
         if let Some(waiting) = take(&mut self.waiting, id) {
             return Some(waiting);
         }
         let removed = self.ready.remove(id).or_else(|| self.unpark(id))?;
         if self.is_empty()
-            && let Some(next) = self.waiting.pop_front()
+            && let Some(next) = self.next_waiting()
         {
             self.ready.put(next);
         }
         Some(removed)
+    }
+
+    fn next_waiting(&mut self) -> Option<Consumer> {
+        let highest = self.waiting.iter().map(|consumer| consumer.priority).max()?;
+        let at = self.waiting.iter().position(|consumer| consumer.priority == highest)?;
+        self.waiting.remove(at)
     }
 
     /// The consumer to be served now.

@@ -158,6 +158,13 @@ impl Queue {
         Self { id, name, vhost, options, owner, surroundings, state }
     }
 
+    /// The same queue, before anybody knows it, with what its policies make of its settings.
+    #[must_use]
+    pub fn with_settings(self, settings: QueueSettings) -> Self {
+        self.state.lock().set(settings);
+        self
+    }
+
     /// Adds messages at the end, in order, and empties `messages`. A deleted queue drops them, which is no
     /// refusal.
     pub fn enqueue(
@@ -252,7 +259,7 @@ impl Queue {
     /// Adds a consumer. `accepted` runs before anything is delivered to it.
     pub fn consume(
         self: &Arc<Self>,
-        consumer: Consumer,
+        mut consumer: Consumer,
         turn: &mut Turn,
         accepted: impl FnOnce(&mut Turn),
     ) -> Result<(), BrokerError> {
@@ -261,7 +268,9 @@ impl Queue {
                 return Err(BrokerError::NoQueue(Arc::clone(&self.name)));
             }
             let single = self.options.single_active_consumer;
-            // RabbitMQ: a queue with a single active consumer has no exclusive ones.
+            // RabbitMQ: a queue with a single active consumer has no exclusive ones, and quorum queues do not
+            // know what that is.
+            consumer.exclusive &= !state.is_quorum();
             let alone = consumer.exclusive && (single || !state.consumers.is_empty());
             if alone || state.consumers.is_exclusive() {
                 return Err(BrokerError::InExclusiveUse(Arc::clone(&self.name)));
@@ -346,11 +355,12 @@ impl Queue {
         turn: &mut Turn,
     ) -> Result<usize, BrokerError> {
         self.change(turn, |state, turn| {
-            if condition.unused && !state.consumers.is_empty() {
-                return Err(BrokerError::QueueInUse(Arc::clone(&self.name)));
-            }
+            // RabbitMQ: a queue that is both is not empty first.
             if condition.empty && !state.backlog.is_empty() {
                 return Err(BrokerError::QueueNotEmpty(Arc::clone(&self.name)));
+            }
+            if condition.unused && !state.consumers.is_empty() {
+                return Err(BrokerError::QueueInUse(Arc::clone(&self.name)));
             }
             let (ready, consumers) = state.delete();
             let scheduled = state.scheduled.take();
@@ -362,6 +372,11 @@ impl Queue {
             }
             Ok(ready)
         })
+    }
+
+    /// It is gone from its virtual host.
+    pub fn is_deleted(&self) -> bool {
+        self.state.lock().deleted
     }
 
     /// Its numbers now.

@@ -112,6 +112,11 @@ impl QueueState {
         if settings.expires_ms != self.settings.expires_ms {
             self.last_used = Some(now);
         }
+        self.set(settings);
+    }
+
+    /// The same for a queue that nobody has used yet.
+    pub(super) fn set(&mut self, settings: QueueSettings) {
         self.limit = Limit::of(&settings, self.queue_type);
         self.settings = settings;
     }

@@ -12,8 +12,11 @@ fn collected(host: &HostUnderTest) -> Vec<String> {
     definitions.iter().map(word).collect()
 }
 
-fn word(definition: &Definition) -> String {
+pub(super) fn word(definition: &Definition) -> String {
     match definition {
+        Definition::VHostDeclared(vhost) => format!("+ vhost {}", vhost.name),
+        Definition::PolicySet(policy) => format!("+ policy {}", policy.source.name),
+        Definition::PolicyCleared { name, .. } => format!("- policy {name}"),
         Definition::ExchangeDeclared(exchange) => format!("+ exchange {}", exchange.name),
         Definition::ExchangeDeleted { name, .. } => format!("- exchange {name}"),
         Definition::QueueDeclared(queue) => format!("+ queue {} {}", queue.id.0, queue.name),

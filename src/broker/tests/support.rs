@@ -29,7 +29,7 @@ pub(in crate::broker) fn broker() -> Broker {
     Broker::new(["/"], 1, Arc::new(Clock::manual()))
 }
 
-pub(in crate::broker) fn host(broker: &Broker) -> &Arc<VHost> {
+pub(in crate::broker) fn host(broker: &Broker) -> Arc<VHost> {
     broker.vhost("/").unwrap()
 }
 
@@ -50,6 +50,7 @@ pub(in crate::broker) fn created<T>(declared: Declared<T>) -> Arc<T> {
     match declared {
         Declared::Created(new) => new,
         Declared::Existing(_) => panic!("it was there already"),
+        Declared::Full { limit } => panic!("there are {limit} already"),
     }
 }
 

@@ -121,10 +121,9 @@ fn churn(broker: &Broker, number: u64) {
         let name = format!("churn.{}", (number + round) % 3);
         let options =
             QueueOptions { durable: round % 2 == 0, auto_delete: true, ..QueueOptions::default() };
-        let (Declared::Created(queue) | Declared::Existing(queue)) =
-            host.declare_queue(&name, options, None);
-        let (Declared::Created(exchange) | Declared::Existing(exchange)) =
-            host.declare_exchange("churn", auto_delete(ExchangeKind::Fanout));
+        let queue = host.declare_queue(&name, options, None).thing().unwrap();
+        let exchange = host.declare_exchange("churn", auto_delete(ExchangeKind::Fanout));
+        let exchange = exchange.thing().unwrap();
         // Any of these may be refused: the other thread may have been quicker.
         let _ = try_bind(broker, "events", to_queue(&queue));
         let _ = try_bind(broker, "events", to_exchange(&exchange));

@@ -9,7 +9,8 @@ fn an_unknown_key_names_the_closest_and_all_that_are_allowed() {
     assert_eq!(
         error,
         "config.toml line 3: unknown key 'lisen'; did you mean 'listen'? (allowed here: listen, \
-         data_dir, transient, vhosts, trace, event_exchange, users, loopback_users, product, version, platform, \
+         data_dir, transient, vhosts, trace, event_exchange, users, default_queue_type, vhost_settings, policies, \
+         operator_policies, load_definitions, loopback_users, product, version, platform, \
          information, cluster_name, frame_max, channel_max, heartbeat, handshake_timeout_ms, \
          max_message_size, consumer_timeout_ms, max_connections, worker_threads, unsaved_bytes, \
          memory_high_watermark, disk_free_limit, linger_ms, checkpoint_interval_ms, log)"
@@ -25,8 +26,66 @@ fn an_unknown_key_of_a_table_names_the_table() {
     assert_eq!(
         file("[[users]]\nname = 'a'\n[[users]]\npasword = 'b'").error(),
         "config.toml line 4: users: unknown key 'pasword'; did you mean 'password'? \
-         (allowed here: name, password, password_hash, tags, permissions)"
+         (allowed here: name, password, password_hash, tags, permissions, max_connections, \
+         max_channels)"
     );
+}
+
+#[test]
+fn a_policy_that_cannot_be_names_its_line_in_rabbitmqs_words() {
+    let policy = |rest: &str| file(&format!("\n[[policies]]\n{rest}")).error();
+    let named = "name = 'p'\npattern = '^q'\n";
+    for (rest, line, error) in [
+        ("pattern = ''", 2, "policies: a policy needs a name"),
+        ("name = 'p'", 2, "policies: a policy needs a pattern"),
+        (named, 2, "policies: a policy needs a definition"),
+        (
+            &format!("{named}definition = {{ bogus = 5 }}"),
+            2,
+            "policies: [{<<\"bogus\">>,5}] are not recognised policy settings",
+        ),
+        (
+            &format!("{named}definition = {{ expires = 0 }}"),
+            2,
+            "policies: 0 is not a valid queue expiry",
+        ),
+        (
+            &format!("{named}definition = {{ expires = 1979-05-27 }}"),
+            5,
+            "policies.definition: 1979-05-27 is a date, which no policy sets",
+        ),
+        (&format!("{named}vhost = 'x'"), 5, "policies.vhost: 'x' is not one of vhosts (/)"),
+        (
+            &format!("{named}definition = 5"),
+            5,
+            "policies.definition: expected a table, found a whole number",
+        ),
+    ] {
+        assert_eq!(policy(rest), format!("config.toml line {line}: {error}"));
+    }
+    let twice = "{ name = 'p', pattern = '', definition = { expires = 1 } }";
+    assert_eq!(
+        file(&format!("operator_policies = [\n{twice},\n{twice}]")).error(),
+        "config.toml line 3: operator_policies.name: 'p' is there twice"
+    );
+}
+
+#[test]
+fn what_cannot_be_said_about_a_virtual_host_names_its_line() {
+    for (text, error) in [
+        ("default_queue_type = 'stream'", "default_queue_type: queue type stream is not supported"),
+        (
+            "default_queue_type = 'x'",
+            "default_queue_type: 'x' is not a type of queue (allowed: classic, quorum)",
+        ),
+        (
+            "vhost_settings = [{ max_queues = -2 }]",
+            "vhost_settings.max_queues: -2 is not a limit (0 or more, -1: none)",
+        ),
+        ("vhost_settings = [{}, {}]", "vhost_settings.vhost: '/' is there twice"),
+    ] {
+        assert_eq!(file(text).error(), format!("config.toml line 1: {error}"));
+    }
 }
 
 #[test]

@@ -29,7 +29,10 @@ fn content(state: &LogState) -> impl PartialEq + std::fmt::Debug + use<> {
     let mut bindings: Vec<_> = state.bindings().map(|binding| format!("{binding:?}")).collect();
     bindings.sort_unstable();
     let exchanges: Vec<_> = state.exchanges().cloned().collect();
-    (queues, bindings, exchanges, state.segments.live.clone(), state.position, state.next_queue_id)
+    let vhosts: Vec<_> = state.vhosts().cloned().collect();
+    let policies: Vec<_> = state.policies().cloned().collect();
+    let outside = (vhosts, policies, exchanges);
+    (queues, bindings, outside, state.segments.live.clone(), state.position, state.next_queue_id)
 }
 
 #[derive(Clone, Debug)]

@@ -26,7 +26,7 @@ use crate::broker::delivery::Entry;
 use crate::broker::message::{Layout, Message};
 use crate::broker::options::QueueOptions;
 use crate::broker::queue::{DeleteIf, Outcome, Queue};
-use crate::broker::vhost::{Declared, VHost};
+use crate::broker::vhost::VHost;
 use crate::clock::Clock;
 use crate::store::{Checkpoint, Log, LogPosition, MemoryStore, StoredLog};
 
@@ -85,7 +85,7 @@ impl Node {
         Self { broker, committer, checkpointer, shared, report, collector, marks: 0 }
     }
 
-    fn vhost(&self) -> &Arc<VHost> {
+    fn vhost(&self) -> Arc<VHost> {
         self.broker.vhost("/").unwrap()
     }
 
@@ -169,9 +169,7 @@ impl Node {
 
 fn declare(broker: &Broker, name: &str) -> Arc<Queue> {
     let options = QueueOptions { durable: true, ..QueueOptions::default() };
-    match broker.vhost("/").unwrap().declare_queue(name, options, None) {
-        Declared::Created(queue) | Declared::Existing(queue) => queue,
-    }
+    broker.vhost("/").unwrap().declare_queue(name, options, None).thing().unwrap()
 }
 
 fn message(body: &str, is_shared: bool) -> Arc<Message> {

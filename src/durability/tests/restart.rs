@@ -6,8 +6,9 @@ use super::*;
 use crate::amqp::wire::properties::PropertiesView;
 use crate::broker::change::DestinationName;
 use crate::broker::exchange::{Destination, ExchangeKind};
-use crate::broker::options::ExchangeOptions;
-use crate::broker::vhost::BindingRequest;
+use crate::broker::options::{ExchangeOptions, QueueType};
+use crate::broker::policy::{Policy, PolicyKind, PolicySource};
+use crate::broker::vhost::{BindingRequest, VHostLimits, VHostMetadata};
 use crate::durability::RecoveryError;
 use crate::store::{DataDirectory, Flush, FrameBuffer, Survives};
 
@@ -293,7 +294,8 @@ fn a_virtual_host_that_is_no_longer_configured_is_kept() {
     let recovered =
         recover(store.log(), &*store.checkpoint(), &["other".to_owned()], clock).unwrap();
 
-    let names: Vec<_> = recovered.broker.vhosts().map(|vhost| vhost.name.to_string()).collect();
+    let names: Vec<_> =
+        recovered.broker.vhosts().iter().map(|vhost| vhost.name.to_string()).collect();
     assert_eq!(names, ["/", "other"]);
 }
 
@@ -337,4 +339,80 @@ fn a_frame_of_a_newer_release_refuses_the_start() {
     assert!(matches!(refused, RecoveryError::Frame { .. }));
     let text = refused.to_string();
     assert!(text.contains("frame of version 9 is unknown"), "{text}");
+}
+
+fn policy(name: &str, key: &str, value: AMQPValue) -> Policy {
+    let mut definition = no_arguments();
+    definition.insert(key.into(), value);
+    let source = PolicySource {
+        name: name.to_owned(),
+        pattern: "^(q|x)$".to_owned(),
+        apply_to: "all".to_owned(),
+        priority: -3,
+        definition,
+    };
+    Policy::new(PolicyKind::User, source).unwrap()
+}
+
+fn set(node: &Node, policy: Policy) {
+    let mut turn = node.broker.begin_turn();
+    node.vhost().set_policy(policy, &mut turn);
+    turn.finish(&node.broker);
+}
+
+#[test]
+fn policies_are_in_force_after_a_restart_with_and_without_a_checkpoint() {
+    for with_checkpoint in [false, true] {
+        let store = MemoryStore::new();
+        let mut node = Node::on(&store);
+        node.vhost().declare_exchange("x", durable_exchange());
+        set(&node, policy("gone", "message-ttl", AMQPValue::LongLongInt(1)));
+        set(&node, policy("spill", "alternate-exchange", AMQPValue::LongString("ae".into())));
+        let mut turn = node.broker.begin_turn();
+        assert!(node.vhost().clear_policy(PolicyKind::User, "gone", &mut turn));
+        turn.finish(&node.broker);
+        node.commit_marked();
+        if with_checkpoint {
+            node.checkpoint();
+        }
+
+        let restarted = Node::on(&store);
+
+        let policies = restarted.vhost().policies();
+        let names: Vec<_> = policies.of_kind(PolicyKind::User).keys().cloned().collect();
+        assert_eq!(names, ["spill".into()]);
+        let spill = policies.get(PolicyKind::User, "spill").unwrap();
+        assert_eq!(
+            **spill,
+            policy("spill", "alternate-exchange", AMQPValue::LongString("ae".into()))
+        );
+        let exchange = restarted.vhost().exchange("x").unwrap();
+        assert_eq!(exchange.alternate_exchange().as_deref(), Some("ae"));
+    }
+}
+
+#[test]
+fn a_virtual_host_made_at_runtime_survives_with_its_limits_and_what_is_said_about_it() {
+    for with_checkpoint in [false, true] {
+        let store = MemoryStore::new();
+        let mut node = Node::on(&store);
+        let metadata = VHostMetadata {
+            description: "made later".to_owned(),
+            tags: vec!["a".to_owned(), "b".to_owned()],
+            default_queue_type: Some(QueueType::Quorum),
+        };
+        let limits =
+            VHostLimits { max_queues: Some(0), max_connections: Some(7), max_exchanges: None };
+        node.broker.add_vhost("later", metadata.clone()).set_limits(limits);
+        node.commit_marked();
+        if with_checkpoint {
+            node.checkpoint();
+        }
+
+        let restarted = Node::on(&store);
+
+        let later = restarted.broker.vhost("later").unwrap();
+        assert_eq!(later.metadata(), metadata);
+        assert_eq!(later.limits(), limits);
+    }
 }

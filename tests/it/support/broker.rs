@@ -50,6 +50,20 @@ impl TestBroker {
         broker
     }
 
+    /// Ours, with these definitions loaded.
+    pub fn with_definitions(definitions: &str) -> Self {
+        let mut broker = Self::at_home();
+        broker.defines(definitions);
+        broker.configure("load_definitions = 'definitions.json'");
+        broker.launch();
+        broker
+    }
+
+    /// Replaces definitions.json beside config.toml.
+    pub fn defines(&self, definitions: &str) {
+        std::fs::write(self.home.path().join("definitions.json"), definitions).unwrap();
+    }
+
     pub fn address(&self) -> &str {
         &self.address
     }

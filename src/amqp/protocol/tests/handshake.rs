@@ -180,10 +180,9 @@ fn a_client_cannot_go_on_before_its_login_is_checked() {
 
 #[test]
 fn a_channel_cannot_be_opened_before_the_connection() {
-    let _ = PeerUnderTest::logged_in().sends(open_channel(1)).closes_connection(
-        "504 CHANNEL_ERROR - unexpected method in connection state tuning",
-        (20, 10),
-    );
+    let _ = PeerUnderTest::logged_in()
+        .sends(open_channel(1))
+        .closes_connection("505 UNEXPECTED_FRAME - type 1, all octets = <<0,20,0,10,0>>", (0, 0));
 }
 
 #[test]

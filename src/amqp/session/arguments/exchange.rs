@@ -75,12 +75,13 @@ pub fn exchange_equivalence(
     exchange.same_argument(ALTERNATE_EXCHANGE, &received.arguments, &existing.arguments)
 }
 
-/// Whether an exchange of this kind may be bound to `destination` like this.
+/// Whether an exchange of this kind may be bound to `destination` like this. A destination that is yet to be
+/// made counts as one that may.
 pub fn binding(
     kind: ExchangeKind,
     key: &str,
     arguments: &FieldTable,
-    destination: &Destination,
+    destination: Option<&Destination>,
 ) -> Result<(), Refused> {
     match kind {
         ExchangeKind::Headers => headers_binding(arguments),
@@ -126,12 +127,16 @@ fn weight(key: &str) -> Result<(), Refused> {
 }
 
 /// RabbitMQ 4.x: an `x-local-random` exchange leads to classic queues, with empty keys.
-fn local_binding(key: &str, destination: &Destination) -> Result<(), Refused> {
+fn local_binding(key: &str, destination: Option<&Destination>) -> Result<(), Refused> {
     if !key.is_empty() {
         return Err(Refused::precondition(format!("Non empty binding '{key}' key not permitted")));
     }
-    let Destination::Queue(queue) = destination else {
-        return Err(Refused::precondition("Destination not found"));
+    let queue = match destination {
+        None => return Ok(()),
+        Some(Destination::Queue(queue)) => queue,
+        Some(Destination::Exchange(_)) => {
+            return Err(Refused::precondition("Destination not found"));
+        }
     };
     let queue_type = queue.options.queue_type;
     if queue_type == QueueType::Classic {

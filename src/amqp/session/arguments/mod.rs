@@ -19,7 +19,9 @@ pub use self::consumer::consumer_arguments;
 pub use self::exchange::{
     binding, declared_exchange, exchange_equivalence, exchange_kind, exchange_options,
 };
-pub use self::queue::{declared_queue, generated_name_prefix, queue_equivalence, queue_options};
+pub use self::queue::{
+    declared_queue, generated_name_prefix, queue_equivalence, queue_options, with_default_type,
+};
 use crate::amqp::protocol::error::ReplyCode;
 use crate::amqp::wire::table::{inequivalence, type_name};
 

@@ -1,5 +1,7 @@
 //! queue.declare: what a new queue may be, and whether an old one may be declared like this again.
 
+use std::borrow::Cow;
+
 use amq_protocol::protocol::queue::Declare;
 use amq_protocol::types::{AMQPValue, FieldTable};
 
@@ -158,6 +160,22 @@ pub fn queue_options(name: &str, vhost: &str, declare: &Declare) -> Result<Queue
         QueueType::Quorum => refuse_flags(queue, &options).map(|()| options),
         QueueType::Stream => Err(refuse_stream(queue, &options)),
     }
+}
+
+/// A declaration that names the type which the virtual host has for queues that name none.
+///
+/// RabbitMQ 4.x: a quorum queue is durable and shared; a declaration that asks for something else makes a
+/// classic queue.
+pub fn with_default_type(declare: &Declare, queue_type: Option<QueueType>) -> Cow<'_, Declare> {
+    let Some(queue_type) = queue_type else { return Cow::Borrowed(declare) };
+    if declare.arguments.contains_key(QUEUE_TYPE) {
+        return Cow::Borrowed(declare);
+    }
+    let is_plain = declare.durable && !declare.exclusive && !declare.auto_delete;
+    let queue_type = if is_plain { queue_type } else { QueueType::Classic };
+    let mut declare = declare.clone();
+    declare.arguments.insert(QUEUE_TYPE.into(), AMQPValue::LongString(queue_type.name().into()));
+    Cow::Owned(declare)
 }
 
 /// A queue as it is declared, with nothing checked; enough for [`queue_equivalence`].

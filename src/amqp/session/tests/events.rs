@@ -8,7 +8,7 @@ const EXCHANGE: &str = "amq.rabbitmq.event";
 
 fn broker() -> BrokerUnderTest {
     let broker = BrokerUnderTest::new();
-    broker.broker().publish_events(broker.broker().vhost("/").unwrap());
+    broker.broker().publish_events(&broker.broker().vhost("/").unwrap());
     broker
 }
 

@@ -106,7 +106,7 @@ fn timeout(timeout_ms: i32) -> FieldTable {
     arguments
 }
 
-fn declare_with(name: &str, flags: &str, arguments: FieldTable) -> Said {
+pub(super) fn declare_with(name: &str, flags: &str, arguments: FieldTable) -> Said {
     let has = |flag| flags.split(' ').any(|word| word == flag);
     let declare = queue::Declare {
         queue: name.into(),

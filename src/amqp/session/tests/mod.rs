@@ -30,7 +30,7 @@ use super::outbox::{Drained, Outbox};
 use super::{Origin, Session, Shared, Status};
 use crate::amqp::protocol::handshake::{Mechanism, Offer};
 use crate::amqp::wire::frame::{ChannelId, Frame, FrameKind};
-use crate::auth::{Credential, Password, Permission, UserDefinition, Users};
+use crate::auth::{Credential, Password, Permission, UserDefinition, UserLimits, Users};
 use crate::broker::Broker;
 use crate::broker::change::{Definition, QueueChanges};
 use crate::broker::queue::Queue;
@@ -68,6 +68,7 @@ impl BrokerUnderTest {
             credential: Credential::Password(Password::new("guest")),
             tags: Vec::new(),
             permissions: vec![Permission::all("/")],
+            limits: UserLimits::default(),
         };
         let offer = Offer {
             server_properties: FieldTable::default(),

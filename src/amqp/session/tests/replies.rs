@@ -68,6 +68,20 @@ fn a_cancelled_reply_consumer_neither_asks_nor_hears() {
 }
 
 #[test]
+fn the_way_to_a_requester_is_not_remembered() {
+    let broker = BrokerUnderTest::new();
+    let (mut client, mut responder) = (requester(&broker), broker.client());
+    let address = asks(&broker, &mut client);
+    responder.says([publish(&address, "in time")]);
+    client.says([cancel("me")]);
+
+    responder.says([publish_to("", &address, "late", "mandatory")]);
+
+    assert_eq!(responder.hears(), ["1 return late"]);
+    assert_eq!(client.hears(), ["1 reply 1 to me: in time", "1 cancel-ok me"]);
+}
+
+#[test]
 fn who_replaces_a_requester_does_not_get_its_answers() {
     let broker = BrokerUnderTest::new();
     let (mut client, mut responder) = (requester(&broker), broker.client());

@@ -59,6 +59,21 @@ fn a_delivery_that_is_not_acknowledged_in_time_closes_the_channel_and_goes_back(
 }
 
 #[test]
+fn a_consumer_that_has_nothing_yet_is_looked_at_again_in_time() {
+    let broker = BrokerUnderTest::new();
+    let (mut client, mut publisher) = (broker.client(), broker.client());
+    client.says([declare_impatient("jobs", 1500), consume("jobs", "worker")]);
+    assert_eq!(client.due_in(), Some(1500), "nothing delivered from now on can be late before");
+
+    broker.passes(1000);
+    publisher.says([publish("jobs", "a")]);
+    broker.passes(500);
+    client.looks_at_its_deadlines();
+
+    assert_eq!(client.due_in(), Some(1000), "what came meanwhile");
+}
+
+#[test]
 fn an_acknowledgement_in_time_keeps_the_channel() {
     let broker = BrokerUnderTest::new();
     let mut client = client_of(&broker, declare_impatient("jobs", 1500), consume("jobs", "worker"));

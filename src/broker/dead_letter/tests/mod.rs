@@ -7,6 +7,7 @@ mod random;
 
 use super::*;
 use crate::amqp::wire::properties::without_header;
+use crate::amqp::wire::table_view::TableView;
 
 /// An encoded value.
 type Value = Vec<u8>;
@@ -76,12 +77,17 @@ fn death(reason: Reason, queue: &str) -> Death<'_> {
     Death { reason, queue, exchange: "dlx", routing_key: None, at_unix_s: 9 }
 }
 
-/// The headers as `name:tag=value`, with what RabbitMQ 3.10.8 does not have left out.
+/// The headers as `name:tag=value`, without those that RabbitMQ 3.10.8 does not have and without `BCC`, which is
+/// not delivered.
 fn headers_of(dead: &DeadLetter) -> String {
-    let names = ["x-last-death-reason", "x-last-death-queue", "x-last-death-exchange"];
+    let names = ["x-last-death-reason", "x-last-death-queue", "x-last-death-exchange", BCC];
     let header =
         names.iter().fold(dead.header().to_vec(), |header, name| without_header(&header, name));
     shown(PropertiesView::check(&header).unwrap().headers().unwrap())
+}
+
+fn utf8(octets: &[u8]) -> Option<&str> {
+    std::str::from_utf8(octets).ok()
 }
 
 fn shown(table: TableView<'_>) -> String {
@@ -159,6 +165,7 @@ fn without_a_new_key_it_goes_by_all_the_old_ones_and_bcc_is_not_told() {
     let dead = DeadLetter::new(&sent, &death(Reason::Rejected, "w"));
 
     assert_eq!(dead.keys()[..], ["w", "c1", "c2", "b1"]);
+    assert!(dead.properties().header(BCC).is_some(), "it routes the next dead letter, too");
     assert_eq!(
         headers_of(&dead),
         "CC:A=[S=c1 S=c2 I=5] a:I=2 x-death:A=[F={count:l=1 reason:S=rejected queue:S=w time:T=9 \
@@ -176,6 +183,7 @@ fn with_a_new_key_it_goes_by_that_alone_and_cc_is_only_history() {
     let dead = DeadLetter::new(&sent, &Death { routing_key, ..death(Reason::Rejected, "wk") });
 
     assert_eq!(dead.keys()[..], ["k2"]);
+    assert!(dead.properties().header(BCC).is_none());
     assert_eq!(
         headers_of(&dead),
         "x-death:A=[F={count:l=1 reason:S=rejected queue:S=wk time:T=9 exchange:S= \

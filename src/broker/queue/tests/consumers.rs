@@ -322,6 +322,21 @@ fn the_next_in_line_is_active_at_once_though_the_last_has_unsettled_messages() {
 }
 
 #[test]
+fn the_highest_priority_in_line_is_next_and_pushes_nobody_aside() {
+    let queue = single_active();
+    let active = queue.consumer().starts();
+    let (low, high) = (queue.consumer().starts(), queue.consumer().priority(5).starts());
+    queue.enqueues(["a"]);
+    active.takes(["a"]);
+
+    active.cancels();
+    queue.enqueues(["b"]);
+
+    high.takes(["b"]);
+    low.takes([]);
+}
+
+#[test]
 fn a_cancelled_consumer_leaves_the_line() {
     let queue = single_active();
     let active = queue.consumer().starts();

@@ -170,6 +170,19 @@ impl<'a> Trial<'a> {
         let Client { consumer, .. } = self.consumers.remove(at);
         consumer.cancels();
         self.retired.push(consumer);
+        if at == 0 && self.queue.queue.options.single_active_consumer {
+            self.next_in_front();
+        }
+    }
+
+    /// Of those who wait for the single active one to go, the first of the highest priority is next.
+    fn next_in_front(&mut self) {
+        let Some(highest) = self.consumers.iter().map(|client| client.priority).max() else {
+            return;
+        };
+        let next = self.consumers.iter().position(|client| client.priority == highest).unwrap();
+        let next = self.consumers.remove(next);
+        self.consumers.insert(0, next);
     }
 
     fn settle(&mut self, pick: prop::sample::Index, count: usize, requeue: bool) {

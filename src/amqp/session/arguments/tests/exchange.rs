@@ -83,7 +83,7 @@ fn an_exchange_is_declared_again_as_it_is() {
 fn bind(kind: ExchangeKind, key: &str, fields: Fields<'_>) -> Result<(), Refused> {
     let options = ExchangeOptions::new(ExchangeKind::Fanout);
     let destination = Destination::Exchange(Arc::new(Exchange::new(Arc::from("x2"), options)));
-    binding(kind, key, &table(fields), &destination)
+    binding(kind, key, &table(fields), Some(&destination))
 }
 
 #[test]
