@@ -182,7 +182,8 @@ class Connection:
     def until(self, channel, what, found, deadline=DEADLINE, written=True):
         """Takes this channel's commands until one is `found`, it is closed, or the connection is.
 
-        What is not `written` says nothing about the server that another scenario does not say. Returns that command, or None if the connection ended without connection.close.
+        What is not `written` says nothing about the server that another scenario does not say. Returns that
+        command, or None if the connection ended without connection.close.
         """
         end = time.monotonic() + deadline
         speaker = self.channels.get(channel)
