@@ -10,7 +10,7 @@
 use std::sync::Arc;
 
 use super::QueueOptions;
-use super::backlog::{Backlog, Priority};
+use super::backlog::Backlog;
 use super::consumers::{Consumer, ConsumerId, Consumers};
 use super::expiries::Expiries;
 use super::length::{Admission, Limit};
@@ -155,7 +155,7 @@ impl QueueState {
     }
 
     /// Adds a message at the end.
-    fn enqueue(&mut self, message: Arc<Message>, now: Deadline) -> Priority {
+    fn enqueue(&mut self, message: Arc<Message>, now: Deadline) {
         let position = Position(self.next_position);
         self.next_position += 1;
         let durable = self.durable && message.is_persistent();
@@ -163,7 +163,7 @@ impl QueueState {
         if durable {
             self.unsaved.put(position, &message, expires_at.map(Deadline::as_ms));
         }
-        self.add(Entry { expires_at, durable, ..Entry::new(position, message) })
+        self.add(Entry { expires_at, durable, ..Entry::new(position, message) });
     }
 
     /// RabbitMQ: the shorter of the queue's time to live and the message's own.
@@ -176,57 +176,37 @@ impl QueueState {
         Some(now.after_ms(ttl))
     }
 
-    fn add(&mut self, entry: Entry) -> Priority {
+    fn add(&mut self, entry: Entry) {
         let priority = self.priorities.of_message(&entry.message);
         self.expiries.note(&entry, priority);
         self.backlog.push(entry, priority);
-        priority
     }
 
-    /// Adds a message at the end unless `limit` is exceeded by it even after consumers had their chance.
+    /// Adds a message at the end if there is room for it beside what consumers leave. RabbitMQ: a message for which
+    /// there is none even then is refused also if a consumer would take it at once.
     pub(super) fn admit(
         &mut self,
         message: Arc<Message>,
         limit: &Limit,
         turn: &mut Turn,
     ) -> Admission {
-        let now = turn.unix_now();
-        if limit.has_room_for(&self.backlog, &message) {
-            self.enqueue(message, now);
-            return Admission::Accepted;
+        if !limit.has_room_for(&self.backlog, &message) {
+            self.dispatch(turn);
+            if !limit.has_room_for(&self.backlog, &message) {
+                return self.refuse(message, limit);
+            }
         }
-        if self.consumers.first().is_none() {
-            return self.refuse(Entry::new(Position(self.next_position), message), limit);
-        }
-        let priority = self.enqueue(message, now);
-        self.dispatch(turn);
-        if !limit.is_exceeded(&self.backlog) {
-            return Admission::Accepted;
-        }
-        match self.withdraw_last(priority) {
-            Some(entry) => self.refuse(entry, limit),
-            None => Admission::Accepted,
-        }
+        self.enqueue(message, turn.unix_now());
+        Admission::Accepted
     }
 
-    fn refuse(&mut self, entry: Entry, limit: &Limit) -> Admission {
+    fn refuse(&mut self, message: Arc<Message>, limit: &Limit) -> Admission {
         if limit.dead_letters_refused() {
             // It was never in the queue, so there is nothing to settle.
-            let entry = Entry { durable: false, ..entry };
+            let entry = Entry::new(Position(self.next_position), message);
             self.lost.push(Lost { entry, reason: Reason::MaxLength });
         }
         Admission::Refused
-    }
-
-    /// Undoes the last enqueue. Nobody has seen the entry: consumers left it where it was.
-    fn withdraw_last(&mut self, priority: Priority) -> Option<Entry> {
-        let last = Position(self.next_position.checked_sub(1)?);
-        let entry = self.backlog.remove(last, priority)?;
-        self.next_position = last.0;
-        if entry.durable {
-            self.unsaved.withdraw(entry.position);
-        }
-        Some(entry)
     }
 
     /// Gives up messages whose time has come, at most a burst of them.

@@ -72,15 +72,6 @@ impl Unsaved {
         message.size()
     }
 
-    /// The entry that was put last was not enqueued after all, and was not collected either.
-    pub(super) fn withdraw(&mut self, position: Position) {
-        debug_assert!(self.puts.back().is_some_and(|last| last.position == position));
-        debug_assert!(!self.returned.contains_key(&position), "nobody has seen it");
-        if let Some(Slot { message: Some(message), .. }) = self.puts.pop_back() {
-            self.bytes -= message.size();
-        }
-    }
-
     fn cancel(&mut self, position: Position) -> Option<Arc<Message>> {
         if self.puts.front().is_none_or(|first| first.position > position) {
             return None;

@@ -83,15 +83,32 @@ fn a_requeued_message_is_the_head_that_is_dropped() {
 
 #[test]
 fn with_a_limit_of_none_a_message_passes_only_to_a_consumer() {
-    for queue in [dropping(of_length(0)), rejecting(of_length(0))] {
-        queue.offer("lost");
-        assert_eq!(queue.counts().0, 0);
-        let consumer = queue.consumer().prefetch(1).starts();
-        assert_eq!(queue.offer("passes"), Admission::Accepted);
-        queue.offer("lost as well");
-        consumer.takes(["passes"]);
-        assert_eq!(queue.counts().0, 0);
-    }
+    let queue = dropping(of_length(0));
+    queue.offer("lost");
+    assert_eq!(queue.counts().0, 0);
+    let consumer = queue.consumer().prefetch(1).starts();
+    assert_eq!(queue.offer("passes"), Admission::Accepted);
+    queue.offer("lost as well");
+    consumer.takes(["passes"]);
+    assert_eq!(queue.counts().0, 0);
+}
+
+#[test]
+fn with_a_limit_of_none_a_queue_that_rejects_rejects_everything() {
+    let queue = rejecting(of_length(0));
+    let consumer = queue.consumer().starts();
+    assert_eq!(queue.offer("a"), Admission::Refused);
+    consumer.takes([]);
+}
+
+#[test]
+fn consumers_make_room_before_anything_is_rejected() {
+    let queue = rejecting(of_length(1));
+    let consumer = queue.consumer().starts();
+    let mut messages = ["a", "b", "c"].map(|name| message(name, false)).to_vec();
+    let admission = turn(&queue.broker, |turn| queue.queue.enqueue(&mut messages, turn));
+    assert_eq!(admission, Admission::Accepted);
+    consumer.takes(["a", "b", "c"]);
 }
 
 #[test]
