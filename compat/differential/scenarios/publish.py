@@ -180,7 +180,7 @@ def limited_size(s, size):
     ch = s.channel()
     ch.queue_declare("q")
     ch.publish("", "q", b"x" * size)
-    ch.get("q")
+    ch.fence()
 
 
 @scenario
