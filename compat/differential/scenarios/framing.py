@@ -110,16 +110,15 @@ def interleaved(s):
     """Channels may interleave their content"""
     connection = s.connect()
     one, two = connection.channel(1), connection.channel(2)
-    one.queue_declare("q")
-    for ch in (one, two):
-        ch.say("basic.publish", routing_key="q")
+    for ch, queue in ((one, "q"), (two, "r")):
+        ch.queue_declare(queue)
+        ch.say("basic.publish", routing_key=queue)
         ch.header(2)
     for octet in (b"a", b"b"):
         one.body(octet)
         two.body(octet.upper())
-    two.fence()
     one.get("q")
-    one.get("q")
+    two.get("r")
 
 
 @WRONG
