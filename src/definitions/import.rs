@@ -147,13 +147,13 @@ impl Definitions {
         let queues: BTreeSet<(&str, &str)> =
             plan.queues.iter().map(|(vhost, name, _)| (vhost.as_str(), name.as_str())).collect();
         let kinds: BTreeMap<(&str, &str), ExchangeKind> = (plan.exchanges.iter())
-            .map(|(vhost, name, options)| ((vhost.as_str(), name.as_str()), options.kind))
+            .map(|(vhost, name, options)| ((vhost.as_str(), name.as_str()), options.routing_kind()))
             .collect();
         let exchange = |vhost: &str, name: &str| {
             let there = broker.vhost(vhost).and_then(|vhost| vhost.exchange(name));
             let always = vhost::predeclared(name);
             there
-                .map(|it| it.options.kind)
+                .map(|it| it.options.routing_kind())
                 .or(always)
                 .or_else(|| kinds.get(&(vhost, name)).copied())
         };

@@ -168,7 +168,7 @@ impl Login {
         let source = self.vhost.exchange(binding.source);
         let source = source.ok_or_else(|| refusals.no_exchange(binding.source))?;
         let Binding { key, arguments, .. } = binding;
-        arguments::binding(source.options.kind, key, arguments, Some(destination))
+        arguments::binding(source.options.routing_kind(), key, arguments, Some(destination))
             .map_err(|refused| refusals.refused(refused))?;
         Ok(source)
     }

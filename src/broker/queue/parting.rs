@@ -14,18 +14,29 @@ use crate::broker::options::{DeadLetterStrategy, Overflow};
 use crate::broker::turn::Turn;
 use crate::limits;
 
-/// Messages on their way to a dead letter exchange.
+/// Messages on their way from a queue to an exchange.
 pub(in crate::broker) struct Dead {
-    /// Where they died.
+    /// Where they died, or waited.
     pub(in crate::broker) queue: Arc<Queue>,
     /// Where they go; the empty name is the default exchange.
     pub(in crate::broker) exchange: Arc<str>,
-    /// `x-dead-letter-routing-key`
-    pub(in crate::broker) routing_key: Option<Arc<str>>,
-    /// They are kept until there is a queue that takes them.
-    pub(in crate::broker) at_least_once: bool,
+    /// As what.
+    pub(in crate::broker) role: Role,
     /// What, oldest first.
     pub(in crate::broker) lost: Vec<Lost>,
+}
+
+/// What becomes of messages that a queue parts with.
+pub(in crate::broker) enum Role {
+    /// They are dead letters.
+    DeadLetter {
+        /// `x-dead-letter-routing-key`
+        routing_key: Option<Arc<str>>,
+        /// They are kept until there is a queue that takes them.
+        at_least_once: bool,
+    },
+    /// They have waited for as long as they asked to, and go on as if nothing had happened.
+    Released,
 }
 
 impl Queue {
@@ -37,18 +48,20 @@ impl Queue {
         turn: &mut Turn,
     ) {
         let lost = std::mem::take(&mut state.lost);
+        let queue = Arc::clone(self);
+        if let Some(exchange) = self.options.waiting_room_of.clone() {
+            return turn.dead_letter(Dead { queue, exchange, role: Role::Released, lost });
+        }
         let Some(exchange) = state.settings.dead_letter_exchange.clone() else {
             state.settle_lost(&lost);
             freed.extend(lost);
             return;
         };
-        turn.dead_letter(Dead {
-            queue: Arc::clone(self),
-            exchange,
+        let role = Role::DeadLetter {
             routing_key: state.settings.dead_letter_routing_key.clone(),
             at_least_once: state.dead_letters_at_least_once(),
-            lost,
-        });
+        };
+        turn.dead_letter(Dead { queue, exchange, role, lost });
     }
 
     /// These are in other queues now, or nobody wants them.

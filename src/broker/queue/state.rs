@@ -17,8 +17,10 @@ use super::length::{Admission, Limit};
 use super::offers::{Offers, Seen};
 use super::priorities::Priorities;
 use super::unsaved::Unsaved;
+use crate::amqp::wire::properties::PropertiesView;
 use crate::broker::change::QueueChanges;
 use crate::broker::dead_letter::Reason;
+use crate::broker::delayed::delay_ms;
 use crate::broker::delivery::{Deadline, Entry, Position, QueueId};
 use crate::broker::message::Message;
 use crate::broker::options::QueueType;
@@ -43,6 +45,7 @@ pub(super) enum Dispatched {
 }
 
 /// See the module.
+#[expect(clippy::struct_excessive_bools, reason = "none of them says anything about another")]
 pub(super) struct QueueState {
     pub(super) backlog: Backlog,
     pub(super) consumers: Consumers,
@@ -60,6 +63,8 @@ pub(super) struct QueueState {
     expiries: Expiries,
     priorities: Priorities,
     queue_type: QueueType,
+    /// Messages wait here until their delay is over.
+    is_waiting_room: bool,
     durable: bool,
     unsaved: Unsaved,
     next_position: u64,
@@ -93,6 +98,7 @@ impl QueueState {
             expiries: Expiries::default(),
             priorities: Priorities::of(options),
             queue_type: options.queue_type,
+            is_waiting_room: options.waiting_room_of.is_some(),
             durable: options.durable,
             unsaved: Unsaved::default(),
             next_position,
@@ -169,6 +175,10 @@ impl QueueState {
     /// RabbitMQ: the shorter of the queue's time to live and the message's own.
     #[inline]
     fn deadline_of(&self, message: &Message, now: Deadline) -> Option<Deadline> {
+        if self.is_waiting_room {
+            let properties = PropertiesView::assume_checked(message.header());
+            return Some(now.after_ms(delay_ms(properties).unwrap_or(0)));
+        }
         let ttl = match (self.settings.message_ttl_ms, message.expiration_ms()) {
             (Some(queue), Some(message)) => queue.min(message),
             (queue, message) => queue.or(message)?,
