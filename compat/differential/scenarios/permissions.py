@@ -2,7 +2,8 @@
 
 from differential.suite import for_each, needs, scenario
 
-LIMITED = {"name": "lim", "password": "lim", "permissions": {"/": ["^(mine|conf)", "^(mine|amq.default|w)", "^(mine|r)"]}}
+LIMITED = {"name": "lim", "password": "lim",
+           "permissions": {"/": ["^(mine|conf)", "^(mine|amq.default|w)", "^(mine|r)"]}}
 RESTRICTED = needs(users=[LIMITED])
 
 
