@@ -118,6 +118,9 @@ pub const DISPATCH_BURST: usize = 256;
 pub const EXPIRY_BURST: usize = 1024;
 /// Queues that are looked at in one turn of the timer.
 pub const TIMER_BURST: usize = 256;
+/// Bytes of messages that are not collected, of all queues, above which the timer goes on only after a commit: what
+/// dead letters leave of [`UNSAVED_BYTES`] is the publishers'.
+pub const TIMER_UNSAVED_BYTES: usize = UNSAVED_BYTES / 4;
 /// Dead letters that are placed under one hold of the collection gate, except those of a transaction.
 pub const DEAD_LETTER_BURST: usize = 256;
 /// How long a quorum queue that dead-letters at least once waits before it tries again, ms.
