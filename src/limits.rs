@@ -121,6 +121,8 @@ pub const TIMER_BURST: usize = 256;
 /// Bytes of messages that are not collected, of all queues, above which the timer goes on only after a commit: what
 /// dead letters leave of [`UNSAVED_BYTES`] is the publishers'.
 pub const TIMER_UNSAVED_BYTES: usize = UNSAVED_BYTES / 4;
+/// Longest delay a message may ask of an exchange, ms: as long as its `expiration` may be.
+pub const DELAY_MAX_MS: u64 = 315_360_000_000;
 /// Dead letters that are placed under one hold of the collection gate, except those of a transaction.
 pub const DEAD_LETTER_BURST: usize = 256;
 /// How long a quorum queue that dead-letters at least once waits before it tries again, ms.
@@ -139,6 +141,8 @@ pub const DISK_FREE_LIMIT: u64 = UNSAVED_BYTES as u64 + 2 * SEGMENT;
 /// Memory above which publishers are not read, percent of what the machine or the container has (RabbitMQ 3's
 /// `vm_memory_high_watermark`).
 pub const MEMORY_HIGH_WATERMARK_PERCENT: u64 = 40;
+/// How often it is looked whether a client that is held back by an alarm has hung up.
+pub const BLOCKED_INTERVAL: Duration = Duration::from_secs(1);
 /// How often the process's memory is looked at.
 pub const MEMORY_INTERVAL: Duration = Duration::from_millis(250);
 /// How often the free space is looked at while nothing new is begun on disk.

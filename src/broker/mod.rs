@@ -10,6 +10,7 @@ pub mod change;
 pub mod commit_inbox;
 pub mod dead_letter;
 mod dead_lettering;
+pub mod delayed;
 pub mod delivery;
 pub mod error;
 pub mod events;
@@ -173,7 +174,7 @@ impl Broker {
     /// whoever counts the time since the last use starts now.
     pub fn look_at_all(&self) {
         for vhost in self.vhosts() {
-            for queue in vhost.queues() {
+            for queue in vhost.queues().into_iter().chain(vhost.waiting_rooms()) {
                 let mut turn = self.begin_turn();
                 queue.look_again(&mut turn);
                 turn.finish(self);

@@ -9,8 +9,11 @@
 //!
 //! Durations are milliseconds, sizes octets of message bodies.
 
+use std::sync::Arc;
+
 use amq_protocol::types::{AMQPValue, FieldTable};
 
+use super::delayed::delayed_type;
 use super::exchange::ExchangeKind;
 use crate::limits;
 
@@ -55,6 +58,8 @@ pub struct QueueOptions {
     pub delivery_limit: Option<u64>,
     /// `x-consumer-timeout`: how long a delivery may stay unacknowledged.
     pub consumer_timeout_ms: Option<u64>,
+    /// The exchange whose delayed messages wait here. No client can ask for that.
+    pub waiting_room_of: Option<Arc<str>>,
 }
 
 impl QueueOptions {
@@ -88,6 +93,7 @@ impl QueueOptions {
             single_active_consumer: flag(table, "x-single-active-consumer"),
             delivery_limit: delivery_limit(queue_type, table),
             consumer_timeout_ms: count(table, "x-consumer-timeout"),
+            waiting_room_of: None,
             arguments,
         }
     }
@@ -213,6 +219,12 @@ impl ExchangeOptions {
     /// A durable exchange with nothing else to it, like the ones every vhost starts with.
     pub fn durable(kind: ExchangeKind) -> ExchangeOptions {
         ExchangeOptions { durable: true, ..ExchangeOptions::new(kind) }
+    }
+
+    /// How it routes in the end: an exchange that delays, as the type it delays for.
+    pub fn routing_kind(&self) -> ExchangeKind {
+        let delays = self.kind == ExchangeKind::DelayedMessage;
+        if delays { delayed_type(&self.arguments) } else { self.kind }
     }
 
     /// The same exchange with these arguments.
@@ -355,6 +367,7 @@ mod tests {
             single_active_consumer: true,
             delivery_limit: Some(3),
             consumer_timeout_ms: Some(100),
+            waiting_room_of: None,
         };
         assert_eq!(QueueOptions::read(true, false, true, arguments), expected);
     }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::exchange::{Destination, Exchange};
+use super::delayed::delay_ms;
+use super::exchange::{Destination, Exchange, ExchangeKind};
 use super::message::{BCC, Message};
 use super::queue::Queue;
 use super::vhost::VHost;
@@ -43,6 +44,10 @@ pub(super) fn route(
     while let Some(exchange) = met.get(at).cloned() {
         at += 1;
         route.varies |= exchange.varies;
+        if let Some(waiting_room) = waiting_room(vhost, &exchange, properties) {
+            add_once(&mut route.queues, waiting_room);
+            continue;
+        }
         leaving(vhost, &exchange, keys, properties, &mut destinations);
         if destinations.is_empty() {
             let alternate = exchange.alternate_exchange();
@@ -60,6 +65,19 @@ pub(super) fn route(
         }
     }
     route
+}
+
+/// Where a message waits that is to be delayed by this exchange.
+fn waiting_room(
+    vhost: &VHost,
+    exchange: &Exchange,
+    properties: PropertiesView<'_>,
+) -> Option<Arc<Queue>> {
+    if exchange.options.kind != ExchangeKind::DelayedMessage {
+        return None;
+    }
+    delay_ms(properties)?;
+    vhost.waiting_room(&exchange.name)
 }
 
 /// The same for a message that was published before: by its own key and those of its CC and BCC.

@@ -28,23 +28,29 @@ struct Inner {
 }
 
 impl Timetable {
-    /// Enters a queue, or takes it out, or both. Called under the queue's lock.
+    /// Enters a queue, which may be there under another deadline. Called under the queue's lock.
     pub(super) fn reschedule(
         &self,
         queue: &Arc<Queue>,
         from: Option<Deadline>,
-        to: Option<Deadline>,
+        to: Deadline,
         turn: &mut Turn,
     ) {
         let mut inner = self.inner.lock();
         if let Some(from) = from {
             inner.queues.remove(&(from, queue.id));
         }
-        let Some(to) = to else { return };
         let is_first = inner.queues.first_key_value().is_none_or(|((first, _), _)| to < *first);
         inner.queues.insert((to, queue.id), Arc::downgrade(queue));
         if is_first && let Some(timer) = inner.timer.take() {
             turn.wake(timer);
+        }
+    }
+
+    /// Takes a queue out. Called under the queue's lock.
+    pub(super) fn forget(&self, queue: &Queue, from: Option<Deadline>) {
+        if let Some(from) = from {
+            self.inner.lock().queues.remove(&(from, queue.id));
         }
     }
 

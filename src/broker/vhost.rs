@@ -8,6 +8,7 @@
 
 mod limits;
 mod policies;
+mod waiting_rooms;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,6 +17,7 @@ use std::sync::{Arc, OnceLock};
 use amq_protocol::types::FieldTable;
 
 use super::change::{BindingDefinition, Definition, QueueDefinition};
+use super::delayed::waiting_room_of;
 use super::delivery::{ConnectionId, QueueId};
 use super::error::BrokerError;
 use super::events::{self, Events};
@@ -41,6 +43,8 @@ pub struct VHost {
     pub name: Arc<str>,
     exchanges: Registry<Exchange>,
     queues: Registry<Queue>,
+    /// By the name of their exchange.
+    waiting_rooms: Registry<Queue>,
     reply_consumers: Arc<ReplyConsumers>,
     definitions: RankedMutex<{ rank::DEFINITIONS }, Definitions>,
     generation: AtomicU64,
@@ -114,6 +118,7 @@ impl VHost {
             name,
             exchanges: Registry::new(),
             queues: Registry::new(),
+            waiting_rooms: Registry::new(),
             reply_consumers: ReplyConsumers::new(),
             definitions: RankedMutex::default(),
             generation: AtomicU64::new(0),
@@ -187,6 +192,11 @@ impl VHost {
         self.queues.len()
     }
 
+    /// How many exchanges there are besides those that are always there.
+    pub fn exchange_count(&self) -> usize {
+        self.exchanges.len().saturating_sub(PREDECLARED.len())
+    }
+
     /// Where a message published to `exchange` goes; see [`Route`]. `keys` are its routing key and those of its
     /// CC and BCC.
     pub fn route(
@@ -213,12 +223,12 @@ impl VHost {
         if let Some(existing) = self.exchanges.get(name) {
             return Declared::Existing(existing);
         }
-        let own = self.exchanges.len().saturating_sub(PREDECLARED.len());
-        if let Some(limit) = limits::reached(locked.limits.max_exchanges, own) {
+        if let Some(limit) = limits::reached(locked.limits.max_exchanges, self.exchange_count()) {
             return Declared::Full { limit };
         }
         let exchange = Arc::new(Exchange::new(Arc::from(name), options));
         exchange.apply_policy(locked.applied_to_exchange(&exchange).definition());
+        self.open_waiting_room(&mut locked, &exchange);
         self.exchanges.insert(Arc::clone(&exchange.name), Arc::clone(&exchange));
         if exchange.options.durable {
             self.save(&mut locked, Definition::ExchangeDeclared(exchange.definition(&self.name)));
@@ -356,8 +366,19 @@ impl VHost {
         std::mem::take(&mut self.definitions.lock().unsaved)
     }
 
-    /// Puts back a queue from before a restart. Only recovery calls the `restore` verbs.
-    pub fn restore_queue(&self, identity: QueueIdentity, content: QueueContent) {
+    /// Puts back a queue from before a restart, when exchanges are back already. Only recovery calls the `restore`
+    /// verbs.
+    pub fn restore_queue(&self, mut identity: QueueIdentity, content: QueueContent) {
+        // Clients can make such names, with `x-name-prefix`.
+        let delays = |name: &Arc<str>| {
+            self.exchange(name).is_some_and(|it| it.options.kind == ExchangeKind::DelayedMessage)
+        };
+        if let Some(exchange) = waiting_room_of(&identity.name).filter(delays) {
+            identity.options.waiting_room_of = Some(Arc::clone(&exchange));
+            let queue = Queue::restored(identity, content, self.surroundings.clone());
+            self.waiting_rooms.insert(exchange, Arc::new(queue));
+            return;
+        }
         let settings = self.definitions.lock().queue_settings(&identity.name, &identity.options);
         let queue = Queue::restored(identity, content, self.surroundings.clone());
         let queue = Arc::new(queue.with_settings(settings));
@@ -411,6 +432,7 @@ impl VHost {
             let (vhost, name) = (Arc::clone(&self.name), Arc::clone(&exchange.name));
             self.save(locked, Definition::ExchangeDeleted { vhost, name });
         }
+        self.close_waiting_room(locked, &exchange);
         self.tell_exchange("exchange.deleted", &exchange);
         for (destination, key, arguments) in exchange.bindings() {
             let what = (&*key, &arguments);

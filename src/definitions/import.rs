@@ -9,7 +9,7 @@ use crate::auth::UserDefinition;
 use crate::broker::Broker;
 use crate::broker::exchange::{Destination, ExchangeKind};
 use crate::broker::options::{ExchangeOptions, QueueOptions, QueueType};
-use crate::broker::vhost::{self, BindingRequest, Declared};
+use crate::broker::vhost::{self, BindingRequest, Declared, VHost};
 
 /// How much was new.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,7 +64,7 @@ impl Definitions {
     }
 
     /// The users of these definitions beside those who are configured. Of a user who is both, what is configured
-    /// counts, with permissions for further virtual hosts from here.
+    /// counts, with permissions for further virtual hosts and topic permissions for further exchanges from here.
     pub fn users_beside(
         &self,
         configured: Vec<UserDefinition>,
@@ -76,17 +76,33 @@ impl Definitions {
             }
         }
         for Entry { place, value: (name, permission) } in &self.permissions {
-            let Some(user) = users.iter_mut().find(|user| user.name == *name) else {
-                if self.without_password.contains(name) {
-                    continue;
-                }
-                return Err(DefinitionsError::at(place.as_str(), format!("no user '{name}'")));
-            };
+            let Some(user) = self.named(&mut users, place, name)? else { continue };
             if !user.permissions.iter().any(|other| other.vhost == permission.vhost) {
                 user.permissions.push(permission.clone());
             }
         }
+        for Entry { place, value: (name, topic) } in &self.topic_permissions {
+            let Some(user) = self.named(&mut users, place, name)? else { continue };
+            let mut others = user.topic_permissions.iter();
+            if !others.any(|other| other.is_for(&topic.vhost, &topic.exchange)) {
+                user.topic_permissions.push(topic.clone());
+            }
+        }
         Ok(users)
+    }
+
+    /// The user called `name`, or none if that one cannot log in.
+    fn named<'a>(
+        &self,
+        users: &'a mut [UserDefinition],
+        place: &str,
+        name: &String,
+    ) -> Read<Option<&'a mut UserDefinition>> {
+        let found = users.iter_mut().find(|user| user.name == *name);
+        if found.is_none() && !self.without_password.contains(name) {
+            return Err(DefinitionsError::at(place, format!("no user '{name}'")));
+        }
+        Ok(found)
     }
 
     fn plan(&self, broker: &Broker) -> Read<Plan> {
@@ -126,6 +142,7 @@ impl Definitions {
     fn check_vhosts(&self, broker: &Broker) -> Read<()> {
         let own: BTreeSet<&str> = self.vhosts.iter().map(|entry| entry.value.0.as_str()).collect();
         let named = (self.permissions.iter().map(|it| (&it.place, &it.value.1.vhost)))
+            .chain(self.topic_permissions.iter().map(|it| (&it.place, &it.value.1.vhost)))
             .chain(self.limits.iter().map(|it| (&it.place, &it.value.0)))
             .chain(self.policies.iter().map(|it| (&it.place, &it.value.0)))
             .chain(self.exchanges.iter().map(|it| (&it.place, &it.value.vhost)))
@@ -147,13 +164,13 @@ impl Definitions {
         let queues: BTreeSet<(&str, &str)> =
             plan.queues.iter().map(|(vhost, name, _)| (vhost.as_str(), name.as_str())).collect();
         let kinds: BTreeMap<(&str, &str), ExchangeKind> = (plan.exchanges.iter())
-            .map(|(vhost, name, options)| ((vhost.as_str(), name.as_str()), options.kind))
+            .map(|(vhost, name, options)| ((vhost.as_str(), name.as_str()), options.routing_kind()))
             .collect();
         let exchange = |vhost: &str, name: &str| {
             let there = broker.vhost(vhost).and_then(|vhost| vhost.exchange(name));
             let always = vhost::predeclared(name);
             there
-                .map(|it| it.options.kind)
+                .map(|it| it.options.routing_kind())
                 .or(always)
                 .or_else(|| kinds.get(&(vhost, name)).copied())
         };
@@ -186,23 +203,37 @@ impl Definitions {
 /// RabbitMQ: the limits count that were in force before.
 fn check_limits(broker: &Broker, plan: &Plan) -> Read<()> {
     for vhost in broker.vhosts() {
-        let Some(limit) = vhost.limits().max_queues else { continue };
-        let names = plan
-            .queues
-            .iter()
-            .filter(|(host, name, _)| **host == *vhost.name && vhost.queue(name).is_none());
-        let added = names.map(|(_, name, _)| name).collect::<BTreeSet<_>>().len();
-        let there = vhost.queue_count();
-        if added > 0 && u64::try_from(there + added).is_ok_and(|all| all > limit) {
-            let problem = format!(
-                "Adding {added} queue(s) to virtual host \"{}\" would exceed the limit of {limit} queue(s). \
-                 This virtual host currently has {there} queue(s) defined. Import aborted!",
-                vhost.name
-            );
-            return Err(DefinitionsError::at("queues", problem));
-        }
+        let limits = vhost.limits();
+        let queues = plan.queues.iter().map(|(host, name, _)| (host, name));
+        let queues = queues.filter(|(_, name)| vhost.queue(name).is_none());
+        check_limit("queue", &vhost, queues, vhost.queue_count(), limits.max_queues)?;
+        let exchanges = plan.exchanges.iter().map(|(host, name, _)| (host, name));
+        let exchanges = exchanges.filter(|(_, name)| vhost.exchange(name).is_none());
+        let there = vhost.exchange_count();
+        check_limit("exchange", &vhost, exchanges, there, limits.max_exchanges)?;
     }
     Ok(())
+}
+
+fn check_limit<'a>(
+    kind: &str,
+    vhost: &VHost,
+    new: impl Iterator<Item = (&'a String, &'a String)>,
+    there: usize,
+    limit: Option<u64>,
+) -> Read<()> {
+    let Some(limit) = limit else { return Ok(()) };
+    let own = new.filter(|(host, _)| **host == *vhost.name).map(|(_, name)| name);
+    let added = own.collect::<BTreeSet<_>>().len();
+    if added == 0 || u64::try_from(there + added).is_ok_and(|all| all <= limit) {
+        return Ok(());
+    }
+    let problem = format!(
+        "Adding {added} {kind}(s) to virtual host \"{}\" would exceed the limit of {limit} {kind}(s). \
+         This virtual host currently has {there} {kind}(s) defined. Import aborted!",
+        vhost.name
+    );
+    Err(DefinitionsError::at(format!("{kind}s"), problem))
 }
 
 fn bind(broker: &Broker, binding: &BindingEntry) {

@@ -7,6 +7,8 @@ use std::fmt;
 use amq_protocol::types::{AMQPValue, FieldArray, FieldTable, ShortString};
 use serde_json::{Map, Value};
 
+use crate::limits;
+
 /// Definitions that cannot be brought in: where, and why, in one sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DefinitionsError {
@@ -106,13 +108,18 @@ impl<'a> Place<'a> {
     }
 
     /// An AMQP table: integers are 64 bits wide and texts long strings, as in RabbitMQ. An empty list is an empty
-    /// table, and a list of pairs a table too: RabbitMQ's command line writes both.
+    /// table, and a list of pairs a table too: RabbitMQ's command line writes both. It is nested no deeper than one
+    /// that comes over the wire, because the log takes back no more than that.
     pub(super) fn table(&self) -> Read<FieldTable> {
+        self.table_at(1)
+    }
+
+    fn table_at(&self, depth: usize) -> Read<FieldTable> {
         let mut table = FieldTable::default();
         for (key, value) in self.pairs()? {
             let name = ShortString::try_new(key.as_str());
             let name = name.map_err(|_| value.refuse("the key is longer than 255 bytes"))?;
-            table.insert(name, value.amqp()?);
+            table.insert(name, value.amqp(depth)?);
         }
         Ok(table)
     }
@@ -133,7 +140,12 @@ impl<'a> Place<'a> {
         self.elements().map_err(|_| self.expected("an object"))?.into_iter().map(pair).collect()
     }
 
-    fn amqp(&self) -> Read<AMQPValue> {
+    /// A value in a table or list of this depth; the outermost is the first.
+    fn amqp(&self, depth: usize) -> Read<AMQPValue> {
+        let nests = self.value.is_array() || self.value.is_object();
+        if nests && depth >= limits::TABLE_DEPTH_MAX {
+            return Err(self.refuse(format!("is nested deeper than {}", limits::TABLE_DEPTH_MAX)));
+        }
         Ok(match self.value {
             Value::Null => AMQPValue::Void,
             Value::Bool(flag) => AMQPValue::Boolean(*flag),
@@ -144,11 +156,12 @@ impl<'a> Place<'a> {
                 _ => return Err(self.refuse(format!("{number} is too large"))),
             },
             Value::Array(_) => {
-                let values: Vec<_> =
-                    self.elements()?.iter().map(Place::amqp).collect::<Read<_>>()?;
+                let elements = self.elements()?;
+                let values = elements.iter().map(|element| element.amqp(depth + 1));
+                let values: Vec<_> = values.collect::<Read<_>>()?;
                 AMQPValue::FieldArray(FieldArray::from(values))
             }
-            Value::Object(_) => AMQPValue::FieldTable(self.table()?),
+            Value::Object(_) => AMQPValue::FieldTable(self.table_at(depth + 1)?),
         })
     }
 

@@ -7,7 +7,10 @@ use amq_protocol::types::{AMQPValue, FieldTable};
 use super::*;
 use crate::amqp::wire::properties::PropertiesView;
 use crate::amqp::wire::table_codec::encode_table;
-use crate::auth::{Access, Credential, Password, Permission, UserDefinition, UserLimits, Users};
+use crate::auth::{
+    Access, Credential, Password, Pattern, Permission, TopicPermission, UserDefinition, UserLimits,
+    Users,
+};
 use crate::broker::Broker;
 use crate::broker::exchange::ExchangeKind;
 use crate::broker::options::{ExchangeOptions, QueueOptions, QueueType};
@@ -62,6 +65,7 @@ fn configured(name: &str) -> UserDefinition {
         credential: Credential::Password(Password::new("configured")),
         tags: Vec::new(),
         permissions: vec![Permission::all("/")],
+        topic_permissions: Vec::new(),
         limits: UserLimits::default(),
     }
 }
@@ -124,6 +128,9 @@ fn users_of_an_export_log_in_with_their_old_passwords() {
     assert_eq!(ada.tags(), ["monitoring", "management"]);
     assert!(ada.may("v1", Access::Configure, "ada.1"));
     assert!(!ada.may("v1", Access::Read, "ada.1"));
+    assert!(ada.may_with_key("v1", Access::Write, "amq.topic", "a.1"));
+    assert!(!ada.may_with_key("v1", Access::Write, "amq.topic", "b.1"));
+    assert!(ada.may_with_key("v1", Access::Read, "amq.topic", "b.1"));
     assert!(!ada.may_enter("/"));
     let _channels = [ada.open_channel().unwrap(), ada.open_channel().unwrap()];
     assert_eq!(ada.open_channel().unwrap_err(), 2);
@@ -133,14 +140,7 @@ fn users_of_an_export_log_in_with_their_old_passwords() {
 
 #[test]
 fn what_is_left_out_is_told() {
-    assert_eq!(
-        parse(EXPORT).left_out,
-        [
-            "d.json: users[0]: has no password, cannot log in",
-            "d.json: topic_permissions[0]: topic permissions are not supported; 'ada' is not \
-             restricted by topic",
-        ]
-    );
+    assert_eq!(parse(EXPORT).left_out, ["d.json: users[0]: has no password, cannot log in"]);
     let reserved = r#"{"global_parameters": [{"name": "cluster_name"}], "exchanges": [{"name": "amq.x", "vhost": "/", "type": "direct"}],
         "queues": [{"name": "amq.gen-1", "vhost": "/"}],
         "parameters": [{"component": "shovel", "name": "s", "vhost": "/", "value": {}}]}"#;
@@ -175,6 +175,34 @@ fn a_user_who_is_configured_stays_and_gets_permissions_for_more_virtual_hosts() 
     let ada = users.authenticate("ada", b"configured", false).unwrap();
     assert!(ada.may("/", Access::Configure, "anything"));
     assert!(ada.may("app", Access::Read, "x") && !ada.may("app", Access::Write, "x"));
+}
+
+#[test]
+fn topic_permissions_know_their_user_and_what_is_configured_counts() {
+    let topic = |exchange: &str, write: &str| {
+        format!(
+            r#"{{"user": "ada", "vhost": "/", "exchange": "{exchange}", "write": "{write}", "read": ""}}"#
+        )
+    };
+    let text = format!(
+        r#"{{"topic_permissions": [{}, {}]}}"#,
+        topic("mine", "x"),
+        topic("more", "^{username}$")
+    );
+    let mine = TopicPermission {
+        vhost: "/".to_owned(),
+        exchange: "mine".to_owned(),
+        write: Pattern::any(),
+        read: Pattern::any(),
+    };
+    let ada = UserDefinition { topic_permissions: vec![mine], ..configured("ada") };
+
+    let users = Users::new(parse(&text).users_beside(vec![ada]).unwrap(), []).unwrap();
+
+    let ada = users.get("ada").unwrap();
+    assert!(ada.may_with_key("/", Access::Write, "mine", "anything"));
+    assert!(ada.may_with_key("/", Access::Write, "more", "ada"));
+    assert!(!ada.may_with_key("/", Access::Write, "more", "bob"));
 }
 
 #[test]
@@ -365,4 +393,37 @@ fn a_policy_of_the_definitions_is_in_force_once_all_are_applied() {
     broker.apply_policies(&mut turn);
     turn.finish(&broker);
     assert_eq!(exchange.alternate_exchange().as_deref(), Some("ae"));
+}
+
+#[test]
+fn arguments_nested_deeper_than_a_client_may_send_are_refused() {
+    let nested = |levels: usize| format!("{}1{}", r#"{"a":"#.repeat(levels), "}".repeat(levels));
+    let queue = |levels| {
+        let arguments = nested(levels);
+        format!(r#"{{"queues": [{{"name": "q", "vhost": "/", "arguments": {arguments}}}]}}"#)
+    };
+    parse(&queue(crate::limits::TABLE_DEPTH_MAX)).import(&broker()).unwrap();
+    let refused = refusal(&queue(crate::limits::TABLE_DEPTH_MAX + 1));
+    assert!(refused.ends_with("is nested deeper than 32"), "{refused}");
+
+    let list = format!("{}{}", "[".repeat(100), "]".repeat(100));
+    let text = format!(
+        r#"{{"exchanges": [{{"name": "x", "vhost": "/", "type": "fanout", "arguments": {{"a": {list}}}}}]}}"#
+    );
+    assert!(refusal(&text).ends_with("is nested deeper than 32"));
+}
+
+#[test]
+fn exchanges_beyond_the_limit_that_was_there_are_refused_as_queues_are() {
+    let text = r#"{"exchanges": [{"name": "a", "vhost": "/", "type": "fanout"},
+        {"name": "b", "vhost": "/", "type": "fanout"}]}"#;
+    let broker = broker();
+    let vhost = broker.vhost("/").unwrap();
+    vhost.set_limits(VHostLimits { max_exchanges: Some(1), ..VHostLimits::default() });
+    assert_eq!(
+        parse(text).import(&broker).unwrap_err().to_string(),
+        "exchanges: Adding 2 exchange(s) to virtual host \"/\" would exceed the limit of 1 exchange(s). \
+         This virtual host currently has 0 exchange(s) defined. Import aborted!"
+    );
+    assert!(vhost.exchange("a").is_none());
 }

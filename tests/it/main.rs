@@ -24,6 +24,7 @@ mod alarms;
 mod channels;
 mod consume;
 mod consumer_timeout;
+mod delayed;
 mod durability;
 mod events;
 mod exchange_types;

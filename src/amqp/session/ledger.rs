@@ -2,12 +2,15 @@
 //!
 //! Invariants:
 //! * Tags rise by one with every delivery, settled at once or not.
-//! * The first and the last slot are occupied or there is no slot, so memory follows what is outstanding
-//!   (a hole in the middle is a settled tag between two that are not).
+//! * Slots lie in rising order of their tags. A settled one stays as a hole until it is at either end, or until
+//!   holes outnumber what is outstanding: memory follows what is outstanding, however long the oldest of it is.
 
 use std::collections::VecDeque;
 
 use crate::broker::delivery::Entry;
+
+/// Holes that are not worth looking for.
+pub(super) const HOLES_TOLERATED: usize = 1024;
 
 /// A delivery that is not settled yet.
 #[derive(Debug)]
@@ -22,12 +25,17 @@ pub(super) struct Unsettled {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct UnknownTag;
 
+#[derive(Debug)]
+struct Slot {
+    tag: u64,
+    /// `None`: settled.
+    unsettled: Option<Unsettled>,
+}
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
-    /// The tag of the first slot.
-    first_tag: u64,
-    slots: VecDeque<Option<Unsettled>>,
+    slots: VecDeque<Slot>,
     last_tag: u64,
     outstanding: usize,
 }
@@ -41,16 +49,10 @@ impl Ledger {
 
     /// Notes a delivery that needs one, and returns its tag.
     pub(super) fn note(&mut self, unsettled: Unsettled) -> u64 {
-        self.last_tag += 1;
-        if self.slots.is_empty() {
-            self.first_tag = self.last_tag;
-        }
-        while self.first_tag + (self.slots.len() as u64) < self.last_tag {
-            self.slots.push_back(None);
-        }
-        self.slots.push_back(Some(unsettled));
+        let tag = self.pass();
+        self.slots.push_back(Slot { tag, unsettled: Some(unsettled) });
         self.outstanding += 1;
-        self.last_tag
+        tag
     }
 
     /// Takes out what `tag` settles, in the order of tags.
@@ -67,75 +69,64 @@ impl Ledger {
             self.take_up_to(self.last_tag, into);
             return Ok(());
         }
-        let at = self.slot_of(tag).ok_or(UnknownTag)?;
-        if self.slots.get(at).is_none_or(Option::is_none) {
-            return Err(UnknownTag);
-        }
-        if multiple {
+        let slot = self.slot_of(tag).and_then(|at| self.slots.get_mut(at)).ok_or(UnknownTag)?;
+        if multiple && slot.unsettled.is_some() {
             self.take_up_to(tag, into);
-        } else if let Some(unsettled) = self.slots.get_mut(at).and_then(Option::take) {
-            self.outstanding -= 1;
-            into.push((tag, unsettled));
-            self.trim();
+            return Ok(());
         }
+        let unsettled = slot.unsettled.take().ok_or(UnknownTag)?;
+        self.outstanding -= 1;
+        into.push((tag, unsettled));
+        self.trim();
         Ok(())
     }
 
     /// Puts back what a transaction had taken and then rolled back.
     pub(super) fn put_back(&mut self, taken: Vec<(u64, Unsettled)>) {
-        let Some(lowest) = taken.iter().map(|(tag, _)| *tag).min() else { return };
-        if self.slots.is_empty() {
-            self.first_tag = lowest;
-        }
-        while self.first_tag > lowest {
-            self.slots.push_front(None);
-            self.first_tag -= 1;
-        }
-        for (tag, unsettled) in taken {
-            while self.first_tag + (self.slots.len() as u64) <= tag {
-                self.slots.push_back(None);
-            }
-            if let Some(slot) = self.slot_of(tag).and_then(|at| self.slots.get_mut(at)) {
-                *slot = Some(unsettled);
-                self.outstanding += 1;
-            }
-        }
+        self.outstanding += taken.len();
+        let mut slots = std::mem::take(&mut self.slots);
+        slots.retain(|slot| slot.unsettled.is_some());
+        slots.extend(taken.into_iter().map(|(tag, one)| Slot { tag, unsettled: Some(one) }));
+        slots.make_contiguous().sort_by_key(|slot| slot.tag);
+        self.slots = slots;
     }
 
     /// The tag was given and is not settled.
     pub(super) fn is_outstanding(&self, tag: u64) -> bool {
-        self.slot_of(tag).and_then(|at| self.slots.get(at)).is_some_and(Option::is_some)
+        let slot = self.slot_of(tag).and_then(|at| self.slots.get(at));
+        slot.is_some_and(|slot| slot.unsettled.is_some())
+    }
+
+    /// How many deliveries are not settled.
+    pub(super) fn outstanding(&self) -> usize {
+        self.outstanding
     }
 
     fn slot_of(&self, tag: u64) -> Option<usize> {
-        usize::try_from(tag.checked_sub(self.first_tag)?).ok()
+        // Without gaps a tag's place follows from the first one's.
+        let first = self.slots.front()?.tag;
+        let near = usize::try_from(tag.checked_sub(first)?).ok();
+        let is_near = |at: &usize| self.slots.get(*at).is_some_and(|slot| slot.tag == tag);
+        near.filter(is_near).or_else(|| self.slots.binary_search_by_key(&tag, |one| one.tag).ok())
     }
 
     fn take_up_to(&mut self, tag: u64, into: &mut Vec<(u64, Unsettled)>) {
-        while self.first_tag <= tag {
-            let Some(slot) = self.slots.pop_front() else { break };
-            if let Some(unsettled) = slot {
+        while let Some(slot) = self.slots.pop_front_if(|slot| slot.tag <= tag) {
+            if let Some(unsettled) = slot.unsettled {
                 self.outstanding -= 1;
-                into.push((self.first_tag, unsettled));
+                into.push((slot.tag, unsettled));
             }
-            self.first_tag += 1;
         }
         self.trim();
     }
 
     fn trim(&mut self) {
-        while self.slots.front().is_some_and(Option::is_none) {
-            self.slots.pop_front();
-            self.first_tag += 1;
+        while self.slots.pop_front_if(|slot| slot.unsettled.is_none()).is_some() {}
+        while self.slots.pop_back_if(|slot| slot.unsettled.is_none()).is_some() {}
+        if self.slots.len() > 2 * self.outstanding + HOLES_TOLERATED {
+            self.slots.retain(|slot| slot.unsettled.is_some());
+            self.slots.shrink_to(2 * self.outstanding + HOLES_TOLERATED);
         }
-        while self.slots.back().is_some_and(Option::is_none) {
-            self.slots.pop_back();
-        }
-    }
-
-    #[cfg(test)]
-    fn outstanding(&self) -> usize {
-        self.outstanding
     }
 }
 
@@ -189,6 +180,22 @@ mod tests {
         assert_eq!(taken(&mut ledger, 2, false), Ok(vec![2]));
         assert_eq!(taken(&mut ledger, 2, true), Err(UnknownTag));
         assert_eq!(taken(&mut ledger, 3, true), Ok(vec![1, 3]));
+    }
+
+    #[test]
+    fn a_delivery_that_is_not_settled_holds_back_nothing_behind_it() {
+        let mut ledger = Ledger::default();
+        let stuck = ledger.note(unsettled(0));
+        for position in 1..100_000 {
+            let tag = ledger.note(unsettled(position));
+            ledger.pass();
+            assert_eq!(taken(&mut ledger, tag, false), Ok(vec![tag]));
+            ledger.note(unsettled(position));
+            assert_eq!(taken(&mut ledger, tag + 2, false), Ok(vec![tag + 2]));
+        }
+        assert!(ledger.slots.capacity() < 10_000, "{}", ledger.slots.capacity());
+        let next = ledger.note(unsettled(1));
+        assert_eq!(taken(&mut ledger, next, true), Ok(vec![stuck, next]));
     }
 
     proptest! {

@@ -91,7 +91,7 @@ impl Exchange {
     /// An exchange without bindings.
     pub fn new(name: Arc<str>, options: ExchangeOptions) -> Self {
         let bindings = Bindings::new(options.kind, &options.arguments);
-        let varies = bindings.vary();
+        let varies = bindings.vary() || options.kind == ExchangeKind::DelayedMessage;
         let remembers = options.kind == ExchangeKind::RecentHistory;
         let history = remembers.then(|| History::new(&options.arguments));
         let alternate = RankedMutex::new(alternate_exchange(&options, None));

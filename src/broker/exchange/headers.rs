@@ -392,6 +392,21 @@ mod tests {
     }
 
     #[test]
+    fn blind_copies_are_no_header_to_route_by() {
+        let fields = b"\x01aV\x03BCCA\x00\x00\x00\x06S\x00\x00\x00\x01k";
+        let length = u8::try_from(fields.len()).unwrap();
+        let header = [&[0x20, 0, 0, 0, 0, length], &fields[..]].concat();
+        let properties = PropertiesView::check(&header).unwrap();
+        let mut headers = Headers::default();
+        headers.add(&table(&[("BCC", AMQPValue::Void)]), 1);
+        headers.add(&table(&[("a", AMQPValue::Void)]), 2);
+
+        let mut found = Vec::new();
+        headers.route(properties, &mut |destination| found.push(*destination));
+        assert_eq!(found, [2]);
+    }
+
+    #[test]
     fn one_of_two_equal_rules_can_go() {
         let arguments = table(&[("a", AMQPValue::Double(f64::NAN)), ("b", AMQPValue::Void)]);
         let mut headers = Headers::default();

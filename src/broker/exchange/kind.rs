@@ -23,11 +23,13 @@ pub enum ExchangeKind {
     LocalRandom,
     /// Every binding; who is bound later gets the last messages as well.
     RecentHistory,
+    /// Like another type, after the delay that a message asks for.
+    DelayedMessage,
 }
 
 impl ExchangeKind {
     /// Every kind there is.
-    pub const ALL: [ExchangeKind; 9] = [
+    pub const ALL: [ExchangeKind; 10] = [
         ExchangeKind::Direct,
         ExchangeKind::Fanout,
         ExchangeKind::Topic,
@@ -37,6 +39,7 @@ impl ExchangeKind {
         ExchangeKind::Random,
         ExchangeKind::LocalRandom,
         ExchangeKind::RecentHistory,
+        ExchangeKind::DelayedMessage,
     ];
 
     /// The kind that `exchange.declare` calls `name`, if we have it. Names are case-sensitive.
@@ -56,6 +59,7 @@ impl ExchangeKind {
             ExchangeKind::Random => "x-random",
             ExchangeKind::LocalRandom => "x-local-random",
             ExchangeKind::RecentHistory => "x-recent-history",
+            ExchangeKind::DelayedMessage => "x-delayed-message",
         }
     }
 }

@@ -15,6 +15,7 @@ use super::roster::{Removed, Step};
 use super::topic::Topic;
 use super::{Endpoint, ExchangeKind};
 use crate::amqp::wire::properties::PropertiesView;
+use crate::broker::delayed::delayed_type;
 
 /// See the module.
 #[derive(Debug)]
@@ -43,6 +44,7 @@ impl<D: Endpoint> Matcher<D> {
             }
             ExchangeKind::ModulusHash => Matcher::ModulusHash(ModulusHash::default()),
             ExchangeKind::Random | ExchangeKind::LocalRandom => Matcher::Random(Random::default()),
+            ExchangeKind::DelayedMessage => Matcher::new(delayed_type(arguments), arguments),
         }
     }
 

@@ -1,7 +1,7 @@
 //! How much may lie ready in a queue: `x-max-length`, `x-max-length-bytes`, `x-overflow`.
 //!
-//! Only ready messages count, and only their bodies, as in RabbitMQ. This says what is too much; the state next
-//! door drops and refuses.
+//! Only ready messages count, and only their bodies, as in RabbitMQ; for what is refused also those whose dead
+//! letters somebody must have first. This says what is too much; the state next door drops and refuses.
 
 use super::backlog::Backlog;
 use crate::broker::message::Message;
@@ -15,6 +15,36 @@ pub enum Admission {
     Accepted,
     /// The queue is full and refused at least one of them.
     Refused,
+}
+
+/// Messages that count.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Load {
+    messages: usize,
+    bytes: usize,
+}
+
+impl Load {
+    pub(super) fn of(backlog: &Backlog) -> Self {
+        Self { messages: backlog.len(), bytes: backlog.bytes() }
+    }
+
+    pub(super) fn plus(self, other: Load) -> Self {
+        let messages = self.messages.saturating_add(other.messages);
+        Self { messages, bytes: self.bytes.saturating_add(other.bytes) }
+    }
+
+    pub(super) fn minus(self, other: Load) -> Self {
+        let messages = self.messages.saturating_sub(other.messages);
+        Self { messages, bytes: self.bytes.saturating_sub(other.bytes) }
+    }
+}
+
+impl<'a> FromIterator<&'a Message> for Load {
+    fn from_iter<T: IntoIterator<Item = &'a Message>>(messages: T) -> Self {
+        let one = |message: &Message| Self { messages: 1, bytes: message.body_size() };
+        messages.into_iter().map(one).fold(Self::default(), Self::plus)
+    }
 }
 
 /// See the module.
@@ -62,14 +92,14 @@ impl Limit {
     }
 
     /// This many more messages with bodies of this many bytes would not exceed it.
-    pub(super) fn has_room(&self, backlog: &Backlog, messages: usize, bytes: usize) -> bool {
-        backlog.len().saturating_add(messages) <= self.messages
-            && backlog.bytes().saturating_add(bytes) <= self.bytes
+    pub(super) fn has_room(&self, load: Load, messages: usize, bytes: usize) -> bool {
+        let load = load.plus(Load { messages, bytes });
+        load.messages <= self.messages && load.bytes <= self.bytes
     }
 
     /// One more message would not exceed it.
-    pub(super) fn has_room_for(&self, backlog: &Backlog, message: &Message) -> bool {
-        self.has_room(backlog, 1, message.body_size())
+    pub(super) fn has_room_for(&self, load: Load, message: &Message) -> bool {
+        self.has_room(load, 1, message.body_size())
     }
 }
 

@@ -22,7 +22,7 @@ use std::sync::Arc;
 pub use self::consumers::{Consumer, ConsumerId};
 pub use self::length::Admission;
 use self::length::Limit;
-pub(super) use self::parting::Dead;
+pub(super) use self::parting::{Dead, Role};
 pub(super) use self::state::Lost;
 use self::state::{Dispatched, QueueState};
 use super::change::QueueChanges;
@@ -209,7 +209,7 @@ impl Queue {
     pub fn has_room(&self, messages: usize, bytes: usize) -> bool {
         let state = self.state.lock();
         let Some(limit) = state.limit.filter(Limit::rejects) else { return true };
-        state.deleted || limit.has_room(&state.backlog, messages, bytes)
+        state.deleted || limit.has_room(state.load(), messages, bytes)
     }
 
     /// What is in force for it now.
@@ -364,7 +364,7 @@ impl Queue {
             }
             let (ready, consumers) = state.delete();
             let scheduled = state.scheduled.take();
-            self.surroundings.timetable.reschedule(self, scheduled, None, turn);
+            self.surroundings.timetable.forget(self, scheduled);
             // Under the lock: until a client has cancelled its consumer here it does not give the slot to
             // another, so this cannot meet a consumer of another queue.
             for consumer in consumers {
@@ -377,6 +377,17 @@ impl Queue {
     /// It is gone from its virtual host.
     pub fn is_deleted(&self) -> bool {
         self.state.lock().deleted
+    }
+
+    /// Ends a queue that has no consumers and that nobody else can find any more.
+    pub(super) fn discard(self: &Arc<Self>) {
+        let mut state = self.state.lock();
+        let freed = state.unsaved_bytes();
+        let scheduled = state.scheduled.take();
+        let (_, consumers) = state.delete();
+        debug_assert!(consumers.is_empty(), "nobody consumes from a waiting room");
+        self.surroundings.inbox.subtract_unsaved(freed);
+        self.surroundings.timetable.forget(self, scheduled);
     }
 
     /// Its numbers now.
@@ -459,7 +470,7 @@ impl Queue {
         let Some(next) = state.next_deadline() else { return };
         state.tidy_expiries();
         if state.scheduled.is_none_or(|scheduled| next < scheduled) {
-            timetable.reschedule(self, state.scheduled, Some(next), turn);
+            timetable.reschedule(self, state.scheduled, next, turn);
             state.scheduled = Some(next);
         }
     }

@@ -3,10 +3,12 @@
 //! Invariants:
 //! * What is dead-lettered is settled here only after its dead letters lie in other queues, both under one hold
 //!   of the collection gate: a crash finds the message here or there, never in neither and never in both.
+//! * What must be dead-lettered at least once counts towards the queue's limit until it is settled, wherever it is.
 //! * Nothing is routed under the queue's lock; that is the turn's work.
 
 use std::sync::Arc;
 
+use super::length::Load;
 use super::state::{Lost, QueueState};
 use super::{Guard, Queue};
 use crate::broker::delivery::Deadline;
@@ -14,18 +16,30 @@ use crate::broker::options::{DeadLetterStrategy, Overflow};
 use crate::broker::turn::Turn;
 use crate::limits;
 
-/// Messages on their way to a dead letter exchange.
+/// Messages on their way from a queue to an exchange.
 pub(in crate::broker) struct Dead {
-    /// Where they died.
+    /// Where they died, or waited.
     pub(in crate::broker) queue: Arc<Queue>,
     /// Where they go; the empty name is the default exchange.
     pub(in crate::broker) exchange: Arc<str>,
-    /// `x-dead-letter-routing-key`
-    pub(in crate::broker) routing_key: Option<Arc<str>>,
-    /// They are kept until there is a queue that takes them.
-    pub(in crate::broker) at_least_once: bool,
+    /// As what.
+    pub(in crate::broker) role: Role,
     /// What, oldest first; at most a burst.
     pub(in crate::broker) lost: Vec<Lost>,
+}
+
+/// What becomes of messages that a queue parts with.
+#[derive(Clone)]
+pub(in crate::broker) enum Role {
+    /// They are dead letters.
+    DeadLetter {
+        /// `x-dead-letter-routing-key`
+        routing_key: Option<Arc<str>>,
+        /// They are kept until there is a queue that takes them.
+        at_least_once: bool,
+    },
+    /// They have waited for as long as they asked to, and go on as if nothing had happened.
+    Released,
 }
 
 impl Queue {
@@ -38,26 +52,51 @@ impl Queue {
     ) {
         let lost = std::mem::take(&mut state.lost);
         turn.gave_up(lost.len());
+        if let Some(exchange) = self.options.waiting_room_of.clone() {
+            return self.hand_over(&exchange, &Role::Released, lost, turn);
+        }
         let Some(exchange) = state.settings.dead_letter_exchange.clone() else {
             state.settle_lost(&lost);
             freed.extend(lost);
             return;
         };
+        let routing_key = state.settings.dead_letter_routing_key.clone();
+        let at_least_once = state.dead_letters_at_least_once();
+        if at_least_once {
+            state.awaited = state.awaited.plus(load_of(&lost));
+        }
+        self.hand_over(&exchange, &Role::DeadLetter { routing_key, at_least_once }, lost, turn);
+    }
+
+    /// Leaves what is lost to the turn, in bursts.
+    fn hand_over(
+        self: &Arc<Self>,
+        exchange: &Arc<str>,
+        role: &Role,
+        lost: Vec<Lost>,
+        turn: &mut Turn,
+    ) {
         for lost in bursts(lost) {
-            turn.dead_letter(Dead {
-                queue: Arc::clone(self),
-                exchange: Arc::clone(&exchange),
-                routing_key: state.settings.dead_letter_routing_key.clone(),
-                at_least_once: state.dead_letters_at_least_once(),
-                lost,
-            });
+            let (queue, exchange) = (Arc::clone(self), Arc::clone(exchange));
+            turn.dead_letter(Dead { queue, exchange, role: role.clone(), lost });
         }
     }
 
     /// These are in other queues now, or nobody wants them.
-    pub(in crate::broker) fn settle_lost(self: &Arc<Self>, lost: &[Lost], turn: &mut Turn) {
-        if lost.iter().any(|lost| lost.entry.durable) {
-            self.change(turn, |state, _| state.settle_lost(lost));
+    pub(in crate::broker) fn settle_lost(
+        self: &Arc<Self>,
+        lost: &[Lost],
+        role: &Role,
+        turn: &mut Turn,
+    ) {
+        let was_awaited = matches!(role, Role::DeadLetter { at_least_once: true, .. });
+        if was_awaited || lost.iter().any(|lost| lost.entry.durable) {
+            self.change(turn, |state, _| {
+                state.settle_lost(lost);
+                if was_awaited {
+                    state.awaited = state.awaited.minus(load_of(lost));
+                }
+            });
         }
     }
 
@@ -98,7 +137,12 @@ impl QueueState {
     pub(super) fn retry_kept(&mut self, now: Deadline) {
         if self.retry_at.is_some_and(|at| at <= now) {
             self.retry_at = None;
+            self.awaited = self.awaited.minus(load_of(&self.kept));
             self.lost.append(&mut self.kept);
         }
     }
+}
+
+fn load_of(lost: &[Lost]) -> Load {
+    lost.iter().map(|lost| &*lost.entry.message).collect()
 }

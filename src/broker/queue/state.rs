@@ -13,12 +13,14 @@ use super::QueueOptions;
 use super::backlog::Backlog;
 use super::consumers::{Consumer, ConsumerId, Consumers};
 use super::expiries::Expiries;
-use super::length::{Admission, Limit};
+use super::length::{Admission, Limit, Load};
 use super::offers::{Offers, Seen};
 use super::priorities::Priorities;
 use super::unsaved::Unsaved;
+use crate::amqp::wire::properties::PropertiesView;
 use crate::broker::change::QueueChanges;
 use crate::broker::dead_letter::Reason;
+use crate::broker::delayed::delay_ms;
 use crate::broker::delivery::{Deadline, Entry, Position, QueueId};
 use crate::broker::message::Message;
 use crate::broker::options::QueueType;
@@ -43,6 +45,7 @@ pub(super) enum Dispatched {
 }
 
 /// See the module.
+#[expect(clippy::struct_excessive_bools, reason = "none of them says anything about another")]
 pub(super) struct QueueState {
     pub(super) backlog: Backlog,
     pub(super) consumers: Consumers,
@@ -53,6 +56,8 @@ pub(super) struct QueueState {
     /// Dead letters that found no place, kept until they do, and when to try again.
     pub(super) kept: Vec<Lost>,
     pub(super) retry_at: Option<Deadline>,
+    /// What was given up and still counts, until its dead letters lie in other queues.
+    pub(super) awaited: Load,
     /// The entry of this queue in the broker's timetable.
     pub(super) scheduled: Option<Deadline>,
     /// When somebody used the queue last, if that matters.
@@ -60,6 +65,8 @@ pub(super) struct QueueState {
     expiries: Expiries,
     priorities: Priorities,
     queue_type: QueueType,
+    /// Messages wait here until their delay is over.
+    is_waiting_room: bool,
     durable: bool,
     unsaved: Unsaved,
     next_position: u64,
@@ -88,11 +95,13 @@ impl QueueState {
             lost: Vec::new(),
             kept: Vec::new(),
             retry_at: None,
+            awaited: Load::default(),
             scheduled: None,
             last_used: None,
             expiries: Expiries::default(),
             priorities: Priorities::of(options),
             queue_type: options.queue_type,
+            is_waiting_room: options.waiting_room_of.is_some(),
             durable: options.durable,
             unsaved: Unsaved::default(),
             next_position,
@@ -169,6 +178,10 @@ impl QueueState {
     /// RabbitMQ: the shorter of the queue's time to live and the message's own.
     #[inline]
     fn deadline_of(&self, message: &Message, now: Deadline) -> Option<Deadline> {
+        if self.is_waiting_room {
+            let properties = PropertiesView::assume_checked(message.header());
+            return Some(now.after_ms(delay_ms(properties).unwrap_or(0)));
+        }
         let ttl = match (self.settings.message_ttl_ms, message.expiration_ms()) {
             (Some(queue), Some(message)) => queue.min(message),
             (queue, message) => queue.or(message)?,
@@ -190,14 +203,20 @@ impl QueueState {
         limit: &Limit,
         turn: &mut Turn,
     ) -> Admission {
-        if !limit.has_room_for(&self.backlog, &message) {
+        if !limit.has_room_for(self.load(), &message) {
             self.dispatch(turn);
-            if !limit.has_room_for(&self.backlog, &message) {
+            if !limit.has_room_for(self.load(), &message) {
                 return self.refuse(message, limit);
             }
         }
         self.enqueue(message, turn.unix_now());
         Admission::Accepted
+    }
+
+    /// What a queue that refuses messages has already.
+    #[inline]
+    pub(super) fn load(&self) -> Load {
+        Load::of(&self.backlog).plus(self.awaited)
     }
 
     fn refuse(&mut self, message: Arc<Message>, limit: &Limit) -> Admission {
@@ -366,7 +385,7 @@ impl QueueState {
         self.expiries = Expiries::default();
         self.settings = QueueSettings::default();
         self.limit = None;
-        (self.kept, self.retry_at) = (Vec::new(), None);
+        (self.kept, self.retry_at, self.awaited) = (Vec::new(), None, Load::default());
         let ready = self.backlog.len();
         self.backlog = Backlog::default();
         (ready, self.consumers.take_all().collect())

@@ -4,6 +4,8 @@ use amq_protocol::types::AMQPValue;
 
 use super::*;
 use crate::broker::change::{Definition, DestinationName};
+use crate::broker::delivery::QueueId;
+use crate::broker::queue::{QueueContent, QueueIdentity};
 use crate::broker::tests::support::ConsumerToBe;
 
 /// What the committer would write, in words.
@@ -324,4 +326,26 @@ fn a_queue_that_others_consume_from_is_deleted_for_all_of_them() {
 
     assert!(consumer.sink.was_cancelled());
     assert_eq!(support::host(&host.broker).queue_count(), 0);
+}
+
+#[test]
+fn a_queue_that_is_only_named_like_a_waiting_room_comes_back_as_a_queue() {
+    let host = host(&broker());
+    let restored = |name: &str| QueueIdentity {
+        id: QueueId(7),
+        name: Arc::from(name),
+        vhost: Arc::from("/"),
+        options: durable(),
+        owner: None,
+    };
+    for (name, kind) in [("x", ExchangeKind::DelayedMessage), ("y", ExchangeKind::Fanout)] {
+        host.restore_exchange(Arc::from(name), ExchangeOptions::durable(kind));
+    }
+    for name in ["amq.delayed-x", "amq.delayed-y", "amq.delayed-z"] {
+        host.restore_queue(restored(name), QueueContent::default());
+    }
+
+    assert!(host.queue("amq.delayed-x").is_none() && host.waiting_room("x").is_some());
+    assert!(host.queue("amq.delayed-y").is_some() && host.waiting_room("y").is_none());
+    assert!(host.queue("amq.delayed-z").is_some() && host.waiting_room("z").is_none());
 }

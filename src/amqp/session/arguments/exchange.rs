@@ -5,7 +5,8 @@ use amq_protocol::types::{ByteArray, FieldTable, LongString};
 
 use super::{Refused, Resource, checks};
 use crate::amqp::wire::erlang::{self, Term};
-use crate::amqp::wire::table::type_name;
+use crate::amqp::wire::table::{get_str, type_name};
+use crate::broker::delayed::DELAYED_TYPE;
 use crate::broker::exchange::{
     Destination, ExchangeKind, HashOn, HashOnError, HeadersMatch, HeadersMatchError,
     HistoryLengthError, Weight, WeightError, history_length,
@@ -37,6 +38,7 @@ pub fn exchange_options(
     match kind {
         ExchangeKind::ConsistentHash => hash_arguments(&exchange, &declare.arguments)?,
         ExchangeKind::RecentHistory => history_arguments(&declare.arguments)?,
+        ExchangeKind::DelayedMessage => delayed_arguments(&declare.arguments)?,
         ExchangeKind::Direct
         | ExchangeKind::Fanout
         | ExchangeKind::Topic
@@ -75,7 +77,7 @@ pub fn exchange_equivalence(
     exchange.same_argument(ALTERNATE_EXCHANGE, &received.arguments, &existing.arguments)
 }
 
-/// Whether an exchange of this kind may be bound to `destination` like this. A destination that is yet to be
+/// Whether an exchange that routes like this kind may be bound to `destination` like this. A destination that is yet to be
 /// made counts as one that may.
 pub fn binding(
     kind: ExchangeKind,
@@ -92,7 +94,21 @@ pub fn binding(
         | ExchangeKind::Topic
         | ExchangeKind::ModulusHash
         | ExchangeKind::Random
-        | ExchangeKind::RecentHistory => Ok(()),
+        | ExchangeKind::RecentHistory
+        | ExchangeKind::DelayedMessage => Ok(()),
+    }
+}
+
+/// The plugin's words. An exchange cannot delay for one that delays.
+fn delayed_arguments(arguments: &FieldTable) -> Result<(), Refused> {
+    let named = get_str(arguments, DELAYED_TYPE).and_then(ExchangeKind::from_name);
+    match named {
+        Some(kind) if kind != ExchangeKind::DelayedMessage => Ok(()),
+        Some(_) | None => {
+            let text =
+                format!("Invalid argument, '{DELAYED_TYPE}' must be an existing exchange type");
+            Err(Refused::precondition(text))
+        }
     }
 }
 

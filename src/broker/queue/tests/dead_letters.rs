@@ -191,6 +191,23 @@ fn at_least_once_they_wait_until_there_is_a_queue() {
 }
 
 #[test]
+fn at_least_once_they_count_until_somebody_has_them() {
+    let queue = QueueUnderTest::new(QueueOptions { max_length: Some(2), ..at_least_once() });
+    let consumer = queue.consumer().starts();
+    queue.enqueues(["a", "b"]);
+    consumer.rejects("a b");
+    assert!(!queue.queue.has_room(1, 0));
+    queue.after_ms(limits::DEAD_LETTER_RETRY_MS);
+    assert!(!queue.queue.has_room(1, 0), "a try that fails changes nothing");
+
+    let _dead = created(host(&queue.broker).declare_queue("dead", support::durable(), None));
+    queue.after_ms(limits::DEAD_LETTER_RETRY_MS);
+
+    assert!(queue.queue.has_room(2, 0));
+    assert!(!queue.queue.has_room(3, 0));
+}
+
+#[test]
 fn at_least_once_they_wait_until_there_is_room() {
     let queue = QueueUnderTest::new(at_least_once());
     let full = QueueOptions {
