@@ -118,6 +118,9 @@ pub const DISPATCH_BURST: usize = 256;
 pub const EXPIRY_BURST: usize = 1024;
 /// Queues that are looked at in one turn of the timer.
 pub const TIMER_BURST: usize = 256;
+/// Bytes of messages that are not collected, of all queues, above which the timer goes on only after a commit: what
+/// dead letters leave of [`UNSAVED_BYTES`] is the publishers'.
+pub const TIMER_UNSAVED_BYTES: usize = UNSAVED_BYTES / 4;
 /// Longest delay a message may ask of an exchange, ms: as long as its `expiration` may be.
 pub const DELAY_MAX_MS: u64 = 315_360_000_000;
 /// Dead letters that are placed under one hold of the collection gate, except those of a transaction.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
-use super::{BARRIER, JOBS, RING, SHORT, STEP, WAIT};
+use super::{BARRIER, JOBS, RING, SHORT, STEP, TRIES, WAIT};
 use crate::kill::Numbers;
 use crate::kill::clients::{Gone, Heard, body, hear, number, publish, send, take_confirmed};
 use crate::support::{PATIENCE, Properties, RawPeer, TestBroker, method};
@@ -31,6 +31,8 @@ pub struct Knowledge {
     pub step: u64,
     /// Rejections on the ring.
     pub turns: u64,
+    /// How often messages came that are to be tried only so often.
+    pub tries: BTreeMap<u64, u64>,
 }
 
 /// Publishes with confirms to the queues from which messages move.
@@ -60,7 +62,7 @@ impl Sender {
         while self.open.len() < WINDOW {
             self.next += 1;
             self.sequence += 1;
-            let queue = [WAIT, SHORT, JOBS][usize::try_from(self.next % 3).unwrap()];
+            let queue = [WAIT, SHORT, JOBS, TRIES][usize::try_from(self.next % 4).unwrap()];
             self.open.insert(self.sequence, (queue, self.next));
             self.knowledge.sent.push((queue, self.next));
             self.publish(queue)?;
@@ -78,7 +80,7 @@ impl Sender {
 
     /// Half of those that wait have a time of their own, from none at all.
     fn publish(&mut self, queue: &str) -> Result<(), Gone> {
-        if queue != WAIT || self.next.is_multiple_of(2) {
+        if queue != WAIT || self.next.is_multiple_of(8) {
             return publish(&mut self.peer, queue, self.next);
         }
         let with = Properties::persistent().expiration(&(self.next % 40).to_string());
@@ -137,8 +139,8 @@ impl Worker {
 
     fn settle(&mut self, tag: u64, number: u64) -> Result<(), Gone> {
         let job = (JOBS, number);
-        // Senders give every third number to this queue.
-        match number / 3 % 11 {
+        // Senders give every fourth number to this queue.
+        match number / 4 % 11 {
             0 => return Ok(()),
             1 if self.given_back.insert(number) => {
                 let nack = method("basic.nack").set("delivery_tag", tag).on("requeue");
@@ -221,6 +223,33 @@ impl Turner {
         let Heard::Delivery { tag, .. } = hear(&mut self.peer, PATIENCE)? else { return Ok(()) };
         self.knowledge.turns += 1;
         send(self.peer.sends(1, &method("basic.reject").set("delivery_tag", tag)))
+    }
+}
+
+/// Gives back whatever comes.
+pub struct Refuser {
+    peer: RawPeer,
+    knowledge: Knowledge,
+}
+
+impl Refuser {
+    pub fn new(broker: &TestBroker) -> Self {
+        Self { peer: RawPeer::connect(broker), knowledge: Knowledge::default() }
+    }
+
+    pub fn run(mut self) -> Knowledge {
+        let started = consume(&mut self.peer, TRIES);
+        while started.is_ok() && self.step().is_ok() {}
+        self.knowledge
+    }
+
+    fn step(&mut self) -> Result<(), Gone> {
+        let Heard::Delivery { tag, body } = hear(&mut self.peer, Duration::from_millis(50))? else {
+            return Ok(());
+        };
+        *self.knowledge.tries.entry(number(&body)).or_default() += 1;
+        let nack = method("basic.nack").set("delivery_tag", tag).on("requeue");
+        send(self.peer.sends(1, &nack))
     }
 }
 

@@ -8,7 +8,7 @@ mod whereabouts;
 
 use std::time::{Duration, Instant};
 
-use self::clients::{Knowledge, Sender, Stepper, Turner, Worker};
+use self::clients::{Knowledge, Refuser, Sender, Stepper, Turner, Worker};
 use self::whereabouts::{Found, Whereabouts};
 use super::{Random, look, look_closely, report, setting, settle};
 use crate::support::{Method, RawPeer, TestBroker, eventually, method};
@@ -19,6 +19,10 @@ const WAIT: &str = "wait";
 const SHORT: &str = "short";
 /// and here until workers acknowledge or reject them.
 const JOBS: &str = "jobs";
+/// A quorum queue: they are given back until that was too often.
+const TRIES: &str = "tries";
+/// So often.
+const DELIVERY_LIMIT: u64 = 3;
 /// One message, which transactions reject while they publish the next.
 const STEP: &str = "step";
 /// All of these dead-letter to both of these.
@@ -93,6 +97,13 @@ impl Course {
             durable(JOBS, table! { "x-dead-letter-exchange" => "graves" }),
             durable(STEP, table! { "x-dead-letter-exchange" => "graves" }),
             durable(
+                TRIES,
+                table! {
+                    "x-dead-letter-exchange" => "graves", "x-queue-type" => "quorum",
+                    "x-delivery-limit" => i32::try_from(DELIVERY_LIMIT).unwrap(),
+                },
+            ),
+            durable(
                 RING,
                 table! { "x-dead-letter-exchange" => "", "x-dead-letter-routing-key" => PAUSE },
             ),
@@ -120,12 +131,13 @@ impl Course {
         let broker = &self.broker;
         let senders = [0, 1].map(|side| Sender::new(broker, ((life + 1) << 32) + (side << 24)));
         let (worker, stepper) = (Worker::new(broker), Stepper::new(broker));
-        let turner = Turner::new(broker);
+        let (turner, refuser) = (Turner::new(broker), Refuser::new(broker));
         let mut threads: Vec<_> =
             senders.map(|it| std::thread::spawn(move || it.run())).into_iter().collect();
         threads.push(std::thread::spawn(move || worker.run()));
         threads.push(std::thread::spawn(move || stepper.run()));
         threads.push(std::thread::spawn(move || turner.run()));
+        threads.push(std::thread::spawn(move || refuser.run()));
 
         std::thread::park_timeout(Duration::from_millis(20 + self.random.below(130)));
         self.broker.kill9();
@@ -143,12 +155,16 @@ impl Course {
     fn check(&mut self, sweeps: bool) {
         let mut peer = RawPeer::connect(&self.broker);
         self.waits_until_all_have_moved(&mut peer);
+        let tries: Vec<Found> = look_closely(&mut peer, 9, TRIES).iter().map(Found::from).collect();
+        self.whereabouts.check_tries(&tries);
         let sources = [(2, SHORT), (3, JOBS), (4, STEP)]
             .map(|(channel, queue)| (queue, look(&mut peer, channel, queue)));
         let [graves, copies] =
             [(5, GRAVES[0]), (6, GRAVES[1])].map(|(channel, grave)| -> Vec<Found> {
                 look_closely(&mut peer, channel, grave).iter().map(Found::from).collect()
             });
+        let tried = tries.iter().map(|found| found.number).collect();
+        let sources: Vec<_> = sources.into_iter().chain([(TRIES, tried)]).collect();
         self.whereabouts.check(&sources, &graves, &copies);
         let riders: Vec<Found> = look_closely(&mut peer, 7, RING).iter().map(Found::from).collect();
         self.whereabouts.check_riders(&riders);
@@ -156,8 +172,7 @@ impl Course {
             let dead: Vec<u64> = graves.iter().map(|found| found.number).collect();
             settle(&mut peer, 5, &dead);
             settle(&mut peer, 6, &dead);
-            let [_, (_, jobs), _] = &sources;
-            settle(&mut peer, 3, jobs);
+            settle(&mut peer, 3, &sources[1].1);
             self.whereabouts.swept();
         }
         let barriers = look(&mut peer, 8, BARRIER);

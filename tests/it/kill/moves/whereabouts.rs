@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::clients::Knowledge;
-use super::{JOBS, PAUSE, RIDERS, RING, SHORT, STEP, WAIT};
+use super::{DELIVERY_LIMIT, JOBS, PAUSE, RIDERS, RING, SHORT, STEP, TRIES, WAIT};
 use crate::kill::clients::number;
 use crate::support::{Delivery, Field, Table};
 
@@ -32,6 +32,8 @@ enum Fate {
 pub struct Found {
     pub number: u64,
     deaths: Vec<Death>,
+    /// How often it came back from consumers, in a queue that counts it.
+    returns: i64,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -43,7 +45,13 @@ struct Death {
 
 impl From<&Delivery> for Found {
     fn from(delivery: &Delivery) -> Self {
-        Self { number: number(&delivery.body), deaths: deaths(&delivery.properties) }
+        let headers = headers(&delivery.properties);
+        let returns = match headers.get("x-delivery-count") {
+            None => 0,
+            Some(Field::I64(count)) => *count,
+            other => panic!("x-delivery-count is {other:?}"),
+        };
+        Self { number: number(&delivery.body), deaths: deaths(&headers), returns }
     }
 }
 
@@ -57,19 +65,29 @@ impl Found {
     /// Where it died, if it did so once, for the reason that messages die there.
     fn died_once(&self) -> Option<Name> {
         let [Death { queue, reason, count: 1 }] = &self.deaths[..] else { return None };
-        let usual = [(WAIT, "expired"), (SHORT, "maxlen"), (JOBS, "rejected"), (STEP, "rejected")];
+        let usual = [
+            (WAIT, "expired"),
+            (SHORT, "maxlen"),
+            (JOBS, "rejected"),
+            (STEP, "rejected"),
+            (TRIES, "delivery_limit"),
+        ];
         let (queue, _) = usual.into_iter().find(|usual| *usual == (queue, reason))?;
         Some((queue, self.number))
     }
 }
 
-/// The `x-death` of a message whose properties begin with its headers.
-fn deaths(properties: &[u8]) -> Vec<Death> {
+/// The headers of a message whose properties begin with them, if it has any.
+fn headers(properties: &[u8]) -> Table {
     const HEADERS_FIRST: u8 = 0b001;
-    if properties[0] >> 5 != HEADERS_FIRST {
-        return Vec::new();
+    match properties[0] >> 5 {
+        HEADERS_FIRST => Table::decode(&mut &properties[2..]),
+        _ => Table::default(),
     }
-    let headers = Table::decode(&mut &properties[2..]);
+}
+
+/// `x-death`.
+fn deaths(headers: &Table) -> Vec<Death> {
     let Some(Field::Array(deaths)) = headers.get("x-death") else { return Vec::new() };
     deaths.iter().map(death).collect()
 }
@@ -99,6 +117,8 @@ pub struct Whereabouts {
     step: u64,
     /// How often each rider was rejected when it was seen last.
     rides: BTreeMap<u64, i64>,
+    /// How often messages had come back when they were seen last, with that time.
+    tries: BTreeMap<u64, i64>,
     confirmed: u64,
     turns: u64,
     settled: u64,
@@ -116,6 +136,12 @@ impl Whereabouts {
         self.turns += knowledge.turns;
         self.settled += knowledge.acked_for_sure.len() as u64;
         self.step = self.step.max(knowledge.step);
+        for (number, tries) in knowledge.tries {
+            // The first delivery is none that came back.
+            if tries > DELIVERY_LIMIT + 1 {
+                self.misplaced.push(format!("{number:x} was tried {tries} times without a kill"));
+            }
+        }
         *self.dead.entry(JOBS).or_default() += knowledge.rejected_for_sure.len() as u64;
         for (names, fate) in [
             (knowledge.sent, Fate::Sent),
@@ -257,6 +283,16 @@ impl Whereabouts {
         }
     }
 
+    /// What came back so often before did so still.
+    pub fn check_tries(&mut self, tries: &[Found]) {
+        for &Found { number, returns, .. } in tries {
+            let before = self.tries.insert(number, returns).unwrap_or_default();
+            if returns < before || returns > i64::try_from(DELIVERY_LIMIT).unwrap() {
+                self.misplaced.push(format!("{number:x} came back {before} times, then {returns}"));
+            }
+        }
+    }
+
     /// The dead are let go, and jobs that nobody did.
     pub fn swept(&mut self) {
         let is_swept = |name: &Name, fate: &mut Fate| *fate == Fate::Dead || name.0 == JOBS;
@@ -272,12 +308,13 @@ impl Whereabouts {
     pub fn summary(&self) -> String {
         let dead = |queue| self.dead.get(queue).copied().unwrap_or_default();
         format!(
-            "confirmed {}, expired {}, pushed out {}, rejected {}, acknowledged {}, transactions {}, rides {} of {} \
+            "confirmed {}, expired {}, pushed out {}, rejected {}, tried too often {}, acknowledged {}, transactions {}, rides {} of {} \
              rejections, lost {}, doubled {}, misplaced {}, resurrected {}",
             self.confirmed,
             dead(WAIT),
             dead(SHORT),
             dead(JOBS),
+            dead(TRIES),
             self.settled,
             self.step,
             self.rides.values().sum::<i64>(),
@@ -315,7 +352,10 @@ mod tests {
 
     fn dead(queue: &str, reason: &str, numbers: &[u64]) -> Vec<Found> {
         let death = Death { queue: queue.to_owned(), reason: reason.to_owned(), count: 1 };
-        numbers.iter().map(|&number| Found { number, deaths: vec![death.clone()] }).collect()
+        numbers
+            .iter()
+            .map(|&number| Found { number, deaths: vec![death.clone()], returns: 0 })
+            .collect()
     }
 
     /// The only step there ever was.
@@ -404,6 +444,15 @@ mod tests {
         let steps = dead(STEP, "rejected", &[0]);
         whereabouts.check(&[(STEP, vec![2])], &steps, &steps);
         assert_eq!(whereabouts.doubled.len(), 1);
+    }
+
+    #[test]
+    fn a_count_that_falls_or_knows_no_limit_is_noticed() {
+        let mut whereabouts = Whereabouts::default();
+        for returns in [2, 1, 4] {
+            whereabouts.check_tries(&[Found { number: 1, deaths: Vec::new(), returns }]);
+        }
+        assert_eq!(whereabouts.misplaced.len(), 2);
     }
 
     #[test]
