@@ -87,8 +87,14 @@ fn dead_letter(
     }
     route.remembers.iter().for_each(|exchange| exchange.remember(&message));
     for queue in queues {
-        // RabbitMQ: a queue that refuses a dead letter loses it. Those that must not were asked before.
-        let _refused_or_not = queue.enqueue(&mut vec![Arc::clone(&message)], turn);
+        let mut messages = vec![Arc::clone(&message)];
+        if at_least_once {
+            // It was asked for room, and somebody else may have had that by now.
+            queue.enqueue_regardless(&mut messages, turn);
+        } else {
+            // RabbitMQ: a queue that refuses a dead letter loses it.
+            let _refused_or_not = queue.enqueue(&mut messages, turn);
+        }
     }
     true
 }
