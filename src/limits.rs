@@ -113,12 +113,15 @@ pub const HISTORY_BYTES: usize = 64 * 1024 * 1024;
 pub const HISTORY_ENTRY_BYTES: usize = 128;
 /// Deliveries after which dispatch lets go of the queue's lock.
 pub const DISPATCH_BURST: usize = 256;
-/// Messages that expire under one hold of the queue's lock.
-pub const EXPIRY_BURST: usize = 4096;
+/// Messages that expire under one hold of the queue's lock, and after which a turn of the timer is over. A dead
+/// letter takes a microsecond or two, so others wait for a few milliseconds.
+pub const EXPIRY_BURST: usize = 1024;
 /// Queues that are looked at in one turn of the timer.
 pub const TIMER_BURST: usize = 256;
 /// Longest delay a message may ask of an exchange, ms: as long as its `expiration` may be.
 pub const DELAY_MAX_MS: u64 = 315_360_000_000;
+/// Dead letters that are placed under one hold of the collection gate, except those of a transaction.
+pub const DEAD_LETTER_BURST: usize = 256;
 /// How long a quorum queue that dead-letters at least once waits before it tries again, ms.
 pub const DEAD_LETTER_RETRY_MS: u64 = 5_000;
 /// Bytes of messages all queues hold that the committer has not collected; above it publishers wait.
@@ -135,6 +138,8 @@ pub const DISK_FREE_LIMIT: u64 = UNSAVED_BYTES as u64 + 2 * SEGMENT;
 /// Memory above which publishers are not read, percent of what the machine or the container has (RabbitMQ 3's
 /// `vm_memory_high_watermark`).
 pub const MEMORY_HIGH_WATERMARK_PERCENT: u64 = 40;
+/// How often it is looked whether a client that is held back by an alarm has hung up.
+pub const BLOCKED_INTERVAL: Duration = Duration::from_secs(1);
 /// How often the process's memory is looked at.
 pub const MEMORY_INTERVAL: Duration = Duration::from_millis(250);
 /// How often the free space is looked at while nothing new is begun on disk.

@@ -17,6 +17,7 @@ DEADLINE = 10.0
 POLL_INTERVAL = 0.01
 LETTERS = "abcdefghij"
 _ANSWERS = {"basic.get": ("basic.get-ok", "basic.get-empty")}
+LEFT_OVER = "(nobody had waited for)"
 CONFIRMS = ("basic.ack", "basic.nack")
 _WITHOUT_ANSWER = {"basic.ack", "basic.nack", "basic.reject", "basic.recover-async"}
 
@@ -182,7 +183,8 @@ class Connection:
     def until(self, channel, what, found, deadline=DEADLINE, written=True):
         """Takes this channel's commands until one is `found`, it is closed, or the connection is.
 
-        What is not `written` says nothing about the server that another scenario does not say. Returns that command, or None if the connection ended without connection.close.
+        What is not `written` says nothing about the server that another scenario does not say. Returns that
+        command, or None if the connection ended without connection.close.
         """
         end = time.monotonic() + deadline
         speaker = self.channels.get(channel)
@@ -256,7 +258,7 @@ class Connection:
         left = [command for number in sorted(self.driver.inbox) for command in self.driver.inbox[number]
                 if command.name not in ("connection.close-ok", "channel.close-ok")]
         if left:
-            self.dialogue.transcript.client(self.letter, "(nobody had waited for)")
+            self.dialogue.transcript.client(self.letter, LEFT_OVER)
         for command in left:
             self.take(command)
         if not self.driver.ended:

@@ -126,6 +126,8 @@ class PikaDriver:
             self._channels[channel] = self._connection.channel(channel, lambda _: None)
             return None
         speaker = self._channels[channel]
+        # basic_get does not look itself.
+        speaker._raise_if_not_open()
         words = {_RENAMED.get((name, field), field): value for field, value in fields.items()}
         if name == "basic.consume":
             words["on_message_callback"] = lambda *_: None

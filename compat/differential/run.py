@@ -9,7 +9,7 @@ from pathlib import Path
 from harness.deadlines import within
 
 from differential import golden, recordings, report, suite
-from differential.dialogue import Dialogue
+from differential.dialogue import LEFT_OVER, Dialogue
 from differential.pika_driver import PikaDriver
 from differential.raw import RawDriver
 from differential.transcript import Transcript
@@ -149,7 +149,8 @@ def _stale(recorded, differences):
 
 
 def record(stages, match=""):
-    """Plays on RabbitMQ and writes the recordings; returns how many scenarios could not be played."""
+    """Plays on RabbitMQ and writes the recordings; returns how many scenarios could not be played to their
+    end, or left frames that come by chance because nobody waits for them."""
     with stages.stage(suite.PLAIN) as stage:
         product = stage.broker.product()
     if product != RABBITMQ:
@@ -157,7 +158,8 @@ def record(stages, match=""):
     old = {} if not match else recordings.read()
     new, failed = {}, 0
     for scenario, seen in play_all(chosen(match), stages, side_by_side=1):
-        broken = [line for lines in seen.values() for line in lines if line.startswith(BROKEN)]
+        broken = [line for lines in seen.values() for line in lines
+                  if line.startswith(BROKEN) or LEFT_OVER in line]
         failed += bool(broken)
         print(f"{'FAILED' if broken else 'recorded':10}{scenario.id}: {scenario.title}", flush=True)
         for line in broken:

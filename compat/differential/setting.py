@@ -54,8 +54,13 @@ def _leveret_user(user):
         f"{{ vhost = {json.dumps(vhost)}, configure = {json.dumps(configure)}, write = {json.dumps(write)}, "
         f"read = {json.dumps(read)} }}"
         for vhost, (configure, write, read) in user.get("permissions", {}).items())
+    topics = ", ".join(
+        f"{{ vhost = {json.dumps(vhost)}, exchange = {json.dumps(exchange)}, write = {json.dumps(write)}, "
+        f"read = {json.dumps(read)} }}"
+        for vhost, (exchange, write, read) in user.get("topic_permissions", {}).items())
     return (f"[[users]]\nname = {json.dumps(user['name'])}\npassword = {json.dumps(user['password'])}\n"
-            f"tags = {json.dumps(user.get('tags', []))}\npermissions = [{permissions}]\n" + _leveret_limits(user))
+            f"tags = {json.dumps(user.get('tags', []))}\npermissions = [{permissions}]\n"
+            f"topic_permissions = [{topics}]\n" + _leveret_limits(user))
 
 
 def _leveret_limits(user):
@@ -64,8 +69,8 @@ def _leveret_limits(user):
 
 
 def _needs_definitions(setting):
-    """Is there anything that config.toml has no words for?"""
-    of_users = any(user.get("limits") or user.get("topic_permissions") for user in setting.get("users", []))
+    """Is there anything that is to come from definitions?"""
+    of_users = any(user.get("limits") for user in setting.get("users", []))
     return of_users or any(setting.get(part) for part in ("policies", "operator_policies", "vhost_limits"))
 
 

@@ -5,7 +5,7 @@
 //! Unicode classes, as RabbitMQ's are. They run in linear time, so what needs back-tracking
 //! (look-around, back-references) is refused when it is set.
 //!
-//! Topic permissions are not here.
+//! What they say about routing keys is in [`super::topics`].
 
 use std::fmt;
 
@@ -97,7 +97,11 @@ impl Pattern {
             return Ok(Self::any());
         }
         // RabbitMQ: the empty pattern means `^$`; as a search it would otherwise match every name.
-        let effective = if text.is_empty() { "^$" } else { text };
+        Self::parse_as(text, if text.is_empty() { "^$" } else { text })
+    }
+
+    /// Compiles `effective`, which is what `text` means.
+    pub(super) fn parse_as(text: &str, effective: &str) -> Result<Self, PatternError> {
         let regex = RegexBuilder::new(effective)
             .unicode(false)
             .size_limit(limits::PERMISSION_PATTERN_BYTES)

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use super::password::{Password, PasswordError, PasswordHash};
 use super::permissions::{Access, Permission};
+use super::topics::TopicPermission;
 use crate::sync::{Place, Places};
 
 /// A user as the operator describes it.
@@ -25,6 +26,8 @@ pub struct UserDefinition {
     pub tags: Vec<String>,
     /// Rights, one entry for each virtual host the user may enter.
     pub permissions: Vec<Permission>,
+    /// Rights to routing keys, one entry for each topic exchange that is not open with every key.
+    pub topic_permissions: Vec<TopicPermission>,
     /// What the user may have at a time.
     pub limits: UserLimits,
 }
@@ -139,6 +142,24 @@ impl User {
     pub fn may(&self, vhost: &str, access: Access, name: &str) -> bool {
         self.account.permission(vhost).is_some_and(|permission| permission.allows(access, name))
     }
+
+    /// True if there is a topic exchange in `vhost` that is not open to the user with every key. Never changes.
+    pub fn is_restricted_by_topic(&self, vhost: &str) -> bool {
+        self.account.topic_permissions.iter().any(|topic| topic.vhost == vhost)
+    }
+
+    /// True if the user may do `access` with `routing_key` of the topic exchange `exchange` in `vhost`.
+    pub fn may_with_key(
+        &self,
+        vhost: &str,
+        access: Access,
+        exchange: &str,
+        routing_key: &str,
+    ) -> bool {
+        let mut topics = self.account.topic_permissions.iter();
+        let topic = topics.find(|topic| topic.is_for(vhost, exchange));
+        topic.is_none_or(|topic| topic.allows(access, routing_key))
+    }
 }
 
 impl User {
@@ -185,6 +206,7 @@ struct Account {
     hash: PasswordHash,
     tags: Vec<String>,
     permissions: Vec<Permission>,
+    topic_permissions: Vec<TopicPermission>,
     limits: UserLimits,
     connections: Places,
     channels: Places,
@@ -192,13 +214,14 @@ struct Account {
 
 impl Account {
     fn new(definition: UserDefinition) -> Result<Self, PasswordError> {
-        let UserDefinition { name, credential, tags, permissions, limits } = definition;
+        let UserDefinition { name, credential, tags, permissions, topic_permissions, limits } =
+            definition;
         let hash = match credential {
             Credential::Password(password) => password.hash()?,
             Credential::Hash(hash) => hash,
         };
         let (connections, channels) = Default::default();
-        Ok(Self { name, hash, tags, permissions, limits, connections, channels })
+        Ok(Self { name, hash, tags, permissions, topic_permissions, limits, connections, channels })
     }
 
     /// Users have a handful of virtual hosts; a search beats a map.
@@ -221,6 +244,7 @@ mod tests {
             credential: Credential::Password(Password::new(password)),
             tags: vec!["monitoring".to_owned()],
             permissions: vec![Permission::all("/")],
+            topic_permissions: Vec::new(),
             limits: UserLimits::default(),
         }
     }
@@ -293,6 +317,28 @@ mod tests {
         let user = users().get("ada").unwrap();
         assert!(user.may("/", Access::Write, "amq.default"));
         assert!(!user.may("other", Access::Write, "amq.default"));
+    }
+
+    #[test]
+    fn only_an_exchange_with_a_topic_permission_is_restricted() {
+        let topic = TopicPermission {
+            vhost: "/".to_owned(),
+            exchange: "news".to_owned(),
+            write: Pattern::parse("^mine").unwrap(),
+            read: Pattern::any(),
+        };
+        let restricted =
+            UserDefinition { topic_permissions: vec![topic], ..definition("ada", "x") };
+        let ada = Users::new([restricted], []).unwrap().get("ada").unwrap();
+
+        assert!(ada.may_with_key("/", Access::Write, "news", "mine.1"));
+        assert!(!ada.may_with_key("/", Access::Write, "news", "yours.1"));
+        assert!(ada.may_with_key("/", Access::Read, "news", "yours.1"));
+        assert!(ada.may_with_key("/", Access::Write, "others", "yours.1"));
+        assert!(ada.may_with_key("other", Access::Write, "news", "yours.1"));
+        assert!(ada.is_restricted_by_topic("/"));
+        assert!(!ada.is_restricted_by_topic("other"));
+        assert!(!users().get("ada").unwrap().is_restricted_by_topic("/"));
     }
 
     #[test]

@@ -20,19 +20,25 @@ impl Broker {
     /// Places every dead letter of the turn, and those that come of it. The caller holds the collection gate
     /// and no other lock.
     pub fn place_dead_letters(&self, turn: &mut Turn) {
-        while let Some(mut dead) = turn.next_dead() {
-            let Some(vhost) = self.vhost(&dead.queue.vhost) else { continue };
-            let mut unplaced = Vec::new();
-            let mut settled = Vec::with_capacity(dead.lost.len());
-            for lost in std::mem::take(&mut dead.lost) {
-                let is_placed = place(&vhost, &dead, &lost, turn);
-                let list = if is_placed { &mut settled } else { &mut unplaced };
-                list.push(lost);
-            }
-            dead.queue.settle_lost(&settled, &dead.role, turn);
-            if !unplaced.is_empty() {
-                dead.queue.keep_lost(unplaced, turn);
-            }
+        while let Some(dead) = turn.next_dead() {
+            self.place(dead, turn);
+        }
+    }
+
+    /// Places dead letters of one queue; those that come of it are the turn's. The caller holds the collection gate
+    /// and no other lock.
+    pub(super) fn place(&self, mut dead: Dead, turn: &mut Turn) {
+        let Some(vhost) = self.vhost(&dead.queue.vhost) else { return };
+        let mut unplaced = Vec::new();
+        let mut settled = Vec::with_capacity(dead.lost.len());
+        for lost in std::mem::take(&mut dead.lost) {
+            let is_placed = place(&vhost, &dead, &lost, turn);
+            let list = if is_placed { &mut settled } else { &mut unplaced };
+            list.push(lost);
+        }
+        dead.queue.settle_lost(&settled, &dead.role, turn);
+        if !unplaced.is_empty() {
+            dead.queue.keep_lost(unplaced, turn);
         }
     }
 }

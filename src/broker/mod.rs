@@ -157,9 +157,13 @@ impl Broker {
         &self.surroundings.timetable
     }
 
-    /// Looks at queues whose time has come, at most a burst of them. True if there may be more.
+    /// Looks at queues whose time has come, until it was a burst of them, or they gave up a burst of messages. True
+    /// if there may be more.
     pub fn look_at_due(&self, turn: &mut Turn) -> bool {
         for _ in 0..limits::TIMER_BURST {
+            if turn.given_up() >= limits::EXPIRY_BURST {
+                return true;
+            }
             let Some(queue) = self.timetable().take_due(turn.unix_now()) else { return false };
             queue.look_again(turn);
         }

@@ -25,6 +25,7 @@ pub struct Turn {
     marks: SmallVec<[Mark; 4]>,
     unused: SmallVec<[Arc<Queue>; 2]>,
     dead: VecDeque<Dead>,
+    given_up: usize,
     traces: Vec<Trace>,
 }
 
@@ -38,6 +39,7 @@ impl Turn {
             marks: SmallVec::new(),
             unused: SmallVec::new(),
             dead: VecDeque::new(),
+            given_up: 0,
             traces: Vec::new(),
         }
     }
@@ -60,6 +62,16 @@ impl Turn {
     /// Tell the committer who waits for what this turn changed.
     pub fn leave_mark(&mut self, mark: Mark) {
         self.marks.push(mark);
+    }
+
+    /// A queue gave up so many messages, wherever they go.
+    pub(super) fn gave_up(&mut self, messages: usize) {
+        self.given_up += messages;
+    }
+
+    /// How many messages queues gave up in this turn.
+    pub(super) fn given_up(&self) -> usize {
+        self.given_up
     }
 
     /// A queue gave up messages that go to its dead letter exchange.
@@ -104,9 +116,10 @@ impl Turn {
     /// Dead letters and unused queues; both may leave wake-ups and more work of either kind.
     fn follow_up(&mut self, broker: &Broker) {
         while !self.dead.is_empty() || !self.unused.is_empty() {
-            if !self.dead.is_empty() {
+            while let Some(dead) = self.next_dead() {
+                // Not for all of them: the committer and transactions get in between.
                 let _whole = broker.inbox().gate().share();
-                broker.place_dead_letters(self);
+                broker.place(dead, self);
             }
             if let Some(queue) = self.unused.pop() {
                 broker.delete_unused(&queue, self);

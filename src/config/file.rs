@@ -62,6 +62,7 @@ pub(super) struct UserTable {
     pub(super) password_hash: Option<String>,
     pub(super) tags: Option<Vec<String>>,
     pub(super) permissions: Option<Vec<PermissionTable>>,
+    pub(super) topic_permissions: Option<Vec<TopicPermissionTable>>,
     pub(super) max_connections: Option<i64>,
     pub(super) max_channels: Option<i64>,
 }
@@ -72,6 +73,16 @@ pub(super) struct UserTable {
 pub(super) struct PermissionTable {
     pub(super) vhost: Option<String>,
     pub(super) configure: Option<String>,
+    pub(super) write: Option<String>,
+    pub(super) read: Option<String>,
+}
+
+/// One element of `topic_permissions` of a user.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TopicPermissionTable {
+    pub(super) vhost: Option<String>,
+    pub(super) exchange: Option<String>,
     pub(super) write: Option<String>,
     pub(super) read: Option<String>,
 }
@@ -170,6 +181,7 @@ pub(super) const USER_KEYS: &[Key] = &[
     key("password_hash", Kind::Text),
     key("tags", Kind::Texts),
     key("permissions", Kind::Tables(PERMISSION_KEYS)),
+    key("topic_permissions", Kind::Tables(TOPIC_PERMISSION_KEYS)),
     key("max_connections", Kind::Whole),
     key("max_channels", Kind::Whole),
 ];
@@ -197,6 +209,14 @@ pub(super) const POLICY_KEYS: &[Key] = &[
 pub(super) const PERMISSION_KEYS: &[Key] = &[
     key("vhost", Kind::Text),
     key("configure", Kind::Text),
+    key("write", Kind::Text),
+    key("read", Kind::Text),
+];
+
+/// Every key of [`TopicPermissionTable`].
+pub(super) const TOPIC_PERMISSION_KEYS: &[Key] = &[
+    key("vhost", Kind::Text),
+    key("exchange", Kind::Text),
     key("write", Kind::Text),
     key("read", Kind::Text),
 ];

@@ -167,6 +167,7 @@ fn default_users(vhosts: &[String]) -> Vec<UserDefinition> {
         credential: Credential::Password(Password::new("guest")),
         tags: vec!["administrator".to_owned()],
         permissions: vhosts.iter().map(|vhost| Permission::all(vhost.as_str())).collect(),
+        topic_permissions: Vec::new(),
         limits: UserLimits::default(),
     }]
 }

@@ -152,6 +152,7 @@ fn users_of_the_file_replace_guest() {
         password = "secret"
         tags = ["monitoring", "mine"]
         permissions = [{ vhost = "app", read = "^public" }]
+        topic_permissions = [{ vhost = "app", exchange = "news", read = "^{username}$" }]
         "#,
     )
     .settings();
@@ -164,6 +165,9 @@ fn users_of_the_file_replace_guest() {
     assert!(bo.has_tag("mine"));
     assert!(bo.may("app", crate::auth::Access::Read, "public.news"));
     assert!(!bo.may("app", crate::auth::Access::Write, "public.news"));
+    assert!(bo.may_with_key("app", crate::auth::Access::Read, "news", "bo"));
+    assert!(!bo.may_with_key("app", crate::auth::Access::Read, "news", "ada"));
+    assert!(!bo.may_with_key("app", crate::auth::Access::Write, "news", "bo"));
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! From `[[users]]` as written to users as meant.
 
-use super::file::{PermissionTable, UserTable};
+use super::file::{PermissionTable, TopicPermissionTable, UserTable};
 use super::resolve::check_name;
 use super::source::{ConfigError, Source};
 use crate::auth::{
-    Credential, Password, PasswordHash, Pattern, Permission, UserDefinition, UserLimits,
+    Credential, Password, PasswordHash, Pattern, Permission, TopicPermission, TopicVariables,
+    UserDefinition, UserLimits,
 };
 
 /// The users of a layer. Each permission must be for one of `vhosts`.
@@ -41,6 +42,15 @@ impl Place<'_> {
         self.source.refuse(&format!("{}.{key}", self.path), problem)
     }
 
+    /// It must be one of `vhosts`.
+    pub(super) fn check_vhost(&self, name: &String, vhosts: &[String]) -> Result<(), ConfigError> {
+        if vhosts.contains(name) {
+            return Ok(());
+        }
+        let problem = format!("'{name}' is not one of vhosts ({})", vhosts.join(", "));
+        Err(self.refuse_key("vhost", problem))
+    }
+
     /// RabbitMQ: a negative limit is none.
     pub(super) fn limit(&self, key: &str, value: Option<i64>) -> Result<Option<u64>, ConfigError> {
         match value {
@@ -63,6 +73,7 @@ fn user(
         password_hash,
         tags,
         permissions,
+        topic_permissions,
         max_connections,
         max_channels,
     } = table;
@@ -82,12 +93,13 @@ fn user(
         }
     };
     let permissions = rights(place, permissions.unwrap_or_default(), vhosts)?;
+    let topic_permissions = topics(place, &name, topic_permissions.unwrap_or_default(), vhosts)?;
     let limits = UserLimits {
         max_connections: place.limit("max_connections", max_connections)?,
         max_channels: place.limit("max_channels", max_channels)?,
     };
     let tags = tags.unwrap_or_default();
-    Ok(UserDefinition { name, credential, tags, permissions, limits })
+    Ok(UserDefinition { name, credential, tags, permissions, topic_permissions, limits })
 }
 
 fn rights(
@@ -116,10 +128,7 @@ fn permission(
 ) -> Result<Permission, ConfigError> {
     let PermissionTable { vhost, configure, write, read } = table;
     let vhost = vhost.ok_or_else(|| place.refuse("a permission needs a vhost"))?;
-    if !vhosts.contains(&vhost) {
-        let problem = format!("'{vhost}' is not one of vhosts ({})", vhosts.join(", "));
-        return Err(place.refuse_key("vhost", problem));
-    }
+    place.check_vhost(&vhost, vhosts)?;
     let pattern = |key: &str, text: Option<String>| {
         Pattern::parse(&text.unwrap_or_default())
             .map_err(|error| place.refuse_key(key, error.to_string()))
@@ -130,4 +139,44 @@ fn permission(
         write: pattern("write", write)?,
         read: pattern("read", read)?,
     })
+}
+
+fn topics(
+    user: &Place<'_>,
+    username: &str,
+    tables: Vec<TopicPermissionTable>,
+    vhosts: &[String],
+) -> Result<Vec<TopicPermission>, ConfigError> {
+    let mut topics: Vec<TopicPermission> = Vec::new();
+    for (position, table) in tables.into_iter().enumerate() {
+        let path = format!("{}.topic_permissions.{position}", user.path);
+        let place = Place { source: user.source, path };
+        let topic = topic(&place, username, table, vhosts)?;
+        if topics.iter().any(|other| other.is_for(&topic.vhost, &topic.exchange)) {
+            let problem = format!("'{}' is there twice", topic.exchange);
+            return Err(place.refuse_key("exchange", problem));
+        }
+        topics.push(topic);
+    }
+    Ok(topics)
+}
+
+fn topic(
+    place: &Place<'_>,
+    username: &str,
+    table: TopicPermissionTable,
+    vhosts: &[String],
+) -> Result<TopicPermission, ConfigError> {
+    let TopicPermissionTable { vhost, exchange, write, read } = table;
+    let vhost = vhost.ok_or_else(|| place.refuse("a topic permission needs a vhost"))?;
+    place.check_vhost(&vhost, vhosts)?;
+    let exchange = exchange.ok_or_else(|| place.refuse("a topic permission needs an exchange"))?;
+    check_name(place.source, &format!("{}.exchange", place.path), &exchange)?;
+    let variables = TopicVariables { username, vhost: &vhost };
+    let pattern = |key: &str, text: Option<String>| {
+        let pattern = variables.pattern(&text.unwrap_or_default());
+        pattern.map_err(|error| place.refuse_key(key, error.to_string()))
+    };
+    let (write, read) = (pattern("write", write)?, pattern("read", read)?);
+    Ok(TopicPermission { vhost, exchange, write, read })
 }

@@ -62,11 +62,8 @@ impl Place<'_> {
     /// Without one, `/` is meant.
     fn vhost(&self, name: Option<String>, vhosts: &[String]) -> Result<String, ConfigError> {
         let name = name.unwrap_or_else(|| "/".to_owned());
-        if vhosts.contains(&name) {
-            return Ok(name);
-        }
-        let problem = format!("'{name}' is not one of vhosts ({})", vhosts.join(", "));
-        Err(self.refuse_key("vhost", problem))
+        self.check_vhost(&name, vhosts)?;
+        Ok(name)
     }
 }
 

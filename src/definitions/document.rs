@@ -5,7 +5,10 @@ use amq_protocol::protocol::queue;
 use amq_protocol::types::FieldTable;
 
 use super::json::{DefinitionsError, Place, Read};
-use crate::auth::{Credential, PasswordHash, Pattern, Permission, UserDefinition, UserLimits};
+use crate::auth::{
+    Credential, PasswordHash, Pattern, Permission, TopicPermission, TopicVariables, UserDefinition,
+    UserLimits,
+};
 use crate::broker::options::QueueType;
 use crate::broker::policy::{Policy, PolicyKind, PolicySource};
 use crate::broker::vhost::{VHostLimits, VHostMetadata};
@@ -18,6 +21,8 @@ pub struct Definitions {
     pub users: Vec<Entry<UserDefinition>>,
     /// Permissions, by the user's name.
     pub permissions: Vec<Entry<(String, Permission)>>,
+    /// Topic permissions, by the user's name.
+    pub topic_permissions: Vec<Entry<(String, TopicPermission)>>,
     /// Virtual hosts.
     pub vhosts: Vec<Entry<(String, VHostMetadata)>>,
     /// What they may hold.
@@ -121,6 +126,7 @@ impl Definitions {
         }
         found.read_users(&root)?;
         each(&root, "permissions", &mut found.permissions, permission)?;
+        each(&root, "topic_permissions", &mut found.topic_permissions, topic_permission)?;
         each(&root, "vhosts", &mut found.vhosts, vhost)?;
         each(&root, "policies", &mut found.policies, policy)?;
         for parameter in root.list("parameters")? {
@@ -141,13 +147,6 @@ impl Definitions {
             }
             self.without_password.push(name_of(&place)?);
             self.left_out.push(format!("{}: has no password, cannot log in", place.path));
-        }
-        for place in root.list("topic_permissions")? {
-            let user = place.text_of("user")?;
-            self.left_out.push(format!(
-                "{}: topic permissions are not supported; '{user}' is not restricted by topic",
-                place.path
-            ));
         }
         Ok(())
     }
@@ -246,7 +245,8 @@ fn user(place: &Place<'_>) -> Read<Option<UserDefinition>> {
         return Err(place.refuse(problem));
     }
     let credential = Credential::Hash(hash);
-    Ok(Some(UserDefinition { name, credential, tags, permissions: Vec::new(), limits }))
+    let (permissions, topic_permissions) = Default::default();
+    Ok(Some(UserDefinition { name, credential, tags, permissions, topic_permissions, limits }))
 }
 
 /// A list, or one text with commas.
@@ -270,6 +270,18 @@ fn permission(place: &Place<'_>) -> Read<(String, Permission)> {
         read: pattern("read")?,
     };
     Ok((place.text_of("user")?.to_owned(), permission))
+}
+
+fn topic_permission(place: &Place<'_>) -> Read<(String, TopicPermission)> {
+    let (user, vhost) = (place.text_of("user")?.to_owned(), vhost_of(place)?);
+    let variables = TopicVariables { username: &user, vhost: &vhost };
+    let pattern = |key| {
+        let pattern = variables.pattern(place.text_of(key)?);
+        pattern.map_err(|error| place.refuse(format!("{key}: {error}")))
+    };
+    let (write, read) = (pattern("write")?, pattern("read")?);
+    let exchange = short(place, "exchange", place.text_of("exchange")?)?;
+    Ok((user, TopicPermission { vhost, exchange, write, read }))
 }
 
 fn vhost(place: &Place<'_>) -> Read<(String, VHostMetadata)> {

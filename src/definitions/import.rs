@@ -64,7 +64,7 @@ impl Definitions {
     }
 
     /// The users of these definitions beside those who are configured. Of a user who is both, what is configured
-    /// counts, with permissions for further virtual hosts from here.
+    /// counts, with permissions for further virtual hosts and topic permissions for further exchanges from here.
     pub fn users_beside(
         &self,
         configured: Vec<UserDefinition>,
@@ -76,17 +76,33 @@ impl Definitions {
             }
         }
         for Entry { place, value: (name, permission) } in &self.permissions {
-            let Some(user) = users.iter_mut().find(|user| user.name == *name) else {
-                if self.without_password.contains(name) {
-                    continue;
-                }
-                return Err(DefinitionsError::at(place.as_str(), format!("no user '{name}'")));
-            };
+            let Some(user) = self.named(&mut users, place, name)? else { continue };
             if !user.permissions.iter().any(|other| other.vhost == permission.vhost) {
                 user.permissions.push(permission.clone());
             }
         }
+        for Entry { place, value: (name, topic) } in &self.topic_permissions {
+            let Some(user) = self.named(&mut users, place, name)? else { continue };
+            let mut others = user.topic_permissions.iter();
+            if !others.any(|other| other.is_for(&topic.vhost, &topic.exchange)) {
+                user.topic_permissions.push(topic.clone());
+            }
+        }
         Ok(users)
+    }
+
+    /// The user called `name`, or none if that one cannot log in.
+    fn named<'a>(
+        &self,
+        users: &'a mut [UserDefinition],
+        place: &str,
+        name: &String,
+    ) -> Read<Option<&'a mut UserDefinition>> {
+        let found = users.iter_mut().find(|user| user.name == *name);
+        if found.is_none() && !self.without_password.contains(name) {
+            return Err(DefinitionsError::at(place, format!("no user '{name}'")));
+        }
+        Ok(found)
     }
 
     fn plan(&self, broker: &Broker) -> Read<Plan> {
@@ -126,6 +142,7 @@ impl Definitions {
     fn check_vhosts(&self, broker: &Broker) -> Read<()> {
         let own: BTreeSet<&str> = self.vhosts.iter().map(|entry| entry.value.0.as_str()).collect();
         let named = (self.permissions.iter().map(|it| (&it.place, &it.value.1.vhost)))
+            .chain(self.topic_permissions.iter().map(|it| (&it.place, &it.value.1.vhost)))
             .chain(self.limits.iter().map(|it| (&it.place, &it.value.0)))
             .chain(self.policies.iter().map(|it| (&it.place, &it.value.0)))
             .chain(self.exchanges.iter().map(|it| (&it.place, &it.value.vhost)))

@@ -7,7 +7,10 @@ use amq_protocol::types::{AMQPValue, FieldTable};
 use super::*;
 use crate::amqp::wire::properties::PropertiesView;
 use crate::amqp::wire::table_codec::encode_table;
-use crate::auth::{Access, Credential, Password, Permission, UserDefinition, UserLimits, Users};
+use crate::auth::{
+    Access, Credential, Password, Pattern, Permission, TopicPermission, UserDefinition, UserLimits,
+    Users,
+};
 use crate::broker::Broker;
 use crate::broker::exchange::ExchangeKind;
 use crate::broker::options::{ExchangeOptions, QueueOptions, QueueType};
@@ -62,6 +65,7 @@ fn configured(name: &str) -> UserDefinition {
         credential: Credential::Password(Password::new("configured")),
         tags: Vec::new(),
         permissions: vec![Permission::all("/")],
+        topic_permissions: Vec::new(),
         limits: UserLimits::default(),
     }
 }
@@ -124,6 +128,9 @@ fn users_of_an_export_log_in_with_their_old_passwords() {
     assert_eq!(ada.tags(), ["monitoring", "management"]);
     assert!(ada.may("v1", Access::Configure, "ada.1"));
     assert!(!ada.may("v1", Access::Read, "ada.1"));
+    assert!(ada.may_with_key("v1", Access::Write, "amq.topic", "a.1"));
+    assert!(!ada.may_with_key("v1", Access::Write, "amq.topic", "b.1"));
+    assert!(ada.may_with_key("v1", Access::Read, "amq.topic", "b.1"));
     assert!(!ada.may_enter("/"));
     let _channels = [ada.open_channel().unwrap(), ada.open_channel().unwrap()];
     assert_eq!(ada.open_channel().unwrap_err(), 2);
@@ -133,14 +140,7 @@ fn users_of_an_export_log_in_with_their_old_passwords() {
 
 #[test]
 fn what_is_left_out_is_told() {
-    assert_eq!(
-        parse(EXPORT).left_out,
-        [
-            "d.json: users[0]: has no password, cannot log in",
-            "d.json: topic_permissions[0]: topic permissions are not supported; 'ada' is not \
-             restricted by topic",
-        ]
-    );
+    assert_eq!(parse(EXPORT).left_out, ["d.json: users[0]: has no password, cannot log in"]);
     let reserved = r#"{"global_parameters": [{"name": "cluster_name"}], "exchanges": [{"name": "amq.x", "vhost": "/", "type": "direct"}],
         "queues": [{"name": "amq.gen-1", "vhost": "/"}],
         "parameters": [{"component": "shovel", "name": "s", "vhost": "/", "value": {}}]}"#;
@@ -175,6 +175,34 @@ fn a_user_who_is_configured_stays_and_gets_permissions_for_more_virtual_hosts() 
     let ada = users.authenticate("ada", b"configured", false).unwrap();
     assert!(ada.may("/", Access::Configure, "anything"));
     assert!(ada.may("app", Access::Read, "x") && !ada.may("app", Access::Write, "x"));
+}
+
+#[test]
+fn topic_permissions_know_their_user_and_what_is_configured_counts() {
+    let topic = |exchange: &str, write: &str| {
+        format!(
+            r#"{{"user": "ada", "vhost": "/", "exchange": "{exchange}", "write": "{write}", "read": ""}}"#
+        )
+    };
+    let text = format!(
+        r#"{{"topic_permissions": [{}, {}]}}"#,
+        topic("mine", "x"),
+        topic("more", "^{username}$")
+    );
+    let mine = TopicPermission {
+        vhost: "/".to_owned(),
+        exchange: "mine".to_owned(),
+        write: Pattern::any(),
+        read: Pattern::any(),
+    };
+    let ada = UserDefinition { topic_permissions: vec![mine], ..configured("ada") };
+
+    let users = Users::new(parse(&text).users_beside(vec![ada]).unwrap(), []).unwrap();
+
+    let ada = users.get("ada").unwrap();
+    assert!(ada.may_with_key("/", Access::Write, "mine", "anything"));
+    assert!(ada.may_with_key("/", Access::Write, "more", "ada"));
+    assert!(!ada.may_with_key("/", Access::Write, "more", "bob"));
 }
 
 #[test]

@@ -3,13 +3,14 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, Interest, Ready};
 use tokio::net::tcp::OwnedReadHalf;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::{Context, stopped};
 use crate::amqp::protocol::error::Ending;
@@ -127,9 +128,11 @@ impl Reader {
             return None;
         }
         if self.session.status() == Status::Blocked {
-            self.await_clear().await;
-            self.resume();
-            return None;
+            let gone = self.await_clear().await;
+            if gone.is_none() {
+                self.resume();
+            }
+            return gone;
         }
         if self.may_not_read_on(outbox).await {
             // The peer was not listened to meanwhile, so its silence says nothing.
@@ -150,14 +153,42 @@ impl Reader {
         }
     }
 
-    /// Waits until no alarm is raised, and tells the client of both.
-    async fn await_clear(&mut self) {
+    /// Waits until no alarm is raised, and tells the client of both. The end, if the client hung up meanwhile.
+    async fn await_clear(&mut self) -> Option<End> {
         if let Some(reason) = self.broker.alarms().reason() {
             self.in_turn(|session, turn| session.block(reason, turn));
         }
-        poll_fn(|context| self.broker.alarms().poll_clear(context)).await;
+        if self.hangs_up_before_clear().await {
+            return Some(End::Vanished);
+        }
         self.in_turn(Session::unblock);
         self.last_read = Instant::now();
+        None
+    }
+
+    /// While a client is not read, the end of its stream is behind what it has sent; the kernel tells all the
+    /// same. Without that its consumers would keep their messages for as long as the alarm is raised.
+    async fn hangs_up_before_clear(&self) -> bool {
+        let alarms = self.broker.alarms();
+        let mut is_waiting = false;
+        let mut clear = pin!(poll_fn(|context| {
+            // Once: the task's waker stays the same.
+            if !std::mem::replace(&mut is_waiting, true) {
+                return alarms.poll_clear(context);
+            }
+            if alarms.reason().is_none() { Poll::Ready(()) } else { Poll::Pending }
+        }));
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut clear => return false,
+                () = sleep(limits::BLOCKED_INTERVAL) => {}
+            }
+            let ready = timeout(Duration::ZERO, self.input.ready(Interest::READABLE)).await;
+            if ready.is_ok_and(|ready| ready.is_ok_and(Ready::is_read_closed)) {
+                return true;
+            }
+        }
     }
 
     /// Waits while the committer is behind, if this connection publishes what it must write, and while the

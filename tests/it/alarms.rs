@@ -107,6 +107,25 @@ fn a_publisher_is_told_what_the_broker_is_short_of_and_waits_until_it_is_not() {
 }
 
 #[test]
+fn a_publisher_that_hangs_up_while_it_is_held_back_gives_back_what_it_had() {
+    let broker = Inside::start();
+    let (mut publisher, mut other) = (broker.peer(), broker.peer());
+    other.has_durable_queue(1, "q");
+    other.publishes(1, "q", "m");
+    other.waits_for(1, "q", 1);
+    assert_eq!(publisher.gets(1, "q").unwrap().text(), "m");
+    broker.broker.alarms().set(Alarm::Disk, true);
+    publisher.publishes(1, "q", "n");
+    publisher.takes(0, "connection.blocked");
+
+    drop(publisher);
+
+    other.waits_for(1, "q", 1);
+    let returned = other.gets(1, "q").unwrap();
+    assert_eq!((returned.text(), returned.redelivered()), ("m", true));
+}
+
+#[test]
 fn a_connection_that_does_not_publish_is_not_blocked() {
     let broker = TestBroker::with_config("memory_high_watermark = 0\n");
     let mut peer = RawPeer::connect(&broker);

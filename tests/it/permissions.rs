@@ -1,9 +1,9 @@
 //! Who may do what: every operation, with just the rights it needs and without each of them.
 //!
 //! The letters in a name say what the user `lim` may do with it: `q-cr` may be configured and read, `x-w` written,
-//! `q-0` nothing.
+//! `q-0` nothing. Of the topic exchange `t-wr`, `lim` may write its own keys and read those of the news too.
 
-use crate::support::{Login, Method, RawPeer, TestBroker, method, properties};
+use crate::support::{Field, Login, Method, Properties, RawPeer, TestBroker, method, properties};
 
 const USERS: &str = r#"
 [[users]]
@@ -15,6 +15,7 @@ permissions = [{ vhost = "/", configure = ".*", write = ".*", read = ".*" }]
 name = "lim"
 password = "lim"
 permissions = [{ vhost = "/", configure = "^.-.*c", write = "^.-.*w", read = "^.-.*r" }]
+topic_permissions = [{ vhost = "/", exchange = "t-wr", write = "^{username}\\.", read = "^(lim|news)\\." }]
 "#;
 
 /// A connection of `lim`'s, and one of guest's to whom everything is allowed.
@@ -86,9 +87,26 @@ impl Restricted {
 
     fn publishes(&mut self, exchange: &str) {
         self.lim.opens(1);
-        let publish = method("basic.publish").set("exchange", exchange);
-        self.lim.sends_content(1, &publish, &properties(), b"");
+        self.sends(&method("basic.publish").set("exchange", exchange), &properties());
     }
+
+    fn sends(&mut self, publish: &Method, properties: &Properties) {
+        self.lim.sends_content(1, publish, properties, b"");
+    }
+
+    /// The broker refuses to publish with this key of `t-wr`.
+    #[track_caller]
+    fn may_not_write(&mut self, key: &str) {
+        self.is_refused("basic.publish", "write", &format!("topic '{key}' in exchange 't-wr'"));
+    }
+}
+
+fn keyed(asked: Method, key: &str) -> Method {
+    asked.set("routing_key", key)
+}
+
+fn to_topic(key: &str) -> Method {
+    keyed(method("basic.publish").set("exchange", "t-wr"), key)
 }
 
 fn queue(name: &str) -> Method {
@@ -254,4 +272,109 @@ fn answers_need_write_on_the_default_exchange() {
     let publish = method("basic.publish").set("routing_key", "amq.rabbitmq.reply-to.x");
     user.lim.sends_content(1, &publish, &properties(), b"");
     user.is_refused("basic.publish", "write", "exchange 'amq.default'");
+}
+
+#[test]
+fn publish_to_a_topic_exchange_needs_write_on_the_routing_key() {
+    let mut user = Restricted::user().with(&["t-wr"]);
+    for key in ["news.1", "", "bob.1", "{username}.1"] {
+        user.lim.opens(1);
+        user.sends(&to_topic("lim.1"), &properties());
+        user.sends(&to_topic(key), &properties());
+        user.may_not_write(key);
+    }
+}
+
+/// The second publish with a key goes where the first one went, without questions.
+#[test]
+fn a_key_that_was_let_through_lets_no_other_through() {
+    let mut user = Restricted::user().with(&["t-wr"]);
+    user.lim.opens(1);
+    for _ in 0..3 {
+        user.sends(&to_topic("lim.1"), &properties());
+    }
+    user.lim.asks(1, &method("basic.qos"), "basic.qos-ok");
+    user.sends(&to_topic("bob.1"), &properties());
+    user.may_not_write("bob.1");
+}
+
+#[test]
+fn a_route_of_a_direct_exchange_says_nothing_about_the_topic_exchange_in_its_place() {
+    let mut user = Restricted::user();
+    let direct = exchange("t-wr").set("type", "direct");
+    user.guest.asks(1, &direct, "exchange.declare-ok");
+    user.lim.opens(1);
+    user.sends(&to_topic("bob.1"), &properties());
+    user.lim.asks(1, &method("basic.qos"), "basic.qos-ok");
+
+    let delete = method("exchange.delete").set("exchange", "t-wr");
+    user.guest.asks(1, &delete, "exchange.delete-ok");
+    user.guest.asks(1, &exchange("t-wr"), "exchange.declare-ok");
+    user.sends(&to_topic("bob.1"), &properties());
+
+    user.may_not_write("bob.1");
+}
+
+#[test]
+fn further_keys_in_headers_need_write_too() {
+    let mut user = Restricted::user().with(&["t-wr"]);
+    for header in ["CC", "BCC"] {
+        let keys = |last: &str| Field::Array(vec!["lim.2".into(), last.into()]);
+        user.lim.opens(1);
+        user.sends(&to_topic("lim.1"), &properties().headers(&table! { header => keys("lim.3") }));
+        user.lim.asks(1, &method("basic.qos"), "basic.qos-ok");
+        user.sends(&to_topic("lim.1"), &properties().headers(&table! { header => keys("bob.1") }));
+        user.may_not_write("bob.1");
+    }
+}
+
+#[test]
+fn bind_and_unbind_from_a_topic_exchange_need_read_on_the_binding_key() {
+    let mut user = Restricted::user().with(&["q-w", "t-wr", "x-w"]);
+    let between = |name: &str| method(name).set("destination", "x-w").set("source", "t-wr");
+    for asked in [
+        queue_and_exchange("queue.bind", "q-w", "t-wr"),
+        between("exchange.bind"),
+        queue_and_exchange("queue.unbind", "q-w", "t-wr"),
+        between("exchange.unbind"),
+    ] {
+        user.may(&keyed(asked.clone(), "news.#"));
+        user.may_not(&keyed(asked, "#"), "read", "topic '#' in exchange 't-wr'");
+    }
+}
+
+#[test]
+fn every_key_of_an_exchange_without_a_topic_permission_is_allowed() {
+    let mut user = Restricted::user().with(&["q-w", "x-wr"]);
+    user.may(&keyed(queue_and_exchange("queue.bind", "q-w", "x-wr"), "#"));
+    user.may_publish("x-wr");
+}
+
+/// Who may bind to it from elsewhere may send anything its way.
+#[test]
+fn what_comes_from_another_exchange_needs_no_topic_permission() {
+    let mut user = Restricted::user().with(&["t-wr", "x-wr"]);
+    let between = method("exchange.bind").set("destination", "t-wr").set("source", "x-wr");
+    user.may(&keyed(between, "#"));
+    user.may_publish("x-wr");
+}
+
+#[test]
+fn topic_permissions_of_definitions_are_in_force() {
+    let users = r#"{"vhosts": [{"name": "/"}],
+        "users": [{"name": "lim", "password_hash": "kI3GCqW5JLMJa4iX1lo7X4D6XbYqlLgxIs30+P6tENUV2POR"}],
+        "permissions": [{"user": "lim", "vhost": "/", "configure": "", "write": ".*", "read": ""}],
+        "topic_permissions": [
+            {"user": "lim", "vhost": "/", "exchange": "amq.topic", "write": "^{username}$", "read": ""}]}"#;
+    let broker = TestBroker::with_definitions(users);
+    let login = Login { response: "\0lim\0test12".to_owned(), ..Login::default() };
+    let mut lim = RawPeer::connect_with(&broker, &login);
+    lim.opens(1);
+    let publish = method("basic.publish").set("exchange", "amq.topic");
+    lim.sends_content(1, &keyed(publish.clone(), "lim"), &properties(), b"");
+    lim.asks(1, &method("basic.qos"), "basic.qos-ok");
+    lim.sends_content(1, &keyed(publish, "bob"), &properties(), b"");
+    let text = "ACCESS_REFUSED - write access to topic 'bob' in exchange 'amq.topic' in vhost '/' \
+                refused for user 'lim'";
+    lim.is_refused(1, "basic.publish", 403, text);
 }

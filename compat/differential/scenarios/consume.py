@@ -417,7 +417,8 @@ def recover_async(s):
     ch.deliveries(1)
 
 
-@for_each(**{"long": "t" * 255, "other letters": "потребитель ✓", "spaces": "a tag", "punctuation": "a/b?c#d"})
+@for_each(**{"long": "t" * 255, "other letters": "потребитель ✓", "spaces": "a tag",
+             "punctuation": "a/b?c#d"})
 def tags(s, tag):
     """A tag may hold anything: {row}"""
     ch = s.channel()

@@ -100,7 +100,8 @@ def cycle_of_two(s):
     """A message that expires round two queues is dropped"""
     ch = s.publisher()
     declare(ch, "q", "", dead_letter_routing_key="r", message_ttl=50)
-    declare(ch, "r", "", dead_letter_routing_key="q", message_ttl=50)
+    # Long enough to be seen on a busy machine.
+    declare(ch, "r", "", dead_letter_routing_key="q", message_ttl=400)
     ch.publish("", "q", "one")
     ch.confirms()
     s.until_count("q", messages=0)

@@ -110,16 +110,15 @@ def interleaved(s):
     """Channels may interleave their content"""
     connection = s.connect()
     one, two = connection.channel(1), connection.channel(2)
-    one.queue_declare("q")
-    for ch in (one, two):
-        ch.say("basic.publish", routing_key="q")
+    for ch, queue in ((one, "q"), (two, "r")):
+        ch.queue_declare(queue)
+        ch.say("basic.publish", routing_key=queue)
         ch.header(2)
     for octet in (b"a", b"b"):
         one.body(octet)
         two.body(octet.upper())
-    two.fence()
     one.get("q")
-    one.get("q")
+    two.get("r")
 
 
 @WRONG
@@ -151,7 +150,8 @@ def from_a_client(s, name, fields):
 
 
 @WRONG
-@for_each(**{"queue.declare": ("queue.declare", {"queue": "q"}), "channel.close": ("channel.close", {}), "channel.close-ok": ("channel.close-ok", {}),
+@for_each(**{"queue.declare": ("queue.declare", {"queue": "q"}), "channel.close": ("channel.close", {}),
+             "channel.close-ok": ("channel.close-ok", {}),
              "basic.ack": ("basic.ack", {"delivery_tag": 1})})
 def unopened_channel(s, name, fields):
     """A method on a channel that is not open is refused: {row}"""
@@ -163,7 +163,8 @@ def unopened_channel(s, name, fields):
 @WRONG
 @for_each(**{"unknown method": b"\x00\x32\x00\x63", "unknown class": b"\x00\x63\x00\x0a",
              "truncated": DECLARE[:8], "truncated ids": b"\x00\x32", "trailing octets": DECLARE + b"ab",
-             "missing table": DECLARE[:-4], "text that is no UTF-8": wire.encode_method("queue.declare", queue=b"\xff\xfe"),
+             "missing table": DECLARE[:-4],
+             "text that is no UTF-8": wire.encode_method("queue.declare", queue=b"\xff\xfe"),
              "unknown table tag": DECLARE[:-4] + b"\x00\x00\x00\x03\x01aZ",
              "table longer than the frame": DECLARE[:-4] + b"\x00\x00\x00\xff",
              "truncated table": DECLARE[:-4] + b"\x00\x00\x00\x05\x01aI\x00\x00"})

@@ -31,8 +31,8 @@ def refused(s, method, fields):
 ACCEPTED = {
     "exchange.declare": ("exchange.declare", {"exchange": "amq.direct", "type": "direct", "durable": True}),
     "exchange.delete of a missing exchange": ("exchange.delete", {"exchange": "nope"}),
-    "exchange.bind": ("exchange.bind", {"destination": "amq.fanout", "source": "amq.direct", "routing_key": "nowait"}),
-    "exchange.unbind": ("exchange.unbind", {"destination": "amq.fanout", "source": "amq.direct", "routing_key": "nowait"}),
+    "exchange.bind": ("exchange.bind", {"destination": "x", "source": "amq.direct", "routing_key": "k"}),
+    "exchange.unbind": ("exchange.unbind", {"destination": "x", "source": "amq.direct", "routing_key": "k"}),
     "queue.declare passively": ("queue.declare", {"queue": "q", "passive": True}),
     "queue.bind": ("queue.bind", {"queue": "q", "exchange": "amq.direct", "routing_key": "k"}),
     "queue.purge": ("queue.purge", {"queue": "q"}),
@@ -46,6 +46,7 @@ def accepted(s, method, fields):
     """What is done without waiting has no answer: {row}"""
     ch = s.channel()
     ch.queue_declare("q")
+    ch.exchange_declare("x")
     ch.ask(method, **fields, nowait=True)
     ch.fence()
 

@@ -133,7 +133,8 @@ def property_octets(s):
 
 HEADER_VALUES = {
     "boolean": True, "false": False, "octet": Typed("b", -1), "unsigned octet": Typed("B", 200),
-    "short": Typed("s", -3), "unsigned short": Typed("u", 60000), "integer": -5, "unsigned integer": Typed("i", 4000000000),
+    "short": Typed("s", -3), "unsigned short": Typed("u", 60000), "integer": -5,
+    "unsigned integer": Typed("i", 4000000000),
     "long": 2**40, "long tagged L": Typed("L", 9), "negative tagged L": Typed("L", 2**64 - 1 - 2**64),
     "float": Typed("f", 1.5), "double": 2.5, "decimal": Typed("D", (2, 314)), "text": "str", "empty text": "",
     "octets": b"\x00\xff", "timestamp": datetime(2020, 1, 1, tzinfo=timezone.utc), "void": None, "array": [1, "a", [2]],
@@ -179,7 +180,7 @@ def limited_size(s, size):
     ch = s.channel()
     ch.queue_declare("q")
     ch.publish("", "q", b"x" * size)
-    ch.get("q")
+    ch.fence()
 
 
 @scenario

@@ -42,7 +42,8 @@ def reserved_name(s):
     s.channel().queue_declare("amq.mine")
 
 
-@for_each(**{"spaces": "a queue", "other letters": "очередь ✓", "punctuation": "a/b:c?d=e&f", "long": "q" * 255,
+@for_each(**{"spaces": "a queue", "other letters": "очередь ✓", "punctuation": "a/b:c?d=e&f",
+             "long": "q" * 255,
              "a quote": "it's"})
 def names(s, queue):
     """Names may hold anything: {row}"""

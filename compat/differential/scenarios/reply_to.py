@@ -164,6 +164,7 @@ def in_a_transaction(s):
     responder.publish("", address, "committed")
     responder.tx_commit()
     ch.deliveries(1)
+    ch.fence()
 
 
 @scenario

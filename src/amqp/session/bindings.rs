@@ -37,6 +37,7 @@ impl Session {
         if source.is_empty() || destination.is_empty() {
             return Err(refusals.default_exchange());
         }
+        login.binding_key(source, bind.routing_key.as_str(), &refusals)?;
         // Both missing: RabbitMQ names the source.
         login.vhost.exchange(source).ok_or_else(|| refusals.no_exchange(source))?;
         let found = login.vhost.exchange(destination);
@@ -65,6 +66,7 @@ impl Session {
         if source.is_empty() || destination.is_empty() {
             return Err(refusals.default_exchange());
         }
+        login.binding_key(source, unbind.routing_key.as_str(), &refusals)?;
         let binding =
             Binding { source, key: unbind.routing_key.as_str(), arguments: &unbind.arguments };
         let found = login.vhost.exchange(destination).map(Destination::Exchange);
@@ -91,6 +93,7 @@ impl Session {
         if source.is_empty() {
             return Err(refusals.default_exchange());
         }
+        login.binding_key(source, &key, &refusals)?;
         // Both missing: RabbitMQ names the exchange.
         login.vhost.exchange(source).ok_or_else(|| refusals.no_exchange(source))?;
         let queue = login.vhost.queue(&name).ok_or_else(|| refusals.no_queue(&name))?;
@@ -122,6 +125,7 @@ impl Session {
         if source.is_empty() {
             return Err(refusals.default_exchange());
         }
+        login.binding_key(source, &key, &refusals)?;
         let binding = Binding { source, key: &key, arguments: &unbind.arguments };
         let mut durable = false;
         if let Some(queue) = login.vhost.queue(&name) {
@@ -158,6 +162,17 @@ impl Session {
 }
 
 impl Login {
+    /// The user may bind with this key, and unbind, if the source is there and looks at keys.
+    fn binding_key(
+        &self,
+        source: &str,
+        key: &str,
+        refusals: &Refusals<'_>,
+    ) -> Result<(), AmqpError> {
+        let Some(source) = self.vhost.exchange(source) else { return Ok(()) };
+        self.topic(Access::Read, &source, key, refusals)
+    }
+
     /// Whether the source takes such a binding.
     fn check(
         &self,

@@ -170,7 +170,9 @@ impl Session {
         let tap = Tap::new(Arc::clone(&vhost), Arc::clone(&self.origin.name), user.name());
         self.outbox.watch(Arc::clone(&tap));
         let places = [in_vhost, of_user];
-        self.login = Some(Arc::new(Login { user, vhost, tap, _places: places }));
+        let is_restricted_by_topic = user.is_restricted_by_topic(name);
+        let login = Login { user, is_restricted_by_topic, vhost, tap, _places: places };
+        self.login = Some(Arc::new(login));
         self.peer.opened();
         let opened = connection::AMQPMethod::OpenOk(connection::OpenOk {});
         self.outbox.push(on_connection(opened), turn);

@@ -107,6 +107,8 @@ pub enum Status {
 /// A client that has logged in and entered a virtual host.
 struct Login {
     user: User,
+    /// Some topic exchange is not open to the user with every key. Users do not change while the broker runs.
+    is_restricted_by_topic: bool,
     vhost: Arc<VHost>,
     tap: Arc<Tap>,
     /// Held until the connection ends.

@@ -120,6 +120,8 @@ impl DeadLetter {
         });
         let header = blob.len() - names;
         blob.extend(message.body());
+        // It may lie in a queue for long, and seldom grew by as much as it could have.
+        blob.shrink_to_fit();
         Self {
             blob: Bytes::from(blob),
             layout: Layout {

@@ -30,6 +30,8 @@ pub(super) struct Offers<'a> {
     pub(super) lost: &'a mut Vec<Lost>,
     pub(super) no_ack: bool,
     pub(super) left: usize,
+    /// How many that have expired are passed over before there is nothing more to offer.
+    pub(super) patience: usize,
     pub(super) now: Deadline,
 }
 
@@ -38,13 +40,15 @@ impl Offers<'_> {
     /// not wait at all if somebody takes it at once.
     #[inline]
     fn next_in_time(&mut self) -> Option<Entry> {
-        loop {
+        while self.patience > 0 {
             let entry = self.backlog.pop()?;
             if entry.expires_at.is_none_or(|deadline| deadline >= self.now) {
                 return Some(entry);
             }
             self.lost.push(Lost { entry, reason: Reason::Expired });
+            self.patience -= 1;
         }
+        None
     }
 }
 

@@ -24,11 +24,12 @@ pub(in crate::broker) struct Dead {
     pub(in crate::broker) exchange: Arc<str>,
     /// As what.
     pub(in crate::broker) role: Role,
-    /// What, oldest first.
+    /// What, oldest first; at most a burst.
     pub(in crate::broker) lost: Vec<Lost>,
 }
 
 /// What becomes of messages that a queue parts with.
+#[derive(Clone)]
 pub(in crate::broker) enum Role {
     /// They are dead letters.
     DeadLetter {
@@ -50,9 +51,9 @@ impl Queue {
         turn: &mut Turn,
     ) {
         let lost = std::mem::take(&mut state.lost);
-        let queue = Arc::clone(self);
+        turn.gave_up(lost.len());
         if let Some(exchange) = self.options.waiting_room_of.clone() {
-            return turn.dead_letter(Dead { queue, exchange, role: Role::Released, lost });
+            return self.hand_over(&exchange, &Role::Released, lost, turn);
         }
         let Some(exchange) = state.settings.dead_letter_exchange.clone() else {
             state.settle_lost(&lost);
@@ -64,8 +65,21 @@ impl Queue {
         if at_least_once {
             state.awaited = state.awaited.plus(load_of(&lost));
         }
-        let role = Role::DeadLetter { routing_key, at_least_once };
-        turn.dead_letter(Dead { queue, exchange, role, lost });
+        self.hand_over(&exchange, &Role::DeadLetter { routing_key, at_least_once }, lost, turn);
+    }
+
+    /// Leaves what is lost to the turn, in bursts.
+    fn hand_over(
+        self: &Arc<Self>,
+        exchange: &Arc<str>,
+        role: &Role,
+        lost: Vec<Lost>,
+        turn: &mut Turn,
+    ) {
+        for lost in bursts(lost) {
+            let (queue, exchange) = (Arc::clone(self), Arc::clone(exchange));
+            turn.dead_letter(Dead { queue, exchange, role: role.clone(), lost });
+        }
     }
 
     /// These are in other queues now, or nobody wants them.
@@ -96,6 +110,19 @@ impl Queue {
             }
         });
     }
+}
+
+/// The same in the same order, in portions of at most [`limits::DEAD_LETTER_BURST`].
+fn bursts(lost: Vec<Lost>) -> Vec<Vec<Lost>> {
+    if lost.len() <= limits::DEAD_LETTER_BURST {
+        return vec![lost];
+    }
+    let mut bursts = Vec::with_capacity(lost.len().div_ceil(limits::DEAD_LETTER_BURST));
+    let mut rest = lost.into_iter().peekable();
+    while rest.peek().is_some() {
+        bursts.push(rest.by_ref().take(limits::DEAD_LETTER_BURST).collect());
+    }
+    bursts
 }
 
 impl QueueState {

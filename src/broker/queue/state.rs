@@ -257,6 +257,7 @@ impl QueueState {
     pub(super) fn dispatch(&mut self, turn: &mut Turn) -> Dispatched {
         let now = turn.unix_now();
         let mut left = limits::DISPATCH_BURST;
+        let mut patience = limits::EXPIRY_BURST;
         while !self.backlog.is_empty() {
             let Some(consumer) = self.consumers.first() else { return Dispatched::All };
             let share = if self.consumers.is_first_alone() { left } else { 1 };
@@ -268,14 +269,20 @@ impl QueueState {
                 lost: &mut self.lost,
                 no_ack: consumer.no_ack,
                 left: share,
+                patience,
                 now,
             };
             let refused = consumer.sink.deliver(consumer.id.slot, &mut offers, turn).is_err();
             left -= share - offers.left;
+            patience = offers.patience;
             if refused {
                 self.consumers.park_first();
             } else {
                 self.consumers.rotate();
+            }
+            if patience == 0 {
+                // What has expired is the timer's work, which comes back here.
+                return Dispatched::All;
             }
             if left == 0 {
                 return Dispatched::Burst;
@@ -294,6 +301,8 @@ impl QueueState {
             lost: &mut self.lost,
             no_ack,
             left: 1,
+            // RabbitMQ: a get finds what has not expired, however far behind.
+            patience: usize::MAX,
             now,
         };
         offers.next()

@@ -330,12 +330,12 @@ fn a_queue_that_others_consume_from_is_deleted_for_all_of_them() {
 
 #[test]
 fn a_queue_that_is_only_named_like_a_waiting_room_comes_back_as_a_queue() {
-    let host = support::host(&broker());
+    let host = host(&broker());
     let restored = |name: &str| QueueIdentity {
         id: QueueId(7),
         name: Arc::from(name),
         vhost: Arc::from("/"),
-        options: support::durable(),
+        options: durable(),
         owner: None,
     };
     for (name, kind) in [("x", ExchangeKind::DelayedMessage), ("y", ExchangeKind::Fanout)] {

@@ -2,6 +2,7 @@
 
 mod definitions;
 mod inbox;
+mod moves;
 mod policies;
 mod routes;
 pub(in crate::broker) mod support;

@@ -17,9 +17,9 @@ const BATCH: u64 = 4;
 /// Durable queues that are never deleted; every message goes to both.
 const KEPT: [&str; 2] = ["kept.0", "kept.1"];
 
-/// What has been collected from the kept queues, as a disk would have it.
+/// What has been collected from queues, as a disk would have it.
 #[derive(Default)]
-struct Disk {
+pub(super) struct Disk {
     entries: BTreeMap<(u64, u64), String>,
 }
 
@@ -36,7 +36,12 @@ impl Disk {
         }
     }
 
-    fn of(&self, queue: &Queue) -> BTreeSet<String> {
+    /// Everything on it.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.entries.values().map(String::as_str)
+    }
+
+    pub(super) fn of(&self, queue: &Queue) -> BTreeSet<String> {
         let of_queue = self.entries.iter().filter(|((id, _), _)| *id == queue.id.0);
         of_queue.map(|(_, body)| body.clone()).collect()
     }
@@ -52,7 +57,7 @@ impl Disk {
         }
     }
 
-    fn cycle(&mut self, broker: &Broker) {
+    pub(super) fn cycle(&mut self, broker: &Broker) {
         let inbox = broker.inbox();
         let mut work = work(inbox);
         let changes: Vec<_> = {

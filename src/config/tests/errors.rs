@@ -26,8 +26,8 @@ fn an_unknown_key_of_a_table_names_the_table() {
     assert_eq!(
         file("[[users]]\nname = 'a'\n[[users]]\npasword = 'b'").error(),
         "config.toml line 4: users: unknown key 'pasword'; did you mean 'password'? \
-         (allowed here: name, password, password_hash, tags, permissions, max_connections, \
-         max_channels)"
+         (allowed here: name, password, password_hash, tags, permissions, topic_permissions, \
+         max_connections, max_channels)"
     );
 }
 
@@ -236,6 +236,28 @@ fn two_permissions_for_one_virtual_host_are_refused() {
         file(&format!("{user}{permission}{permission}")).error(),
         "config.toml line 7: users.permissions.vhost: '/' is there twice"
     );
+}
+
+#[test]
+fn a_topic_permission_that_cannot_be_names_its_place() {
+    let user = "[[users]]\nname = 'a'\npassword = 'b'\n";
+    for (topics, error) in [
+        ("{ exchange = 'x' }", ": a topic permission needs a vhost"),
+        ("{ vhost = '/' }", ": a topic permission needs an exchange"),
+        ("{ vhost = '/', exchange = '' }", ".exchange: must not be empty"),
+        ("{ vhost = 'ap', exchange = 'x' }", ".vhost: 'ap' is not one of vhosts (/)"),
+        (
+            "{ vhost = '/', exchange = 'x', write = '({username}' }",
+            ".write: '({username}' is not a usable regular expression: unclosed group",
+        ),
+        (
+            "{ vhost = '/', exchange = 'x' }, { vhost = '/', exchange = 'x' }",
+            ".exchange: 'x' is there twice",
+        ),
+    ] {
+        let error = format!("config.toml line 4: users.topic_permissions{error}");
+        assert_eq!(file(&format!("{user}topic_permissions = [{topics}]")).error(), error);
+    }
 }
 
 #[test]

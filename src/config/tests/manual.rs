@@ -9,13 +9,16 @@ use super::super::document::join;
 use super::super::environment;
 use super::super::file::{
     File, KEYS, Key, Kind, LOG_KEYS, LogTable, PERMISSION_KEYS, POLICY_KEYS, PermissionTable,
-    PolicyTable, USER_KEYS, UserTable, VHOST_KEYS, VHostTable,
+    PolicyTable, TOPIC_PERMISSION_KEYS, TopicPermissionTable, USER_KEYS, UserTable, VHOST_KEYS,
+    VHostTable,
 };
 use super::*;
 
 const MANUAL: &str = include_str!("../../../config.toml");
 /// Cannot stand beside `password`, so the manual shows it in prose.
 const IN_PROSE: &str = "users.password_hash";
+/// Its elements have no defaults, so the manual shows one in prose.
+const TOPIC_PERMISSIONS: &str = "topic_permissions = [{";
 /// Tables without defaults; the manual shows examples.
 const EXAMPLES: [&str; 3] = ["vhost_settings", "policies", "operator_policies"];
 
@@ -57,10 +60,26 @@ fn the_manual_with_every_setting_switched_on_is_the_defaults() {
 fn every_key_stands_in_the_manual() {
     let mut keys = paths_of_keys(KEYS, "");
     assert!(keys.remove(IN_PROSE));
-    keys.retain(|path| !is_example(path));
+    keys.retain(|path| !is_example(path) && !path.starts_with("users.topic_permissions."));
     let manual: Table = switched_on().parse().unwrap();
     assert_eq!(paths_of_values(&manual, ""), keys);
     assert!(MANUAL.contains("#   password_hash = "));
+}
+
+#[test]
+fn every_key_of_a_topic_permission_stands_in_an_example_that_can_be_used() {
+    let mut examples = MANUAL.lines().filter_map(|line| line.strip_prefix("#   "));
+    let example = examples.find(|line| line.starts_with(TOPIC_PERMISSIONS)).unwrap();
+
+    let table: Table = example.parse().unwrap();
+    let shown = table["topic_permissions"].as_array().unwrap()[0].as_table().unwrap();
+    assert_eq!(
+        paths_of_values(shown, ""),
+        names(TOPIC_PERMISSION_KEYS).into_iter().collect::<BTreeSet<_>>()
+    );
+    let user = format!("[[users]]\nname = 'ada'\npassword = 'x'\n{example}");
+    let settings = file(&user).settings();
+    assert!(settings.users[0].topic_permissions[0].write.matches("ada.1"));
 }
 
 #[test]
@@ -102,6 +121,7 @@ fn the_list_of_keys_is_what_serde_reads() {
     assert_eq!(read_by_serde::<LogTable>(), names(LOG_KEYS));
     assert_eq!(read_by_serde::<UserTable>(), names(USER_KEYS));
     assert_eq!(read_by_serde::<PermissionTable>(), names(PERMISSION_KEYS));
+    assert_eq!(read_by_serde::<TopicPermissionTable>(), names(TOPIC_PERMISSION_KEYS));
     assert_eq!(read_by_serde::<VHostTable>(), names(VHOST_KEYS));
     assert_eq!(read_by_serde::<PolicyTable>(), names(POLICY_KEYS));
 }

@@ -44,7 +44,7 @@ pub fn number(found: &[u8]) -> u64 {
 }
 
 /// What a publisher and a consumer can hear.
-enum Heard {
+pub enum Heard {
     Confirm { tag: u64, multiple: bool },
     Delivery { tag: u64, body: Vec<u8> },
     Answer(Method),
@@ -52,9 +52,13 @@ enum Heard {
 }
 
 /// The broker is gone.
-struct Gone;
+pub struct Gone;
 
-fn hear(peer: &mut RawPeer, patience: Duration) -> Result<Heard, Gone> {
+/// What comes next, within `patience`.
+///
+/// # Panics
+/// When the broker complains.
+pub fn hear(peer: &mut RawPeer, patience: Duration) -> Result<Heard, Gone> {
     let payload = match peer.reads(patience) {
         Read::Frame(frame) if frame.kind == 1 => frame.payload,
         Read::Frame(frame) => panic!("a method was due, not {frame:?}"),
@@ -87,11 +91,13 @@ fn content(peer: &mut RawPeer) -> Result<Vec<u8>, Gone> {
     Ok(payload)
 }
 
-fn send(sent: bool) -> Result<(), Gone> {
+/// Whether it was sent.
+pub fn send(sent: bool) -> Result<(), Gone> {
     if sent { Ok(()) } else { Err(Gone) }
 }
 
-fn publish(peer: &mut RawPeer, queue: &str, number: u64) -> Result<(), Gone> {
+/// A persistent message, through the default exchange.
+pub fn publish(peer: &mut RawPeer, queue: &str, number: u64) -> Result<(), Gone> {
     let publish = method("basic.publish").set("routing_key", queue);
     send(peer.sends_content(1, &publish, &Properties::persistent(), body(number).as_bytes()))
 }
@@ -139,7 +145,8 @@ impl Publisher {
     }
 }
 
-fn take_confirmed<T>(open: &mut BTreeMap<u64, T>, tag: u64, multiple: bool) -> Vec<T> {
+/// Takes out what a confirm confirms.
+pub fn take_confirmed<T>(open: &mut BTreeMap<u64, T>, tag: u64, multiple: bool) -> Vec<T> {
     if !multiple {
         return open.remove(&tag).into_iter().collect();
     }

@@ -5,13 +5,14 @@
 
 mod clients;
 mod ledger;
+mod moves;
 
 use std::io::Write as _;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use self::clients::{Consumer, Events, Publisher, Transactor, WORK, body, number};
 use self::ledger::Ledger;
-use crate::support::{RawPeer, TestBroker, method};
+use crate::support::{Delivery, RawPeer, TestBroker, method};
 
 /// Every transaction publishes its number to both of these,
 const PAIR: [&str; 2] = ["tx-a", "tx-b"];
@@ -25,11 +26,8 @@ const KEPT: usize = 60;
 #[test]
 fn a_hundred_kills_lose_nothing_that_was_promised() {
     let kills = setting("KILLS").unwrap_or(100);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    let seed = setting("KILL_SEED").unwrap_or(u64::from(now.subsec_nanos()));
-    report(&format!("KILL_SEED={seed}"));
     let mut course =
-        Course { broker: TestBroker::own(), ledger: Ledger::default(), random: Random(seed | 1) };
+        Course { broker: TestBroker::own(), ledger: Ledger::default(), random: Random::seeded() };
     course.prepare();
 
     let started = Instant::now();
@@ -133,12 +131,17 @@ impl Course {
     }
 }
 
-/// All numbers in a queue, in order, as tags 1 and up of a channel of its own. Unsettled until the peer leaves.
+/// All numbers in a queue, in order.
 fn look(peer: &mut RawPeer, channel: u16, queue: &str) -> Vec<u64> {
+    look_closely(peer, channel, queue).iter().map(|found| number(&found.body)).collect()
+}
+
+/// All messages in a queue, in order, as tags 1 and up of a channel of its own. Unsettled until the peer leaves.
+fn look_closely(peer: &mut RawPeer, channel: u16, queue: &str) -> Vec<Delivery> {
     peer.opens(channel);
     let (ready, _) = peer.counts(channel, queue);
     peer.sends(channel, &method("basic.consume").set("queue", queue).on("nowait"));
-    let seen = (0..ready).map(|_| number(&peer.delivery(channel).body)).collect();
+    let seen = (0..ready).map(|_| peer.delivery(channel)).collect();
     peer.hears_nothing_more(channel, queue);
     seen
 }
@@ -156,6 +159,14 @@ fn settle(peer: &mut RawPeer, channel: u16, first: &[u64]) -> Vec<u64> {
 struct Random(u64);
 
 impl Random {
+    /// As `KILL_SEED` says, or as chance will have it; which it is, is reported.
+    fn seeded() -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let seed = setting("KILL_SEED").unwrap_or(u64::from(now.subsec_nanos()));
+        report(&format!("KILL_SEED={seed}"));
+        Self(seed | 1)
+    }
+
     fn below(&mut self, end: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;

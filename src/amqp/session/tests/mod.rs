@@ -68,6 +68,7 @@ impl BrokerUnderTest {
             credential: Credential::Password(Password::new("guest")),
             tags: Vec::new(),
             permissions: vec![Permission::all("/")],
+            topic_permissions: Vec::new(),
             limits: UserLimits::default(),
         };
         let offer = Offer {

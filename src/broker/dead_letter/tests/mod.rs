@@ -244,6 +244,13 @@ fn body_names_and_other_properties_are_carried_over() {
 }
 
 #[test]
+fn it_takes_no_more_memory_than_it_has_octets() {
+    let dead = DeadLetter::new(&sent_to("w", &[]), &death(Reason::Rejected, "w"));
+    let octets = dead.blob.len();
+    assert_eq!(dead.blob.try_into_mut().unwrap().capacity(), octets);
+}
+
+#[test]
 fn headers_sent_twice_stay_but_for_ours() {
     let ours = "x-last-death-queue";
     let twice = [

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::broker::options::{DeadLetterStrategy, Overflow};
+use crate::limits;
 
 /// A queue whose dead letters go to the queue `dead` by way of the default exchange.
 fn with_dead_letters(options: QueueOptions) -> (QueueUnderTest, Arc<Queue>) {
@@ -102,6 +103,23 @@ fn without_the_exchange_they_are_dropped() {
 }
 
 #[test]
+fn many_are_placed_in_their_order_and_no_more_than_a_burst_under_one_hold_of_the_gate() {
+    let options = QueueOptions { max_length: Some(0), ..QueueOptions::default() };
+    let (queue, dead) = with_dead_letters(options);
+    let names: Vec<String> =
+        (0..2 * limits::DEAD_LETTER_BURST + 1).map(|at| at.to_string()).collect();
+    let mut messages = names.iter().map(|name| message(name, false)).collect();
+    turn(&queue.broker, |turn| {
+        queue.queue.enqueue(&mut messages, turn);
+        let parts: Vec<Dead> = std::iter::from_fn(|| turn.next_dead()).collect();
+        let sizes: Vec<usize> = parts.iter().map(|part| part.lost.len()).collect();
+        assert_eq!(sizes, [limits::DEAD_LETTER_BURST, limits::DEAD_LETTER_BURST, 1]);
+        parts.into_iter().for_each(|part| turn.dead_letter(part));
+    });
+    assert_eq!(queue.bodies_in(&dead), names);
+}
+
+#[test]
 fn it_is_put_there_and_gone_here_in_one_collection() {
     let (queue, dead) = with_dead_letters(support::durable());
     queue.keeps(["a"]);
@@ -166,7 +184,7 @@ fn at_least_once_they_wait_until_there_is_a_queue() {
     assert_eq!(queue.collects().gone, [0_u64; 0]);
 
     let dead = created(host(&queue.broker).declare_queue("dead", support::durable(), None));
-    queue.after_ms(crate::limits::DEAD_LETTER_RETRY_MS);
+    queue.after_ms(limits::DEAD_LETTER_RETRY_MS);
 
     assert_eq!(queue.bodies_in(&dead), ["a"]);
     assert_eq!(queue.collects().gone, [0]);
@@ -179,11 +197,11 @@ fn at_least_once_they_count_until_somebody_has_them() {
     queue.enqueues(["a", "b"]);
     consumer.rejects("a b");
     assert!(!queue.queue.has_room(1, 0));
-    queue.after_ms(crate::limits::DEAD_LETTER_RETRY_MS);
+    queue.after_ms(limits::DEAD_LETTER_RETRY_MS);
     assert!(!queue.queue.has_room(1, 0), "a try that fails changes nothing");
 
     let _dead = created(host(&queue.broker).declare_queue("dead", support::durable(), None));
-    queue.after_ms(crate::limits::DEAD_LETTER_RETRY_MS);
+    queue.after_ms(limits::DEAD_LETTER_RETRY_MS);
 
     assert!(queue.queue.has_room(2, 0));
     assert!(!queue.queue.has_room(3, 0));
@@ -201,6 +219,6 @@ fn at_least_once_they_wait_until_there_is_room() {
     queue.keeps(["a", "b"]);
     queue.consumer().starts().rejects("a b");
     assert_eq!(queue.bodies_in(&dead), ["a"]);
-    queue.after_ms(crate::limits::DEAD_LETTER_RETRY_MS);
+    queue.after_ms(limits::DEAD_LETTER_RETRY_MS);
     assert_eq!(queue.bodies_in(&dead), ["b"]);
 }

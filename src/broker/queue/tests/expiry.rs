@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::broker::delivery::Refusal;
+use crate::limits::EXPIRY_BURST;
 
 fn living(message_ttl_ms: u64) -> QueueUnderTest {
     QueueUnderTest::new(QueueOptions {
@@ -151,10 +152,53 @@ fn messages_with_many_deadlines_are_one_entry_of_the_timetable() {
 #[test]
 fn more_than_a_burst_expires_all_the_same() {
     let queue = living(10);
-    let mut messages = vec![message("a", false); 3 * crate::limits::EXPIRY_BURST];
+    let mut messages = vec![message("a", false); 3 * EXPIRY_BURST];
     turn(&queue.broker, |turn| queue.queue.enqueue(&mut messages, turn));
     queue.after_ms(11);
     assert_eq!(queue.counts().0, 0);
+}
+
+#[test]
+fn when_many_expire_at_once_the_timer_lets_others_in_between() {
+    let queue = living(10);
+    let mut messages = vec![message("a", false); 10 * EXPIRY_BURST];
+    turn(&queue.broker, |turn| queue.queue.enqueue(&mut messages, turn));
+    queue.broker.clock().advance(Duration::from_millis(11));
+    let is_more = turn(&queue.broker, |turn| queue.broker.look_at_due(turn));
+    assert!(is_more);
+    assert!(queue.counts().0 >= 8 * EXPIRY_BURST, "{} left", queue.counts().0);
+    queue.after_ms(0);
+    assert_eq!(queue.counts().0, 0);
+}
+
+#[test]
+fn a_consumer_behind_many_that_expired_gets_what_has_not() {
+    let queue = living(10);
+    let consumer = queue.consumer().starts();
+    consumer.sink.refuse(Some(Refusal::Full));
+    let mut messages = vec![message("a", false); 10 * EXPIRY_BURST];
+    turn(&queue.broker, |turn| queue.queue.enqueue(&mut messages, turn));
+    queue.after_ms(9);
+    queue.enqueues(["b"]);
+    queue.broker.clock().advance(Duration::from_millis(2));
+
+    consumer.resumes();
+    assert!(queue.counts().0 >= 7 * EXPIRY_BURST, "{} left", queue.counts().0);
+    consumer.takes([]);
+
+    queue.after_ms(0);
+    consumer.takes(["b"]);
+}
+
+#[test]
+fn a_get_finds_what_has_not_expired_behind_many_that_have() {
+    let queue = living(10);
+    let mut messages = vec![message("a", false); 10 * EXPIRY_BURST];
+    turn(&queue.broker, |turn| queue.queue.enqueue(&mut messages, turn));
+    queue.broker.clock().advance(Duration::from_millis(11));
+    queue.enqueues(["b"]);
+    let (entry, _) = queue.get(true).unwrap();
+    assert_eq!(bodies([&entry]), ["b"]);
 }
 
 #[test]

@@ -81,7 +81,7 @@ impl QueueUnderTest {
     /// Time passes, and the timer does its work.
     fn after_ms(&self, ms: u64) {
         self.broker.clock().advance(Duration::from_millis(ms));
-        turn(&self.broker, |turn| while self.broker.look_at_due(turn) {});
+        while turn(&self.broker, |turn| self.broker.look_at_due(turn)) {}
     }
 
     fn enqueues<const N: usize>(&self, names: [&str; N]) {
