@@ -106,15 +106,16 @@ fn without_the_exchange_they_are_dropped() {
 fn many_are_placed_in_their_order_and_no_more_than_a_burst_under_one_hold_of_the_gate() {
     let options = QueueOptions { max_length: Some(0), ..QueueOptions::default() };
     let (queue, dead) = with_dead_letters(options);
-    let names: Vec<String> =
-        (0..2 * limits::DEAD_LETTER_BURST + 1).map(|at| at.to_string()).collect();
+    let names: Vec<String> = (0..=2 * limits::DEAD_LETTER_BURST).map(|at| at.to_string()).collect();
     let mut messages = names.iter().map(|name| message(name, false)).collect();
     turn(&queue.broker, |turn| {
         queue.queue.enqueue(&mut messages, turn);
         let parts: Vec<Dead> = std::iter::from_fn(|| turn.next_dead()).collect();
         let sizes: Vec<usize> = parts.iter().map(|part| part.lost.len()).collect();
         assert_eq!(sizes, [limits::DEAD_LETTER_BURST, limits::DEAD_LETTER_BURST, 1]);
-        parts.into_iter().for_each(|part| turn.dead_letter(part));
+        for part in parts {
+            turn.dead_letter(part);
+        }
     });
     assert_eq!(queue.bodies_in(&dead), names);
 }
