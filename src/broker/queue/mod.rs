@@ -20,6 +20,7 @@ mod tests;
 mod unsaved;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use self::consumers::{Consumer, ConsumerId};
 pub use self::length::Admission;
@@ -83,6 +84,8 @@ pub struct Queue {
     /// The connection that has it for itself.
     pub owner: Option<ConnectionId>,
     surroundings: Surroundings,
+    /// What the state's limit says, for whoever chooses how to enqueue.
+    rejects: AtomicBool,
     state: RankedMutex<{ rank::QUEUE }, QueueState>,
 }
 
@@ -166,14 +169,18 @@ impl Queue {
         let entries = content.entries.into_iter().map(|entry| entry.restored(delivered));
         let QueueIdentity { id, name, vhost, options, owner } = identity;
         let state = QueueState::restored(&options, entries, content.next_position, delivered);
+        let rejects = AtomicBool::new(state.limit.is_some_and(|limit| limit.rejects()));
         let state = RankedMutex::new(state);
-        Self { id, name, vhost, options, owner, surroundings, state }
+        Self { id, name, vhost, options, owner, surroundings, rejects, state }
     }
 
     /// The same queue, before anybody knows it, with what its policies make of its settings.
     #[must_use]
     pub fn with_settings(self, settings: QueueSettings) -> Self {
-        self.state.lock().set(settings);
+        let mut state = self.state.lock();
+        state.set(settings);
+        self.note_rejects(&state);
+        drop(state);
         self
     }
 
@@ -214,7 +221,7 @@ impl Queue {
 
     /// It may refuse messages.
     pub fn rejects(&self) -> bool {
-        self.state.lock().limit.is_some_and(|limit| limit.rejects())
+        self.rejects.load(Ordering::Relaxed)
     }
 
     /// It would take this many messages now whose bodies have this many bytes, even if no consumer did.
@@ -239,8 +246,14 @@ impl Queue {
         self.change(turn, |state, turn| {
             if !state.deleted {
                 state.apply(settings, turn.unix_now());
+                self.note_rejects(state);
             }
         });
+    }
+
+    fn note_rejects(&self, state: &QueueState) {
+        let rejects = state.limit.is_some_and(|limit| limit.rejects());
+        self.rejects.store(rejects, Ordering::Relaxed);
     }
 
     /// Somebody declared it. RabbitMQ: that counts as use (`x-expires`), except for quorum queues that are there
