@@ -2,6 +2,7 @@
 
 mod run;
 
+use std::io::{Write as _, stderr};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -22,7 +23,7 @@ fn main() -> ExitCode {
 }
 
 /// One clear sentence on stderr, whether or not logging has started.
-#[expect(clippy::print_stderr, reason = "the operator must see why it did not start")]
 fn report(error: &dyn std::error::Error) {
-    eprintln!("leveret: {error}");
+    // If nobody can read it there is nobody else to tell; the exit code remains.
+    let _ = writeln!(stderr(), "leveret: {error}");
 }

@@ -14,11 +14,13 @@ pub fn init(settings: &LogSettings) -> Result<(), TelemetryError> {
     let filter = EnvFilter::builder()
         .parse(&settings.level)
         .map_err(|_| TelemetryError::Filter(settings.level.clone()))?;
-    let subscriber =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_ansi(
-            // Colours are for people; a file or a collector gets plain text.
-            stderr().is_terminal(),
-        );
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(stderr)
+        // Colours are for people; a file or a collector gets plain text.
+        .with_ansi(stderr().is_terminal())
+        // A line that cannot be written would be complained of on standard error as well, by a macro that panics.
+        .log_internal_errors(false);
     match settings.format {
         LogFormat::Text => subscriber.compact().try_init(),
     }

@@ -1,12 +1,15 @@
 //! Why a broker does not start: one clear sentence, and an exit code that says so.
 
+use std::fs::File;
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Child, Command, ExitStatus};
 
-use crate::support::{RawPeer, TestBroker};
+use crate::support::{Login, PATIENCE, RawPeer, TestBroker, eventually};
 
 /// The broker ended by itself, not well, and said all of these.
 #[track_caller]
-fn assert_refused((status, said): &(std::process::ExitStatus, String), words: &[&str]) {
+fn assert_refused((status, said): &(ExitStatus, String), words: &[&str]) {
     assert!(status.code().is_some_and(|code| code != 0), "{status}: {said}");
     for word in words {
         assert!(said.contains(word), "'{word}' is missing in: {said}");
@@ -83,4 +86,47 @@ fn an_address_that_is_none_is_named() {
     let other = tempfile::tempdir().unwrap();
     let refused = broker.fails_to_start(other.path(), "nowhere");
     assert_refused(&refused, &["nowhere"]);
+}
+
+/// Ended by SIGKILL if the test has not ended it.
+struct Deaf(Child);
+
+impl Drop for Deaf {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_log_that_cannot_be_written_stops_nobody() {
+    let home = tempfile::tempdir().unwrap();
+    // Somebody else may take the port in between; then the broker does not start, and the test says so.
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let command = Command::new(env!("CARGO_BIN_EXE_leveret"))
+        .args(["--listen", &address, "--data-dir"])
+        .arg(home.path().join("data"))
+        .stderr(File::options().write(true).open("/dev/full").unwrap())
+        .spawn();
+    let mut broker = Deaf(command.unwrap());
+    let mut peer = None;
+    eventually(PATIENCE, "the broker listens", || {
+        peer = RawPeer::try_dial(&address).ok();
+        peer.is_some()
+    });
+
+    let (mut peer, login) = (peer.unwrap(), Login::default());
+    peer.greets();
+    peer.authenticates(&login);
+    peer.tunes(&login);
+    peer.enters("/");
+    peer.takes(0, "connection.open-ok");
+    peer.opens(1);
+    peer.has_durable_queue(1, "q");
+    peer.leaves();
+
+    let kill = format!("kill -TERM {}", broker.0.id());
+    assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    assert!(broker.0.wait().unwrap().success());
 }
