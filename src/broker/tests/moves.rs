@@ -235,7 +235,9 @@ fn whatever_moves_is_in_one_place() {
         worked.store(true, Ordering::Release);
         timer.join().unwrap();
         // What expires in one queue may wait in the next.
-        queues.iter().for_each(|_| tick(broker, 1000));
+        for _ in &queues {
+            tick(broker, 1000);
+        }
         collected.store(true, Ordering::Release);
         (workers, committer.join().unwrap())
     });
