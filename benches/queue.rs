@@ -9,6 +9,7 @@ use leveret::broker::delivery::{ConnectionId, ConsumerSlot, DeliverySink, Entry,
 use leveret::broker::message::{Layout, Message};
 use leveret::broker::options::QueueOptions;
 use leveret::broker::queue::{Consumer, ConsumerId, Outcome, Queue};
+use leveret::broker::retry::Return;
 use leveret::broker::turn::Turn;
 use leveret::clock::Clock;
 use leveret::sync::{RankedMutex, rank};
@@ -155,7 +156,7 @@ fn requeueing(criterion: &mut Criterion) {
     group.bench_function("requeue 1000 in front", |bencher| {
         bencher.iter_batched(
             || stage.get(REQUEUED),
-            |entries| stage.settle(entries, Outcome::Requeued),
+            |entries| stage.settle(entries, Outcome::Requeued(Return::Failed)),
             BatchSize::PerIteration,
         );
     });
@@ -167,10 +168,10 @@ fn requeueing(criterion: &mut Criterion) {
                 for (at, entry) in stage.get(2 * REQUEUED).into_iter().enumerate() {
                     if at % 2 == 0 { ahead.push(entry) } else { back.push(entry) }
                 }
-                stage.settle(ahead, Outcome::Requeued);
+                stage.settle(ahead, Outcome::Requeued(Return::Failed));
                 back
             },
-            |entries| stage.settle(entries, Outcome::Requeued),
+            |entries| stage.settle(entries, Outcome::Requeued(Return::Failed)),
             BatchSize::PerIteration,
         );
     });

@@ -82,6 +82,13 @@ class Broker:
             return False
         return True
 
+    def is_rabbitmq(self):
+        """Says that it runs on Erlang, which nobody else does."""
+        connection = self.connect()
+        platform = connection._impl.server_properties.get("platform", b"")
+        connection.close()
+        return "Erlang" in (platform.decode() if isinstance(platform, bytes) else platform)
+
     def product(self):
         """Name and version from the broker's own greeting."""
         connection = self.connect()

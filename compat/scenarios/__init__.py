@@ -37,6 +37,7 @@ SCENARIOS = [
     durability.persistent_messages_survive_a_kill,
     durability.committed_messages_survive_a_kill,
     demos.a_rejected_message_comes_back_after_a_delay,
+    demos.a_rejected_message_stays_away_longer_every_time,
     demos.a_call_is_answered_without_a_reply_queue,
     demos.what_is_urgent_leaves_first,
     demos.another_takes_over_from_a_single_active_consumer,
@@ -56,6 +57,8 @@ def play(scenario, source):
     with source.broker() as broker:
         if getattr(scenario, "restarts", False) and not broker.can_restart:
             return "skipped", "this broker is not ours to restart"
+        if getattr(scenario, "beyond_rabbitmq", False) and broker.is_rabbitmq():
+            return "skipped", "RabbitMQ does not have it"
         with Scene(broker) as scene:
             try:
                 within(SCENARIO_DEADLINE, title(scenario), lambda: scenario(scene))

@@ -20,6 +20,18 @@ def a_rejected_message_comes_back_after_a_delay(scene):
     _demonstrate(scene, "retry")
 
 
+def beyond_rabbitmq(scenario):
+    """Marks a scenario of something that RabbitMQ, of the version we compare with, does not have."""
+    scenario.beyond_rabbitmq = True
+    return scenario
+
+
+@beyond_rabbitmq
+def a_rejected_message_stays_away_longer_every_time(scene):
+    """demo: delayed retry by queue arguments, linear, fixed, exponential and with jitter"""
+    _demonstrate(scene, "delayed_retry")
+
+
 def a_call_is_answered_without_a_reply_queue(scene):
     """demo: remote calls by direct reply-to"""
     _demonstrate(scene, "rpc")

@@ -20,8 +20,17 @@ pub struct QueueChanges {
     pub gone: Vec<Position>,
     /// Every entry up to here may have been seen by a consumer.
     pub delivered: Option<Position>,
-    /// Entries that came back from consumers, and how often by now, positions rising.
-    pub returned: Vec<(Position, u32)>,
+    /// Entries that came back from consumers, positions rising.
+    pub returned: Vec<(Position, Retries)>,
+}
+
+/// What is known of an entry that came back from consumers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Retries {
+    /// How often it did by now.
+    pub count: u32,
+    /// Until when it waits since the last time, in milliseconds since the Unix epoch. `None`: it did not wait.
+    pub ready_at_ms: Option<u64>,
 }
 
 /// An entry to keep.

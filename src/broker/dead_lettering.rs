@@ -91,10 +91,16 @@ fn dead_letter(
             return false;
         }
     }
-    route.remembers.iter().for_each(|exchange| exchange.remember(&message));
+    route.remember(&message);
     for queue in queues {
-        // RabbitMQ: a queue that refuses a dead letter loses it. Those that must not were asked before.
-        let _refused_or_not = queue.enqueue(&mut vec![Arc::clone(&message)], turn);
+        let mut messages = vec![Arc::clone(&message)];
+        if at_least_once {
+            // It was asked for room, and somebody else may have had that by now.
+            queue.enqueue_regardless(&mut messages, turn);
+        } else {
+            // RabbitMQ: a queue that refuses a dead letter loses it.
+            let _refused_or_not = queue.enqueue(&mut messages, turn);
+        }
     }
     true
 }
@@ -104,7 +110,7 @@ fn release(vhost: &Arc<VHost>, dead: &Dead, message: &Message, turn: &mut Turn) 
     let Some(exchange) = vhost.exchange(&dead.exchange) else { return };
     let Some(message) = released(message) else { return };
     let route = vhost.route_again(&exchange, &message);
-    route.remembers.iter().for_each(|exchange| exchange.remember(&message));
+    route.remember(&message);
     for queue in &route.queues {
         // Its publisher was told long ago; a queue that refuses it now loses it, as it does a dead letter.
         let _refused_or_not = queue.enqueue(&mut vec![Arc::clone(&message)], turn);

@@ -24,6 +24,7 @@ pub mod queue;
 mod registry;
 mod replay;
 pub mod reply_consumers;
+pub mod retry;
 pub mod route;
 pub mod settings;
 #[cfg(test)]

@@ -41,7 +41,7 @@ impl Notice<'_> {
         }
         let shared = route.queues.len() > 1;
         let Some(message) = self.message(&exchange.name, &header, shared) else { return };
-        route.remembers.iter().for_each(|exchange| exchange.remember(&message));
+        route.remember(&message);
         for queue in route.queues {
             queue.enqueue(&mut vec![Arc::clone(&message)], turn);
         }

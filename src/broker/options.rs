@@ -15,6 +15,7 @@ use amq_protocol::types::{AMQPValue, FieldTable};
 
 use super::delayed::delayed_type;
 use super::exchange::ExchangeKind;
+use super::retry::RetryTerms;
 use crate::limits;
 
 /// Deliveries after which a quorum queue gives a message up unless told otherwise (RabbitMQ 4.x).
@@ -58,6 +59,8 @@ pub struct QueueOptions {
     pub delivery_limit: Option<u64>,
     /// `x-consumer-timeout`: how long a delivery may stay unacknowledged.
     pub consumer_timeout_ms: Option<u64>,
+    /// `x-delayed-retry-...`: how long messages wait that came back.
+    pub delayed_retry: RetryTerms,
     /// The exchange whose delayed messages wait here. No client can ask for that.
     pub waiting_room_of: Option<Arc<str>>,
 }
@@ -93,6 +96,7 @@ impl QueueOptions {
             single_active_consumer: flag(table, "x-single-active-consumer"),
             delivery_limit: delivery_limit(queue_type, table),
             consumer_timeout_ms: count(table, "x-consumer-timeout"),
+            delayed_retry: RetryTerms::of_arguments(table),
             waiting_room_of: None,
             arguments,
         }
@@ -348,6 +352,7 @@ mod tests {
             ("x-single-active-consumer", AMQPValue::Boolean(true)),
             ("x-delivery-limit", AMQPValue::ShortInt(3)),
             ("x-consumer-timeout", AMQPValue::ShortShortInt(100)),
+            ("x-delayed-retry-min", AMQPValue::LongInt(7)),
         ]);
         let expected = QueueOptions {
             durable: true,
@@ -367,6 +372,7 @@ mod tests {
             single_active_consumer: true,
             delivery_limit: Some(3),
             consumer_timeout_ms: Some(100),
+            delayed_retry: RetryTerms { min_ms: Some(7), ..RetryTerms::default() },
             waiting_room_of: None,
         };
         assert_eq!(QueueOptions::read(true, false, true, arguments), expected);

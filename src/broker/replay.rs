@@ -26,7 +26,7 @@ pub(super) fn replay(vhost: &VHost, source: &Exchange, destination: &Destination
         Destination::Exchange(exchange) => {
             for message in messages {
                 let route = vhost.route_again(exchange, &message);
-                route.remembers.iter().for_each(|exchange| exchange.remember(&message));
+                route.remember(&message);
                 for queue in &route.queues {
                     queue.enqueue(&mut vec![Arc::clone(&message)], turn);
                 }

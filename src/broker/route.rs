@@ -26,6 +26,13 @@ pub struct Route {
     pub varies: bool,
 }
 
+impl Route {
+    /// Tells the exchanges on the way that remember what goes through them.
+    pub fn remember(&self, message: &Arc<Message>) {
+        self.remembers.iter().for_each(|exchange| exchange.remember(message));
+    }
+}
+
 /// Follows the exchange graph from `start`. `keys` are the routing key and the CC and BCC keys.
 ///
 /// An exchange is visited once per message, so cycles end. One that leads nowhere hands over to its

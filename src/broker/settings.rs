@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use super::options::{DeadLetterStrategy, Overflow, QueueOptions};
+use super::retry::DelayedRetry;
 
 /// See the module.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -32,6 +33,8 @@ pub struct QueueSettings {
     pub delivery_limit: Option<u64>,
     /// How long a delivery may stay unacknowledged.
     pub consumer_timeout_ms: Option<u64>,
+    /// How long messages wait that came back from consumers; `None` is not at all.
+    pub delayed_retry: Option<DelayedRetry>,
 }
 
 impl QueueSettings {
@@ -48,6 +51,7 @@ impl QueueSettings {
             overflow: declared.overflow,
             delivery_limit: declared.delivery_limit,
             consumer_timeout_ms: declared.consumer_timeout_ms,
+            delayed_retry: declared.delayed_retry.in_force(),
         }
     }
 }
@@ -74,11 +78,14 @@ mod tests {
             ("x-overflow", text("reject-publish")),
             ("x-delivery-limit", AMQPValue::LongInt(5)),
             ("x-consumer-timeout", AMQPValue::LongInt(6)),
+            ("x-delayed-retry-type", text("all")),
+            ("x-delayed-retry-min", AMQPValue::LongInt(7)),
         ] {
             arguments.insert(key.into(), value);
         }
 
-        let settings = QueueSettings::of(&QueueOptions::read(true, false, false, arguments));
+        let options = QueueOptions::read(true, false, false, arguments);
+        let settings = QueueSettings::of(&options);
 
         let expected = QueueSettings {
             message_ttl_ms: Some(1),
@@ -91,8 +98,10 @@ mod tests {
             overflow: Overflow::RejectPublish,
             delivery_limit: Some(5),
             consumer_timeout_ms: Some(6),
+            delayed_retry: options.delayed_retry.in_force(),
         };
         assert_eq!(settings, expected);
+        assert!(settings.delayed_retry.is_some());
     }
 
     #[test]

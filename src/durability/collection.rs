@@ -15,7 +15,7 @@ use super::record::{
     put_returned, runs,
 };
 use super::state::LogState;
-use crate::broker::change::{Definition, Put, QueueChanges};
+use crate::broker::change::{Definition, Put, QueueChanges, Retries};
 use crate::broker::commit_inbox::{CommitInbox, Work};
 use crate::broker::delivery::{Position, QueueId};
 use crate::broker::message::Message;
@@ -55,7 +55,7 @@ pub(super) struct Batch {
     puts: Vec<EncodedPut>,
     gone: Vec<(QueueId, Vec<Position>)>,
     delivered: Vec<(QueueId, Position)>,
-    returned: Vec<(QueueId, Vec<(Position, u32)>)>,
+    returned: Vec<(QueueId, Vec<(Position, Retries)>)>,
     is_frame_open: bool,
 }
 
@@ -154,8 +154,8 @@ impl Batch {
         for (queue, up_to) in self.delivered.drain(..) {
             state.delivered(queue, up_to);
         }
-        for (queue, counts) in self.returned.drain(..) {
-            state.returned(queue, counts);
+        for (queue, retries) in self.returned.drain(..) {
+            state.returned(queue, retries);
         }
         state.advance(appended.end);
         self.frames.clear();

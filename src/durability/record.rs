@@ -8,10 +8,11 @@
 //! delivered    3, queue, position
 //! definition   4, see `definition`
 //! expiring put 5, as a put, but its places are (queue, position, expiry)...
-//! returned     6, queue, counts: count, (gap, how often)...
+//! returned     6, queue, retries: count, (gap, how often, until when it waits)...
 //! ```
 //! Integers are varints. A gap counts the positions between the end of a run, or one position, and the
-//! next; the first one counts from zero. An expiry is in milliseconds since the Unix epoch, 0 is never.
+//! next; the first one counts from zero. Times are in milliseconds since the Unix epoch; an expiry of 0 is never, and
+//! who waits until 0 does not wait.
 //!
 //! A put is an expiring one if it expires at any of its places. A put is also read alone, by its place in the log, when a message is loaded. Therefore it has a checksum
 //! of its own and names its places, and a put of another form must get a kind octet of its own; all else is
@@ -22,7 +23,7 @@ use std::iter::FusedIterator;
 pub use super::codec::RecordError;
 use super::codec::{Reader, put_bytes, put_varint};
 use super::definition::{put_definition, read_definition};
-use crate::broker::change::Definition;
+use crate::broker::change::{Definition, Retries};
 use crate::broker::delivery::{Position, QueueId};
 use crate::broker::message::{Layout, Message};
 
@@ -39,6 +40,9 @@ const CHECKSUM: usize = 4;
 
 /// The expiry of what does not expire.
 const NEVER: u64 = 0;
+
+/// Until when waits what does not wait.
+const AT_ONCE: u64 = 0;
 
 /// A change, as the log keeps it.
 #[derive(Debug, PartialEq)]
@@ -65,8 +69,8 @@ pub enum Record<'a> {
     Returned {
         /// Whose.
         queue: QueueId,
-        /// Which, rising, and how often by then.
-        counts: Vec<(Position, u32)>,
+        /// Which, rising, and what was known of them then.
+        retries: Vec<(Position, Retries)>,
     },
 }
 
@@ -148,20 +152,21 @@ pub fn put_delivered(into: &mut Vec<u8>, queue: QueueId, up_to: Position) {
     put_varint(into, up_to.0);
 }
 
-/// Appends how often entries came back. Their positions are rising.
-pub fn put_returned(into: &mut Vec<u8>, queue: QueueId, counts: &[(Position, u32)]) {
+/// Appends that entries came back. Their positions are rising.
+pub fn put_returned(into: &mut Vec<u8>, queue: QueueId, retries: &[(Position, Retries)]) {
     into.push(RETURNED);
     put_varint(into, queue.0);
-    put_counts(into, counts);
+    put_retries(into, retries);
 }
 
-/// Appends counts of entries, whose positions are rising.
-pub(super) fn put_counts(into: &mut Vec<u8>, counts: &[(Position, u32)]) {
-    put_varint(into, counts.len() as u64);
+/// Appends what is known of entries that came back. Their positions are rising.
+pub(super) fn put_retries(into: &mut Vec<u8>, retries: &[(Position, Retries)]) {
+    put_varint(into, retries.len() as u64);
     let mut behind = 0;
-    for (position, count) in counts {
+    for (position, Retries { count, ready_at_ms }) in retries {
         put_varint(into, position.0 - behind);
         put_varint(into, u64::from(*count));
+        put_varint(into, ready_at_ms.unwrap_or(AT_ONCE));
         behind = position.0.saturating_add(1);
     }
 }
@@ -262,7 +267,7 @@ fn read_record<'a>(reader: &mut Reader<'a>) -> Result<Record<'a>, RecordError> {
         },
         DEFINITION => Record::Definition(read_definition(reader)?),
         RETURNED => {
-            Record::Returned { queue: QueueId(reader.varint()?), counts: read_counts(reader)? }
+            Record::Returned { queue: QueueId(reader.varint()?), retries: read_retries(reader)? }
         }
         found => return Err(RecordError::UnknownKind { of: "record", found }),
     })
@@ -316,17 +321,21 @@ fn read_runs(reader: &mut Reader<'_>) -> Result<Vec<Run>, RecordError> {
     Ok(runs)
 }
 
-/// Takes what [`put_counts`] wrote.
-pub(super) fn read_counts(reader: &mut Reader<'_>) -> Result<Vec<(Position, u32)>, RecordError> {
-    let mut counts = Vec::new();
+/// Takes what [`put_retries`] wrote.
+pub(super) fn read_retries(
+    reader: &mut Reader<'_>,
+) -> Result<Vec<(Position, Retries)>, RecordError> {
+    let mut retries = Vec::new();
     let mut behind = Some(0_u64);
     for _ in 0..reader.varint()? {
         let gap = reader.varint()?;
         let position = behind.and_then(|behind| behind.checked_add(gap)).ok_or(OVERFLOW)?;
-        counts.push((Position(position), reader.number()?));
+        let count = reader.number()?;
+        let ready_at_ms = Some(reader.varint()?).filter(|&at| at != AT_ONCE);
+        retries.push((Position(position), Retries { count, ready_at_ms }));
         behind = position.checked_add(1);
     }
-    Ok(counts)
+    Ok(retries)
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use super::options::{exchange_options, queue_options};
 use super::record::{Record, RecordError, records};
 use super::state::{LogState, StateLoader};
 use crate::broker::Broker;
-use crate::broker::change::{BindingDefinition, DestinationName, PolicyRecord, Put};
+use crate::broker::change::{BindingDefinition, DestinationName, PolicyRecord, Put, Retries};
 use crate::broker::delivery::QueueId;
 use crate::broker::exchange::Destination;
 use crate::broker::policy::Policy;
@@ -268,7 +268,7 @@ pub(super) fn read_contents(
     let mut contents = Contents::new();
     let damages = read_messages(reader, &wanted, &mut |queue, put| {
         let Put { position, message, expires_at_ms } = put;
-        let entry = RestoredEntry { position, message, expires_at_ms, returns: 0 };
+        let entry = RestoredEntry { position, message, expires_at_ms, retries: Retries::default() };
         contents.entry(queue).or_default().push(entry);
     });
     report.damages.extend(damages);
@@ -276,7 +276,7 @@ pub(super) fn read_contents(
         let Some(entries) = contents.get_mut(&queue.definition().id) else { continue };
         entries.sort_unstable_by_key(|entry| entry.position);
         for entry in entries {
-            entry.returns = queue.returns(entry.position);
+            entry.retries = queue.retries(entry.position);
         }
     }
     contents

@@ -1,7 +1,7 @@
-//! How often the entries of one queue came back from consumers, in chunks of positions.
+//! What is known of the entries of one queue that came back from consumers, in chunks of positions.
 //!
 //! Invariants:
-//! * Only entries that came back have a count, so a queue that does not count costs nothing.
+//! * Only entries that came back and were counted are here, so a queue that does not count costs nothing.
 //! * A chunk, see [`limits::INDEX_CHUNK`], that may differ from the checkpoint is in `changed`; a chunk with
 //!   a value there is in `stored`. A checkpoint writes the chunks that changed, however many there are.
 
@@ -9,31 +9,32 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::codec::{Reader, RecordError};
 use super::index::{join, split};
-use super::record::{Run, put_counts, read_counts};
+use super::record::{Run, put_retries, read_retries};
+use crate::broker::change::Retries;
 use crate::broker::delivery::Position;
 use crate::limits;
 
 /// See the module.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Returns {
-    counts: BTreeMap<Position, u32>,
+    known: BTreeMap<Position, Retries>,
     changed: BTreeSet<u64>,
     stored: BTreeSet<u64>,
 }
 
 impl Returns {
-    /// How often that entry came back.
-    pub(super) fn of(&self, position: Position) -> u32 {
-        self.counts.get(&position).copied().unwrap_or_default()
+    /// What is known of that entry.
+    pub(super) fn of(&self, position: Position) -> Retries {
+        self.known.get(&position).copied().unwrap_or_default()
     }
 
-    /// An entry came back so often by now.
-    pub(super) fn set(&mut self, position: Position, count: u32) {
-        let before = match count {
-            0 => self.counts.remove(&position),
-            _ => self.counts.insert(position, count),
+    /// An entry came back.
+    pub(super) fn set(&mut self, position: Position, retries: Retries) {
+        let before = match retries.count {
+            0 => self.known.remove(&position),
+            _ => self.known.insert(position, retries),
         };
-        if before.unwrap_or_default() != count {
+        if before.unwrap_or_default() != retries {
             self.changed.insert(chunk_of(position));
         }
     }
@@ -41,9 +42,9 @@ impl Returns {
     /// These entries are gone.
     pub(super) fn remove(&mut self, run: Run) {
         let gone: Vec<Position> =
-            self.counts.range(run.first..=run.last).map(|(&position, _)| position).collect();
+            self.known.range(run.first..=run.last).map(|(&position, _)| position).collect();
         for position in gone {
-            self.counts.remove(&position);
+            self.known.remove(&position);
             self.changed.insert(chunk_of(position));
         }
     }
@@ -52,11 +53,11 @@ impl Returns {
     /// nothing, if it has to delete it.
     pub(super) fn take_changes(&mut self, change: &mut dyn FnMut(u64, Option<Vec<u8>>)) {
         for chunk in std::mem::take(&mut self.changed) {
-            let counts = self.counts.range(join(chunk, 0)..=join(chunk, LAST_LOW));
-            let counts: Vec<(Position, u32)> = counts.map(|(&at, &count)| (at, count)).collect();
-            if !counts.is_empty() {
-                let mut value = Vec::with_capacity(2 + counts.len() * 4);
-                put_counts(&mut value, &counts);
+            let known = self.known.range(join(chunk, 0)..=join(chunk, LAST_LOW));
+            let known: Vec<_> = known.map(|(&at, &retries)| (at, retries)).collect();
+            if !known.is_empty() {
+                let mut value = Vec::with_capacity(2 + known.len() * 4);
+                put_retries(&mut value, &known);
                 self.stored.insert(chunk);
                 change(chunk, Some(value));
             } else if self.stored.remove(&chunk) {
@@ -72,11 +73,11 @@ impl Returns {
 
     /// Takes a chunk from the checkpoint.
     pub(super) fn load(&mut self, chunk: u64, value: &mut Reader<'_>) -> Result<(), RecordError> {
-        for (position, count) in read_counts(value)? {
+        for (position, retries) in read_retries(value)? {
             if chunk_of(position) != chunk {
                 return Err(RecordError::Malformed("a count is in the wrong chunk"));
             }
-            self.counts.insert(position, count);
+            self.known.insert(position, retries);
         }
         self.stored.insert(chunk);
         Ok(())

@@ -4,7 +4,7 @@
 //! * State = what all records before `position` say, in the order of the log. A record at a place before
 //!   `position` is known already and changes nothing, so a stretch may be replayed twice.
 //! * Records that name an unknown queue change nothing: the queue was deleted.
-//! * Only live entries have a count of returns.
+//! * Only live entries have returns.
 //! * A segment's count is the number of live entries that lie in it.
 //!
 //! The keys of the checkpoint; integers in them are big-endian, every value begins with a version octet:
@@ -12,7 +12,7 @@
 //! ```text
 //! c/                     next queue id
 //! i | queue | chunk      where the live entries of a chunk of positions lie, see `index`
-//! r | queue | chunk      how often live entries of a chunk of positions came back, see `returns`
+//! r | queue | chunk      how live entries of a chunk of positions came back, see `returns`
 //! q | queue              next position, delivered + 1 or 0
 //! t/q | queue            queue            t/x | vhost | name   exchange
 //! t/b | number           binding          t/v | vhost          virtual host
@@ -30,7 +30,7 @@ use super::returns::Returns;
 use super::topology::{Topology, VALUE_VERSION};
 use crate::broker::change::{
     BindingDefinition, Definition, DestinationName, ExchangeDefinition, PolicyRecord,
-    QueueDefinition, VHostDefinition,
+    QueueDefinition, Retries, VHostDefinition,
 };
 use crate::broker::delivery::{Position, QueueId};
 use crate::store::{CheckpointBatch, LogPosition};
@@ -101,8 +101,8 @@ impl StoredQueue {
         self.index.entries()
     }
 
-    /// How often an entry came back from consumers.
-    pub fn returns(&self, position: Position) -> u32 {
+    /// How an entry came back from consumers.
+    pub fn retries(&self, position: Position) -> Retries {
         self.returns.of(position)
     }
 
@@ -220,7 +220,7 @@ impl LogState {
             }
             Record::Gone { queue, runs } => self.gone(queue, runs),
             Record::Delivered { queue, up_to } => self.delivered(queue, up_to),
-            Record::Returned { queue, counts } => self.returned(queue, counts),
+            Record::Returned { queue, retries } => self.returned(queue, retries),
             Record::Definition(definition) => self.define(definition),
         }
     }
@@ -256,13 +256,17 @@ impl LogState {
         stored.standing.delivered = stored.standing.delivered.max(Some(up_to));
     }
 
-    /// Entries of a queue came back, for so many times by now.
-    pub fn returned(&mut self, queue: QueueId, counts: impl IntoIterator<Item = (Position, u32)>) {
+    /// Entries of a queue came back.
+    pub fn returned(
+        &mut self,
+        queue: QueueId,
+        entries: impl IntoIterator<Item = (Position, Retries)>,
+    ) {
         let Some(stored) = touch(&mut self.queues, &mut self.changed, queue) else { return };
-        for (position, count) in counts {
+        for (position, retries) in entries {
             // Its message may be in a part of the log that is damaged.
             if stored.index.contains(position) {
-                stored.returns.set(position, count);
+                stored.returns.set(position, retries);
             }
         }
     }

@@ -40,6 +40,7 @@ mod properties;
 mod publish;
 mod queues;
 mod reply_to;
+mod retry;
 mod settle;
 mod shutdown;
 mod startup;

@@ -98,7 +98,9 @@ mod tests {
         let mut deadlines = Deadlines::new(Duration::from_secs(1));
         let first = clock.now() + Duration::from_secs(1);
         let tags = [delivery(&mut ledger), delivery(&mut ledger)];
-        tags.iter().for_each(|tag| deadlines.note(*tag, &ledger, clock.now()));
+        for tag in tags {
+            deadlines.note(tag, &ledger, clock.now());
+        }
         for _ in 0..100_000 {
             clock.advance(Duration::from_nanos(1));
             let mut taken = Vec::new();

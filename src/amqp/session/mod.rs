@@ -60,6 +60,7 @@ use crate::broker::Broker;
 use crate::broker::commit_inbox::{Awaiting, Mark};
 use crate::broker::firehose::Tap;
 use crate::broker::queue::{DeleteIf, Outcome, Queue};
+use crate::broker::retry::Return;
 use crate::broker::turn::Turn;
 use crate::broker::vhost::VHost;
 use crate::sync::Place;
@@ -507,7 +508,7 @@ fn delete_all(vhost: &Arc<VHost>, queues: Vec<Arc<Queue>>, turn: &mut Turn) {
 /// Messages go back before consumers are cancelled, so that whoever follows a single active consumer gets
 /// them in order. Nothing comes back to the old ones: their channel is closed, and takes nothing.
 fn give_back(leftovers: Leftovers, turn: &mut Turn) {
-    settle::settle_groups(leftovers.groups, Outcome::Requeued, turn);
+    settle::settle_groups(leftovers.groups, Outcome::Requeued(Return::Failed), turn);
     for Leaving { queue, consumer, .. } in leftovers.consumers {
         queue.cancel(consumer, turn);
     }

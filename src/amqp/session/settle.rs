@@ -10,6 +10,7 @@ use crate::amqp::protocol::command::{self, Settle};
 use crate::amqp::protocol::error::AmqpError;
 use crate::amqp::wire::frame::ChannelId;
 use crate::broker::queue::Outcome;
+use crate::broker::retry::Return;
 use crate::broker::turn::Turn;
 
 impl Session {
@@ -45,7 +46,7 @@ impl Session {
             let done = basic::AMQPMethod::RecoverOk(basic::RecoverOk {});
             self.reply(id, AMQPClass::Basic(done), turn);
         }
-        settle_groups(everything.unwrap_or_default(), Outcome::Requeued, turn);
+        settle_groups(everything.unwrap_or_default(), Outcome::Requeued(Return::Returned), turn);
     }
 }
 
@@ -56,11 +57,11 @@ pub(super) fn settle_groups(groups: Groups, outcome: Outcome, turn: &mut Turn) {
     }
 }
 
+/// RabbitMQ 4.3: who rejects a message has failed with it, who nacks it hands it back.
 fn effect_of(outcome: command::Outcome) -> Outcome {
     match outcome {
-        command::Outcome::Nack { requeue: true } | command::Outcome::Reject { requeue: true } => {
-            Outcome::Requeued
-        }
+        command::Outcome::Nack { requeue: true } => Outcome::Requeued(Return::Returned),
+        command::Outcome::Reject { requeue: true } => Outcome::Requeued(Return::Failed),
         command::Outcome::Nack { requeue: false } | command::Outcome::Reject { requeue: false } => {
             Outcome::Rejected
         }

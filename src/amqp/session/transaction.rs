@@ -83,7 +83,8 @@ impl Transaction {
         let publishes = &self.publishes;
         publishes.iter().any(|held| held.target.keeps && held.message.is_persistent())
             || self.settled.iter().any(|(taken, outcome)| {
-                *outcome != Outcome::Requeued && taken.iter().any(|(_, one)| one.entry.durable)
+                !matches!(outcome, Outcome::Requeued(_))
+                    && taken.iter().any(|(_, one)| one.entry.durable)
             })
     }
 }

@@ -1,13 +1,14 @@
 //! What a policy may set: keys and values, in the order and the words of RabbitMQ.
 //!
 //! The keys are those of RabbitMQ 4.3 and, without effect, those of mirrored queues, which definitions of
-//! RabbitMQ 3 are full of. A number is any integer of the field table.
+//! RabbitMQ 3 are full of, and ours for delayed retry. A number is any integer of the field table.
 
 use amq_protocol::types::{AMQPValue, FieldTable};
 
 use super::{PolicyError, PolicyKind};
 use crate::amqp::wire::erlang::{self, Term};
 use crate::broker::options;
+use crate::broker::retry;
 use crate::limits;
 
 /// RabbitMQ's `MAX_STREAM_MAX_SEGMENT_SIZE`.
@@ -32,6 +33,7 @@ enum Values {
     Name,
     SomeText,
     OneOf(&'static [&'static str]),
+    Multiplier,
     Age,
     Anything,
 }
@@ -50,9 +52,11 @@ const DEAD_LETTER_STRATEGIES: Values = Values::OneOf(&["at-most-once", "at-least
 const OVERFLOWS: Values = Values::OneOf(&["drop-head", "reject-publish", "reject-publish-dlx"]);
 const LOCATORS: Values = Values::OneOf(&["client-local", "balanced", "random", "least-leaders"]);
 const MASTERS: Values = Values::OneOf(&["client-local", "min-masters", "random"]);
-const RETRIES: Values = Values::OneOf(&["all", "failed", "returned", "disabled"]);
+const RETRIES: Values = Values::OneOf(retry::TYPES);
+const BACKOFFS: Values = Values::OneOf(retry::BACKOFFS);
 
-/// Sorted by key within a validator of RabbitMQ's, which is the order in which a table's entries are checked.
+/// Sorted by key within a validator of RabbitMQ's, which is the order in which a table's entries are checked; ours
+/// come last.
 const RULES: &[Rule] = &[
     rule("alternate-exchange", Values::Name, "is not a valid alternate exchange name"),
     rule(
@@ -131,6 +135,21 @@ const RULES: &[Rule] = &[
     rule("ha-sync-batch-size", Values::Anything, ""),
     rule("ha-promote-on-shutdown", Values::Anything, ""),
     rule("ha-promote-on-failure", Values::Anything, ""),
+    also_operators(rule(
+        "delayed-retry-backoff",
+        BACKOFFS,
+        "is not a valid delayed retry backoff. Must be one of: linear, fixed, exponential",
+    )),
+    also_operators(rule(
+        "delayed-retry-jitter",
+        NOT_NEGATIVE,
+        "is not a valid delayed retry jitter. Must not be negative",
+    )),
+    also_operators(rule(
+        "delayed-retry-multiplier",
+        Values::Multiplier,
+        "is not a valid delayed retry multiplier. Must be a number that is not below 1",
+    )),
 ];
 
 /// Whether a policy of this kind may set this.
@@ -186,6 +205,7 @@ impl Values {
             Values::Name => text().is_some_and(|name| name.len() <= limits::SHORT_STRING_MAX),
             Values::SomeText => text().is_some_and(|text| !text.is_empty()),
             Values::OneOf(known) => text().is_some_and(|text| known.contains(&text)),
+            Values::Multiplier => retry::as_multiplier(value).is_some(),
             Values::Age => text().is_some_and(is_age),
             Values::Anything => true,
         }

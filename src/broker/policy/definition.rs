@@ -8,6 +8,7 @@ use super::checks;
 use super::set::Subject;
 use super::{PolicyError, PolicyKind};
 use crate::broker::options::{self, DeadLetterStrategy, Overflow, QueueType};
+use crate::broker::retry::RetryTerms;
 
 /// A policy's keys and values. What it leaves out it leaves as it is.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -34,6 +35,8 @@ pub struct PolicyDefinition {
     pub delivery_limit: Option<i64>,
     /// `consumer-timeout`, milliseconds.
     pub consumer_timeout_ms: Option<u64>,
+    /// `delayed-retry-...`
+    pub delayed_retry: RetryTerms,
     /// `alternate-exchange`
     pub alternate_exchange: Option<Arc<str>>,
 }
@@ -58,6 +61,7 @@ impl PolicyDefinition {
             overflow: text("overflow").and_then(Overflow::from_name),
             delivery_limit: options::integer(&table, "delivery-limit"),
             consumer_timeout_ms: count("consumer-timeout"),
+            delayed_retry: RetryTerms::of_policy(&table),
             alternate_exchange: name("alternate-exchange"),
             table,
         })

@@ -3,7 +3,7 @@
 //! First the operator's policy is merged into the user's: of two numbers the lower counts, and the operator's
 //! overflow. Then the result meets the arguments: of two numbers the lower counts again; an argument wins for
 //! everything about dead letters, for an alternate exchange and for the overflow of a classic queue; the policy
-//! wins for the overflow of a quorum queue.
+//! wins for the overflow of a quorum queue and for which returns are delayed, and how.
 
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ use crate::broker::options::{
     self, DELIVERY_LIMIT_DEFAULT, DeadLetterStrategy, ExchangeOptions, Overflow, QueueOptions,
     QueueType,
 };
+use crate::broker::retry::{DelayedRetry, RetryTerms};
 use crate::broker::settings::QueueSettings;
 
 impl QueueSettings {
@@ -40,6 +41,7 @@ impl QueueSettings {
             overflow: both.overflow(declared),
             delivery_limit: both.delivery_limit(declared),
             consumer_timeout_ms: both.lowest(own.consumer_timeout_ms, |it| it.consumer_timeout_ms),
+            delayed_retry: both.delayed_retry(declared),
         }
     }
 }
@@ -79,6 +81,12 @@ impl Both<'_> {
             QueueType::Classic | QueueType::Stream => own.or(policies),
         };
         winner.unwrap_or_default()
+    }
+
+    fn delayed_retry(self, declared: &QueueOptions) -> Option<DelayedRetry> {
+        let set = |definition: Option<&PolicyDefinition>| definition.map(|it| it.delayed_retry);
+        let policies = [set(self.policy), set(self.operator)].into_iter().flatten();
+        policies.fold(declared.delayed_retry, RetryTerms::under).in_force()
     }
 
     /// Negative is no limit at all, so beside it any other is the lower.

@@ -7,6 +7,7 @@ use crate::broker::exchange::ExchangeKind;
 use crate::broker::options::{
     DELIVERY_LIMIT_DEFAULT, DeadLetterStrategy, ExchangeOptions, Overflow, QueueOptions,
 };
+use crate::broker::retry::{Backoff, DelayedRetry, RetryType};
 use crate::broker::settings::QueueSettings;
 
 fn table(fields: &[(&str, AMQPValue)]) -> FieldTable {
@@ -131,6 +132,24 @@ fn numbers() -> Vec<Key> {
             "0 is not a valid delayed retry maximum delay. Must be a positive integer",
         ),
         ("target-group-size", int(1), int(0), "0 is not a valid qq target count value"),
+        (
+            "delayed-retry-jitter",
+            int(0),
+            int(-1),
+            "-1 is not a valid delayed retry jitter. Must not be negative",
+        ),
+        (
+            "delayed-retry-multiplier",
+            AMQPValue::Double(1.5),
+            AMQPValue::Double(0.5),
+            "0.5 is not a valid delayed retry multiplier. Must be a number that is not below 1",
+        ),
+        (
+            "delayed-retry-multiplier",
+            int(1),
+            text("2"),
+            "<<\"2\">> is not a valid delayed retry multiplier. Must be a number that is not below 1",
+        ),
     ]
 }
 
@@ -170,10 +189,17 @@ fn words() -> Vec<Key> {
             "<<\"x\">> invalid queue-master-locator value",
         ),
         ("ha-mode", text("all"), text("x"), "<<\"x\">> is not a valid ha-mode value"),
+        (
+            "delayed-retry-backoff",
+            text("exponential"),
+            text("x"),
+            "<<\"x\">> is not a valid delayed retry backoff. Must be one of: linear, fixed, \
+             exponential",
+        ),
     ]
 }
 
-const FOR_OPERATORS: [&str; 14] = [
+const FOR_OPERATORS: [&str; 17] = [
     "expires",
     "message-ttl",
     "max-length",
@@ -186,6 +212,9 @@ const FOR_OPERATORS: [&str; 14] = [
     "delayed-retry-min",
     "delayed-retry-max",
     "delayed-retry-type",
+    "delayed-retry-backoff",
+    "delayed-retry-multiplier",
+    "delayed-retry-jitter",
     "member-placement-tag",
     "target-group-size",
 ];
@@ -386,6 +415,33 @@ fn without_policies_the_arguments_are_in_force() {
         let declared = resolved(queue_type, &[], &[], &[]);
         let limit = (queue_type == QUORUM).then_some(DELIVERY_LIMIT_DEFAULT);
         assert_eq!(declared, QueueSettings { delivery_limit: limit, ..QueueSettings::default() });
+    }
+}
+
+#[test]
+fn a_policys_delayed_retry_wins_but_the_lower_delays_count() {
+    let own = [("x-delayed-retry-type", text("all")), ("x-delayed-retry-min", int(100))];
+    let user = [
+        ("delayed-retry-type", text("failed")),
+        ("delayed-retry-min", int(200)),
+        ("delayed-retry-max", int(2000)),
+        ("delayed-retry-backoff", text("exponential")),
+        ("delayed-retry-multiplier", AMQPValue::Double(1.5)),
+    ];
+    let operator = [("delayed-retry-max", int(1000)), ("delayed-retry-jitter", int(7))];
+    let expected = DelayedRetry {
+        retry_type: RetryType::Failed,
+        min_ms: 100,
+        max_ms: Some(1000),
+        backoff: Backoff::Exponential,
+        multiplier: 1.5,
+        jitter_ms: 7,
+    };
+    for queue_type in [CLASSIC, QUORUM] {
+        let settings = resolved(queue_type, &own, &user, &operator);
+        assert_eq!(settings.delayed_retry, Some(expected));
+        let off = [("delayed-retry-type", text("disabled"))];
+        assert_eq!(resolved(queue_type, &own, &user, &off).delayed_retry, None);
     }
 }
 

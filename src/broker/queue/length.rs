@@ -1,9 +1,12 @@
 //! How much may lie ready in a queue: `x-max-length`, `x-max-length-bytes`, `x-overflow`.
 //!
-//! Only ready messages count, and only their bodies, as in RabbitMQ; for what is refused also those whose dead
-//! letters somebody must have first. This says what is too much; the state next door drops and refuses.
+//! Only the bodies of ready messages count, as in RabbitMQ, and (RabbitMQ 4.3) of those that will be ready after a
+//! delay; for what is refused also of those whose dead letters somebody must have first. This says what is too much;
+//! the state next door drops and refuses. What is delayed it never drops: it was a consumer's already, and its turn
+//! comes.
 
 use super::backlog::Backlog;
+use super::delayed::Delayed;
 use crate::broker::message::Message;
 use crate::broker::options::{Overflow, QueueType};
 use crate::broker::settings::QueueSettings;
@@ -25,8 +28,8 @@ pub(super) struct Load {
 }
 
 impl Load {
-    pub(super) fn of(backlog: &Backlog) -> Self {
-        Self { messages: backlog.len(), bytes: backlog.bytes() }
+    pub(super) fn of(backlog: &Backlog, delayed: &Delayed) -> Self {
+        Self { messages: backlog.len() + delayed.len(), bytes: backlog.bytes() + delayed.bytes() }
     }
 
     pub(super) fn plus(self, other: Load) -> Self {
@@ -86,9 +89,9 @@ impl Limit {
         self.rejects
     }
 
-    /// More lies ready than may.
-    pub(super) fn is_exceeded(&self, backlog: &Backlog) -> bool {
-        backlog.len() > self.messages || backlog.bytes() > self.bytes
+    /// There is more than may be.
+    pub(super) fn is_exceeded(&self, load: Load) -> bool {
+        load.messages > self.messages || load.bytes > self.bytes
     }
 
     /// This many more messages with bodies of this many bytes would not exceed it.

@@ -7,17 +7,20 @@
 
 mod backlog;
 mod consumers;
+mod delayed;
 mod expiries;
 mod length;
 mod offers;
 mod parting;
 mod priorities;
+mod requeue;
 mod state;
 #[cfg(test)]
 mod tests;
 mod unsaved;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use self::consumers::{Consumer, ConsumerId};
 pub use self::length::Admission;
@@ -25,12 +28,13 @@ use self::length::Limit;
 pub(super) use self::parting::{Dead, Role};
 pub(super) use self::state::Lost;
 use self::state::{Dispatched, QueueState};
-use super::change::QueueChanges;
+use super::change::{QueueChanges, Retries};
 use super::commit_inbox::CommitInbox;
 use super::delivery::{ConnectionId, Deadline, Entry, Position, QueueId};
 use super::error::BrokerError;
 use super::message::Message;
 use super::options::{QueueOptions, QueueType};
+use super::retry::Return;
 use super::settings::QueueSettings;
 use super::timetable::Timetable;
 use super::turn::Turn;
@@ -45,8 +49,8 @@ pub enum Outcome {
     Settled,
     /// Refused for good: dead-lettered, if the queue does that.
     Rejected,
-    /// Back to their old places, marked as redelivered.
-    Requeued,
+    /// Back to their old places, marked as redelivered; after a delay, if the queue has one for such a return.
+    Requeued(Return),
 }
 
 /// A queue's numbers, as queue.declare-ok shows them.
@@ -63,7 +67,7 @@ pub struct QueueCounts {
 pub struct DeleteIf {
     /// Only without consumers.
     pub unused: bool,
-    /// Only without ready messages.
+    /// Only without messages that are ready, or will be after a delay.
     pub empty: bool,
 }
 
@@ -80,6 +84,8 @@ pub struct Queue {
     /// The connection that has it for itself.
     pub owner: Option<ConnectionId>,
     surroundings: Surroundings,
+    /// What the state's limit says, for whoever chooses how to enqueue.
+    rejects: AtomicBool,
     state: RankedMutex<{ rank::QUEUE }, QueueState>,
 }
 
@@ -126,8 +132,25 @@ pub struct RestoredEntry {
     pub message: Arc<Message>,
     /// When it expires in this queue, in milliseconds since the Unix epoch. `None`: never.
     pub expires_at_ms: Option<u64>,
-    /// How often it came back from consumers, in a queue that counts it.
-    pub returns: u32,
+    /// How it came back from consumers, in a queue that counts it.
+    pub retries: Retries,
+}
+
+impl RestoredEntry {
+    /// The entry, and until when it is delayed. Entries up to `delivered` may have been seen by a consumer.
+    fn restored(self, delivered: Option<Position>) -> (Entry, Option<Deadline>) {
+        let Retries { count, ready_at_ms } = self.retries;
+        let seen = delivered.is_some_and(|up_to| self.position <= up_to);
+        let entry = Entry {
+            position: self.position,
+            message: self.message,
+            expires_at: self.expires_at_ms.map(Deadline::at_ms),
+            returns: count,
+            redelivered: count > 0 || seen,
+            durable: true,
+        };
+        (entry, ready_at_ms.map(Deadline::at_ms))
+    }
 }
 
 impl Queue {
@@ -143,25 +166,21 @@ impl Queue {
         surroundings: Surroundings,
     ) -> Self {
         let delivered = content.delivered;
-        let entries = content.entries.into_iter().map(|entry| Entry {
-            position: entry.position,
-            message: entry.message,
-            expires_at: entry.expires_at_ms.map(Deadline::at_ms),
-            returns: entry.returns,
-            redelivered: entry.returns > 0
-                || delivered.is_some_and(|up_to| entry.position <= up_to),
-            durable: true,
-        });
+        let entries = content.entries.into_iter().map(|entry| entry.restored(delivered));
         let QueueIdentity { id, name, vhost, options, owner } = identity;
         let state = QueueState::restored(&options, entries, content.next_position, delivered);
+        let rejects = AtomicBool::new(state.limit.is_some_and(|limit| limit.rejects()));
         let state = RankedMutex::new(state);
-        Self { id, name, vhost, options, owner, surroundings, state }
+        Self { id, name, vhost, options, owner, surroundings, rejects, state }
     }
 
     /// The same queue, before anybody knows it, with what its policies make of its settings.
     #[must_use]
     pub fn with_settings(self, settings: QueueSettings) -> Self {
-        self.state.lock().set(settings);
+        let mut state = self.state.lock();
+        state.set(settings);
+        self.note_rejects(&state);
+        drop(state);
         self
     }
 
@@ -202,7 +221,7 @@ impl Queue {
 
     /// It may refuse messages.
     pub fn rejects(&self) -> bool {
-        self.state.lock().limit.is_some_and(|limit| limit.rejects())
+        self.rejects.load(Ordering::Relaxed)
     }
 
     /// It would take this many messages now whose bodies have this many bytes, even if no consumer did.
@@ -227,8 +246,14 @@ impl Queue {
         self.change(turn, |state, turn| {
             if !state.deleted {
                 state.apply(settings, turn.unix_now());
+                self.note_rejects(state);
             }
         });
+    }
+
+    fn note_rejects(&self, state: &QueueState) {
+        let rejects = state.limit.is_some_and(|limit| limit.rejects());
+        self.rejects.store(rejects, Ordering::Relaxed);
     }
 
     /// Somebody declared it. RabbitMQ: that counts as use (`x-expires`), except for quorum queues that are there
@@ -329,8 +354,8 @@ impl Queue {
                     state.reject(entries);
                     Vec::new()
                 }
-                Outcome::Requeued => {
-                    state.requeue(entries, turn.unix_now());
+                Outcome::Requeued(how) => {
+                    state.requeue(entries, how, turn.unix_now());
                     Vec::new()
                 }
             }
@@ -342,7 +367,7 @@ impl Queue {
         self.change(turn, |state, _| state.resume(&[consumer]));
     }
 
-    /// Drops all ready messages. Returns how many there were.
+    /// Drops all messages that no consumer has, delayed ones too. Returns how many were ready.
     pub fn purge(self: &Arc<Self>, turn: &mut Turn) -> usize {
         self.change(turn, |state, _| state.purge())
     }
@@ -356,7 +381,7 @@ impl Queue {
     ) -> Result<usize, BrokerError> {
         self.change(turn, |state, turn| {
             // RabbitMQ: a queue that is both is not empty first.
-            if condition.empty && !state.backlog.is_empty() {
+            if condition.empty && !(state.backlog.is_empty() && state.delayed.is_empty()) {
                 return Err(BrokerError::QueueNotEmpty(Arc::clone(&self.name)));
             }
             if condition.unused && !state.consumers.is_empty() {
@@ -422,6 +447,7 @@ impl Queue {
         let mut state = self.state.lock();
         let before = state.unsaved_bytes();
         state.expire(turn.unix_now().just_before());
+        state.release_delayed(turn.unix_now());
         let result = verb(&mut state, turn);
         let mut dispatched = state.dispatch(turn);
         self.wind_up(&mut state, dispatched, before, &mut freed, turn);

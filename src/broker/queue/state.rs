@@ -1,8 +1,8 @@
 //! A queue's state machine: what happens on each verb. A plain value; its lock is in the parent.
 //!
 //! Invariants:
-//! * ready + unacked + lost + settled = enqueued.
-//! * An entry is in the backlog, with a consumer or lost, never two of these, and keeps its position for good.
+//! * ready + delayed + unacked + lost + settled = enqueued.
+//! * An entry is in the backlog, delayed, with a consumer or lost, never two of these, and keeps its position for good.
 //! * `delivered` is never behind the last durable entry that a consumer was handed.
 //! * What is lost (expired, rejected, too much) is on disk until it is settled: at once, or when its dead
 //!   letter lies in other queues.
@@ -12,6 +12,7 @@ use std::sync::Arc;
 use super::QueueOptions;
 use super::backlog::Backlog;
 use super::consumers::{Consumer, ConsumerId, Consumers};
+use super::delayed::Delayed;
 use super::expiries::Expiries;
 use super::length::{Admission, Limit, Load};
 use super::offers::{Offers, Seen};
@@ -48,6 +49,7 @@ pub(super) enum Dispatched {
 #[expect(clippy::struct_excessive_bools, reason = "none of them says anything about another")]
 pub(super) struct QueueState {
     pub(super) backlog: Backlog,
+    pub(super) delayed: Delayed,
     pub(super) consumers: Consumers,
     pub(super) settings: QueueSettings,
     pub(super) limit: Option<Limit>,
@@ -62,15 +64,15 @@ pub(super) struct QueueState {
     pub(super) scheduled: Option<Deadline>,
     /// When somebody used the queue last, if that matters.
     pub(super) last_used: Option<Deadline>,
-    expiries: Expiries,
-    priorities: Priorities,
+    pub(super) expiries: Expiries,
+    pub(super) priorities: Priorities,
     queue_type: QueueType,
     /// Messages wait here until their delay is over.
     is_waiting_room: bool,
     durable: bool,
-    unsaved: Unsaved,
+    pub(super) unsaved: Unsaved,
     next_position: u64,
-    unacked: usize,
+    pub(super) unacked: usize,
     seen: Seen,
     /// Gone from the virtual host; nothing is kept any more.
     pub(super) deleted: bool,
@@ -79,16 +81,17 @@ pub(super) struct QueueState {
 }
 
 impl QueueState {
-    /// A queue as it was before a restart.
+    /// A queue as it was before a restart. An entry with a deadline waits until then.
     pub(super) fn restored(
         options: &QueueOptions,
-        entries: impl IntoIterator<Item = Entry>,
+        entries: impl IntoIterator<Item = (Entry, Option<Deadline>)>,
         next_position: u64,
         delivered: Option<Position>,
     ) -> Self {
         let settings = QueueSettings::of(options);
         let mut state = Self {
             backlog: Backlog::default(),
+            delayed: Delayed::default(),
             consumers: Consumers::default(),
             limit: Limit::of(&settings, options.queue_type),
             settings,
@@ -110,8 +113,11 @@ impl QueueState {
             deleted: false,
             raised: false,
         };
-        for entry in entries {
-            state.add(entry);
+        for (entry, ready_at) in entries {
+            match ready_at {
+                Some(ready_at) => state.delayed.add(entry, ready_at),
+                None => state.add(entry),
+            }
         }
         state
     }
@@ -216,7 +222,7 @@ impl QueueState {
     /// What a queue that refuses messages has already.
     #[inline]
     pub(super) fn load(&self) -> Load {
-        Load::of(&self.backlog).plus(self.awaited)
+        Load::of(&self.backlog, &self.delayed).plus(self.awaited)
     }
 
     fn refuse(&mut self, message: Arc<Message>, limit: &Limit) -> Admission {
@@ -247,7 +253,7 @@ impl QueueState {
     #[inline]
     pub(super) fn drop_excess(&mut self) {
         let Some(limit) = self.limit.filter(|limit| !limit.rejects()) else { return };
-        while limit.is_exceeded(&self.backlog) {
+        while limit.is_exceeded(Load::of(&self.backlog, &self.delayed)) {
             let Some(entry) = self.backlog.pop_least() else { return };
             self.lost.push(Lost { entry, reason: Reason::MaxLength });
         }
@@ -323,38 +329,6 @@ impl QueueState {
         self.lost.extend(entries.into_iter().map(rejected));
     }
 
-    /// Entries that were handed out come back to their places, unless it is too late or was once too often.
-    pub(super) fn requeue(&mut self, mut entries: Vec<Entry>, now: Deadline) {
-        self.unacked = self.unacked.saturating_sub(entries.len());
-        entries.sort_unstable_by_key(|entry| entry.position);
-        let mut back = Vec::with_capacity(entries.len());
-        for mut entry in entries {
-            entry.redelivered = true;
-            match self.reason_to_give_up(&mut entry, now) {
-                Some(reason) => self.lost.push(Lost { entry, reason }),
-                None => back.push(entry),
-            }
-        }
-        for entry in &back {
-            self.expiries.note(entry, self.priorities.of_message(&entry.message));
-        }
-        let priorities = self.priorities;
-        self.backlog.put_back(back, |entry| priorities.of_message(&entry.message));
-    }
-
-    fn reason_to_give_up(&mut self, entry: &mut Entry, now: Deadline) -> Option<Reason> {
-        if self.is_quorum() {
-            entry.returns = entry.returns.saturating_add(1);
-            if self.settings.delivery_limit.is_some_and(|limit| u64::from(entry.returns) > limit) {
-                return Some(Reason::DeliveryLimit);
-            }
-            if entry.durable {
-                self.unsaved.returned(entry.position, entry.returns);
-            }
-        }
-        entry.expires_at.filter(|deadline| *deadline <= now).map(|_| Reason::Expired)
-    }
-
     /// Lost entries are gone for good.
     pub(super) fn settle_lost(&mut self, lost: &[Lost]) {
         if self.deleted {
@@ -365,7 +339,7 @@ impl QueueState {
         }
     }
 
-    /// Drops all ready messages. Returns how many there were.
+    /// Drops all messages that no consumer has. Returns how many were ready.
     pub(super) fn purge(&mut self) -> usize {
         let mut purged = 0;
         for entry in self.backlog.take_all() {
@@ -373,6 +347,9 @@ impl QueueState {
             if entry.durable {
                 self.unsaved.settle(entry.position);
             }
+        }
+        for entry in self.delayed.take_all().filter(|entry| entry.durable) {
+            self.unsaved.settle(entry.position);
         }
         purged
     }
@@ -387,7 +364,7 @@ impl QueueState {
         self.limit = None;
         (self.kept, self.retry_at, self.awaited) = (Vec::new(), None, Load::default());
         let ready = self.backlog.len();
-        self.backlog = Backlog::default();
+        (self.backlog, self.delayed) = (Backlog::default(), Delayed::default());
         (ready, self.consumers.take_all().collect())
     }
 
@@ -395,10 +372,12 @@ impl QueueState {
     #[inline]
     pub(super) fn next_deadline(&self) -> Option<Deadline> {
         let expiry = self.expiries.next();
-        if self.retry_at.is_none() && self.settings.expires_ms.is_none() {
+        if self.retry_at.is_none() && self.settings.expires_ms.is_none() && self.delayed.is_empty()
+        {
             return expiry;
         }
-        [expiry, self.retry_at, self.unused_until()].into_iter().flatten().min()
+        let others = [self.delayed.next(), self.retry_at, self.unused_until()];
+        others.into_iter().chain([expiry]).flatten().min()
     }
 
     /// When the queue goes unless somebody uses it before.

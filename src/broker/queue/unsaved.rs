@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use crate::broker::change::{Put, QueueChanges};
+use crate::broker::change::{Put, QueueChanges, Retries};
 use crate::broker::delivery::{Position, QueueId};
 use crate::broker::message::Message;
 
@@ -19,8 +19,8 @@ use crate::broker::message::Message;
 pub(super) struct Unsaved {
     puts: VecDeque<Slot>,
     gone: Vec<Position>,
-    /// How often entries came back by now, as far as nobody wrote it down.
-    returned: BTreeMap<Position, u32>,
+    /// What is known of entries that came back, as far as nobody wrote it down.
+    returned: BTreeMap<Position, Retries>,
     bytes: usize,
 }
 
@@ -53,9 +53,9 @@ impl Unsaved {
         self.puts.push_back(Slot { position, expires_at_ms, message: Some(Arc::clone(message)) });
     }
 
-    /// A durable entry came back from a consumer, and so often by now.
-    pub(super) fn returned(&mut self, position: Position, count: u32) {
-        self.returned.insert(position, count);
+    /// A durable entry came back from a consumer.
+    pub(super) fn returned(&mut self, position: Position, retries: Retries) {
+        self.returned.insert(position, retries);
     }
 
     /// A durable entry left the queue for good. Returns the bytes that no longer need saving.
@@ -115,6 +115,10 @@ mod tests {
         Arc::new(Message::new(Bytes::from(vec![0; size]), layout, true, false).unwrap())
     }
 
+    fn retries(count: u32) -> Retries {
+        Retries { count, ready_at_ms: count.is_multiple_of(2).then_some(u64::from(count)) }
+    }
+
     fn put_positions(changes: &QueueChanges) -> Vec<u64> {
         changes.puts.iter().map(|put| put.position.0).collect()
     }
@@ -159,13 +163,13 @@ mod tests {
     fn an_entry_that_came_back_before_it_was_collected_is_collected_with_its_count() {
         let mut unsaved = Unsaved::default();
         unsaved.put(Position(1), &message(10), None);
-        unsaved.returned(Position(1), 1);
-        unsaved.returned(Position(1), 2);
+        unsaved.returned(Position(1), retries(1));
+        unsaved.returned(Position(1), retries(2));
 
         let changes = unsaved.collect(QueueId(1), None);
 
         assert_eq!(put_positions(&changes), [1]);
-        assert_eq!(changes.returned, [(Position(1), 2)]);
+        assert_eq!(changes.returned, [(Position(1), retries(2))]);
         assert!(unsaved.is_empty());
     }
 
@@ -175,7 +179,7 @@ mod tests {
         unsaved.put(Position(1), &message(10), None);
         unsaved.collect(QueueId(1), None);
 
-        unsaved.returned(Position(1), 1);
+        unsaved.returned(Position(1), retries(1));
 
         assert!(!unsaved.is_empty());
     }
@@ -187,7 +191,7 @@ mod tests {
         unsaved.collect(QueueId(1), None);
         unsaved.put(Position(2), &message(10), None);
         for position in [Position(1), Position(2)] {
-            unsaved.returned(position, 1);
+            unsaved.returned(position, retries(1));
             unsaved.settle(position);
         }
 
@@ -199,23 +203,23 @@ mod tests {
         );
     }
 
-    /// Entries as a disk would have them: when they expire, and how often they came back.
+    /// Entries as a disk would have them: when they expire, and how they came back.
     #[derive(Debug, Default, PartialEq)]
-    struct Disk(BTreeMap<u64, (Option<u64>, u32)>);
+    struct Disk(BTreeMap<u64, (Option<u64>, Retries)>);
 
     impl Disk {
         /// Fails if what is gone or came back was never put, or is collected out of order.
         fn apply(&mut self, changes: &QueueChanges) {
             for put in &changes.puts {
-                let old = self.0.insert(put.position.0, (put.expires_at_ms, 0));
+                let old = self.0.insert(put.position.0, (put.expires_at_ms, Retries::default()));
                 assert_eq!(old, None, "{:?} was put twice", put.position);
             }
             for gone in &changes.gone {
                 assert!(self.0.remove(&gone.0).is_some(), "{gone:?} was never put");
             }
             assert!(changes.returned.is_sorted_by(|one, next| one.0 < next.0));
-            for (position, count) in &changes.returned {
-                self.0.get_mut(&position.0).unwrap().1 = *count;
+            for (position, retries) in &changes.returned {
+                self.0.get_mut(&position.0).unwrap().1 = *retries;
             }
         }
     }
@@ -232,16 +236,16 @@ mod tests {
                     (0 | 1, _) => {
                         let expires_at_ms = Some(step).filter(|step| step % 3 == 0);
                         unsaved.put(Position(step), &message(1), expires_at_ms);
-                        live.0.insert(step, (expires_at_ms, 0));
+                        live.0.insert(step, (expires_at_ms, Retries::default()));
                     }
                     (2, Some(pick)) => {
                         unsaved.settle(Position(pick));
                         live.0.remove(&pick);
                     }
                     (3, Some(pick)) => {
-                        let count = &mut live.0.get_mut(&pick).unwrap().1;
-                        *count += 1;
-                        unsaved.returned(Position(pick), *count);
+                        let known = &mut live.0.get_mut(&pick).unwrap().1;
+                        *known = retries(known.count + 1);
+                        unsaved.returned(Position(pick), *known);
                     }
                     _ => disk.apply(&unsaved.collect(QueueId(1), None)),
                 }

@@ -11,6 +11,7 @@ use super::*;
 use crate::broker::delivery::Entry;
 use crate::broker::options::{Overflow, QueueType};
 use crate::broker::queue::{Admission, Outcome};
+use crate::broker::retry::Return;
 use crate::broker::settings::QueueSettings;
 use crate::broker::tests::support::{ConsumerToBe, Properties, body, message_with};
 use crate::broker::turn::Turn;
@@ -115,7 +116,7 @@ impl Worker<'_> {
                 Outcome::Settled
             }
             1 => Outcome::Rejected,
-            _ => Outcome::Requeued,
+            _ => Outcome::Requeued(Return::Failed),
         }
     }
 
@@ -140,7 +141,7 @@ impl Worker<'_> {
             }
         }
         consumer.cancels();
-        consumer.settle(consumer.sink.take(|_| true), Outcome::Requeued);
+        consumer.settle(consumer.sink.take(|_| true), Outcome::Requeued(Return::Failed));
     }
 
     /// Rejects a message and publishes one, as tx.commit does.

@@ -15,6 +15,7 @@ use crate::broker::error::BrokerError;
 use crate::broker::message::{Layout, Message};
 use crate::broker::options::QueueOptions;
 use crate::broker::queue::{Consumer, ConsumerId, Outcome, Queue};
+use crate::broker::retry::Return;
 use crate::broker::turn::Turn;
 use crate::broker::vhost::{Declared, VHost};
 use crate::clock::Clock;
@@ -317,7 +318,7 @@ impl FakeConsumer<'_> {
     }
 
     pub(in crate::broker) fn requeues(&self, name: &str) {
-        self.settles(name, Outcome::Requeued);
+        self.settles(name, Outcome::Requeued(Return::Failed));
     }
 
     /// Settles all it has whose names are in `names`, a word each.

@@ -7,6 +7,7 @@ use super::*;
 use crate::broker::change::{Put, QueueChanges};
 use crate::broker::commit_inbox::{Awaiting, Mark};
 use crate::broker::queue::Outcome;
+use crate::broker::retry::Return;
 use crate::broker::tests::support::{ConsumerToBe, Listener, body};
 use crate::broker::turn::Turn;
 
@@ -110,11 +111,11 @@ fn consume(broker: &Broker, queue: &Arc<Queue>, stop: &AtomicBool) -> Vec<String
             let entries = consumer.sink.take(|entry| (entry.position.0 + rounds) % 5 != 0);
             acknowledged.extend(entries.iter().map(|entry| body(&entry.message)));
             consumer.settle(entries, Outcome::Settled);
-            consumer.settle(consumer.sink.take(|_| true), Outcome::Requeued);
+            consumer.settle(consumer.sink.take(|_| true), Outcome::Requeued(Return::Failed));
             std::thread::yield_now();
         }
         consumer.cancels();
-        consumer.settle(consumer.sink.take(|_| true), Outcome::Requeued);
+        consumer.settle(consumer.sink.take(|_| true), Outcome::Requeued(Return::Failed));
     }
     acknowledged
 }
@@ -138,7 +139,7 @@ fn churn(broker: &Broker, number: u64) {
             if round % 3 != 0 {
                 consumer.cancels();
             }
-            consumer.settle(consumer.sink.take(|_| true), Outcome::Requeued);
+            consumer.settle(consumer.sink.take(|_| true), Outcome::Requeued(Return::Failed));
         }
         turn(broker, |turn| {
             let condition = DeleteIf { unused: round % 2 == 1, empty: false };

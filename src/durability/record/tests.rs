@@ -16,7 +16,7 @@ enum Change {
     Gone(QueueId, Vec<Position>),
     Delivered(QueueId, Position),
     Definition(Definition),
-    Returned(QueueId, Vec<(Position, u32)>),
+    Returned(QueueId, Vec<(Position, Retries)>),
 }
 
 fn any_place() -> impl Strategy<Value = Place> {
@@ -28,11 +28,12 @@ fn any_place() -> impl Strategy<Value = Place> {
     })
 }
 
-fn any_counts() -> impl Strategy<Value = Vec<(Position, u32)>> {
-    let position = prop_oneof![4 => 0_u64..40, 1 => any::<u64>()];
-    prop::collection::btree_map(position, any::<u32>(), 0..40).prop_map(|counts| {
-        counts.into_iter().map(|(position, count)| (Position(position), count)).collect()
-    })
+fn any_retries() -> impl Strategy<Value = Vec<(Position, Retries)>> {
+    let position = prop_oneof![4 => 0_u64..40, 1 => any::<u64>()].prop_map(Position);
+    let retries = (any::<u32>(), prop::option::of(1_u64..))
+        .prop_map(|(count, ready_at_ms)| Retries { count, ready_at_ms });
+    prop::collection::btree_map(position, retries, 0..40)
+        .prop_map(|retries| retries.into_iter().collect())
 }
 
 fn any_change() -> impl Strategy<Value = Change> {
@@ -52,8 +53,8 @@ fn any_change() -> impl Strategy<Value = Change> {
         gone,
         any::<(u64, u64)>().prop_map(|(queue, at)| Change::Delivered(QueueId(queue), Position(at))),
         any_definition(any_table().boxed()).prop_map(Change::Definition),
-        (any::<u64>(), any_counts())
-            .prop_map(|(queue, counts)| Change::Returned(QueueId(queue), counts)),
+        (any::<u64>(), any_retries())
+            .prop_map(|(queue, retries)| Change::Returned(QueueId(queue), retries)),
     ]
 }
 
@@ -67,7 +68,7 @@ fn write(into: &mut Vec<u8>, change: &Change) {
         Change::Gone(queue, positions) => put_gone(into, *queue, positions),
         Change::Delivered(queue, up_to) => put_delivered(into, *queue, *up_to),
         Change::Definition(definition) => put_definition_record(into, definition),
-        Change::Returned(queue, counts) => put_returned(into, *queue, counts),
+        Change::Returned(queue, retries) => put_returned(into, *queue, retries),
     }
 }
 
@@ -84,8 +85,8 @@ fn same(change: &Change, record: &Record<'_>) -> bool {
             *record == Record::Delivered { queue: *queue, up_to: *up_to }
         }
         (Change::Definition(definition), Record::Definition(other)) => definition == other,
-        (Change::Returned(queue, counts), Record::Returned { queue: other, counts: others }) => {
-            queue == other && counts == others
+        (Change::Returned(queue, retries), Record::Returned { queue: other, retries: others }) => {
+            queue == other && retries == others
         }
         _ => false,
     }

@@ -21,7 +21,7 @@ fn content(state: &LogState) -> impl PartialEq + std::fmt::Debug + use<> {
         .queues()
         .map(|queue| {
             let entries: Vec<_> =
-                queue.entries().map(|(at, location)| (at, location, queue.returns(at))).collect();
+                queue.entries().map(|(at, location)| (at, location, queue.retries(at))).collect();
             (queue.definition().clone(), queue.next_position(), queue.delivered(), entries)
         })
         .collect();
@@ -38,7 +38,7 @@ fn content(state: &LogState) -> impl PartialEq + std::fmt::Debug + use<> {
 #[derive(Clone, Debug)]
 enum Step {
     Put(Vec<(u64, u64, Option<u64>)>),
-    Returned(u64, Vec<(u64, u32)>),
+    Returned(u64, Vec<(u64, (u32, Option<u64>))>),
     Gone(u64, Vec<u64>),
     Delivered(u64, u64),
     Define(Definition),
@@ -47,7 +47,8 @@ enum Step {
 
 fn any_step() -> impl Strategy<Value = Step> {
     let place = (0_u64..6, 0_u64..3000, prop::option::of(1_u64..9));
-    let counts = prop::collection::btree_map(0_u64..3000, 0_u32..9, 1..900);
+    let retries = (0_u32..9, prop::option::of(1_u64..9));
+    let counts = prop::collection::btree_map(0_u64..3000, retries, 1..900);
     prop_oneof![
         6 => prop::collection::vec(place, 1..4).prop_map(Step::Put),
         3 => (0_u64..6, prop::collection::btree_set(0_u64..3000, 1..900))
@@ -75,8 +76,10 @@ fn frame(step: &Step) -> Vec<u8> {
             put_message(&mut payload, &message, &places.collect::<Vec<_>>());
         }
         Step::Returned(queue, counts) => {
-            let counts: Vec<_> = counts.iter().map(|&(at, count)| (Position(at), count)).collect();
-            put_returned(&mut payload, QueueId(*queue), &counts);
+            let retries = counts
+                .iter()
+                .map(|&(at, (count, ready_at_ms))| (Position(at), Retries { count, ready_at_ms }));
+            put_returned(&mut payload, QueueId(*queue), &retries.collect::<Vec<_>>());
         }
         Step::Gone(queue, gone) => {
             let gone: Vec<_> = gone.iter().copied().map(Position).collect();
@@ -115,6 +118,10 @@ fn declared(id: u64) -> Definition {
     })
 }
 
+fn counted(count: u32) -> Retries {
+    Retries { count, ready_at_ms: None }
+}
+
 fn location(generation: u64) -> Location {
     Location { at: LogPosition { generation, offset: 64 }, length: 9 }
 }
@@ -125,7 +132,7 @@ fn a_deleted_queue_takes_its_entries_and_its_keys_along() {
     let mut state = LogState::default();
     state.define(declared(1));
     state.put(QueueId(1), Position(0), location(3));
-    state.returned(QueueId(1), [(Position(0), 2)]);
+    state.returned(QueueId(1), [(Position(0), counted(2))]);
     store.checkpoint().apply(state.checkpoint_batch()).unwrap();
 
     state.define(Definition::QueueDeleted { id: QueueId(1) });
@@ -153,7 +160,7 @@ fn returned_and_checkpointed() -> (MemoryStore, LogState) {
     state.define(declared(1));
     for position in 0..3000 {
         state.put(QueueId(1), Position(position), location(3));
-        state.returned(QueueId(1), [(Position(position), 2)]);
+        state.returned(QueueId(1), [(Position(position), counted(2))]);
     }
     store.checkpoint().apply(state.checkpoint_batch()).unwrap();
     (store, state)
@@ -168,7 +175,7 @@ fn an_entry_that_is_gone_takes_its_count_along() {
 
     let state = load(&*store.checkpoint()).unwrap();
     let queue = state.queues().next().unwrap();
-    let counts = [6, 7, 8, 1023, 1024, 2047, 2048].map(|at| queue.returns(Position(at)));
+    let counts = [6, 7, 8, 1023, 1024, 2047, 2048].map(|at| queue.retries(Position(at)).count);
     assert_eq!(counts, [2, 0, 2, 2, 0, 0, 2]);
 }
 
@@ -179,17 +186,17 @@ fn a_count_of_an_entry_that_is_not_there_is_not_kept() {
     state.put(QueueId(1), Position(0), location(3));
     state.gone(QueueId(1), [only(0)]);
 
-    state.returned(QueueId(1), [(Position(0), 1), (Position(1), 1)]);
+    state.returned(QueueId(1), [(Position(0), counted(1)), (Position(1), counted(1))]);
 
     let queue = state.queues().next().unwrap();
-    assert_eq!((queue.returns(Position(0)), queue.returns(Position(1))), (0, 0));
+    assert_eq!([0, 1].map(|at| queue.retries(Position(at)).count), [0, 0]);
 }
 
 #[test]
 fn a_checkpoint_writes_the_counts_that_changed_and_no_others() {
     let (_, mut state) = returned_and_checkpointed();
 
-    state.returned(QueueId(1), [(Position(5), 3), (Position(2500), 2)]);
+    state.returned(QueueId(1), [(Position(5), counted(3)), (Position(2500), counted(2))]);
 
     // The counters, and the first thousand.
     assert_eq!(state.checkpoint_batch().len(), 2);
@@ -214,7 +221,7 @@ fn a_checkpoint_of_an_older_release_is_read() {
     let queue = state.queues().next().unwrap();
     assert_eq!(queue.entries().collect::<Vec<_>>(), [(Position(5), location(3))]);
     assert_eq!((queue.next_position(), queue.delivered()), (6, Some(Position(2))));
-    assert_eq!(queue.returns(Position(5)), 0);
+    assert_eq!(queue.retries(Position(5)), Retries::default());
 }
 
 #[test]

@@ -1,11 +1,11 @@
-//! When entries expire and how often they came back, wherever the cut comes.
+//! When entries expire and how they came back, wherever the cut comes.
 
 use proptest::prelude::*;
 use proptest::sample::Index;
 
 use super::crash::{Cut, CutLog, Cuts};
 use super::*;
-use crate::broker::change::{Definition, Put, QueueChanges, QueueDefinition};
+use crate::broker::change::{Definition, Put, QueueChanges, QueueDefinition, Retries};
 use crate::broker::delivery::{Position, QueueId};
 use crate::durability::collection::{Batch, Collection};
 use crate::durability::recovery::read_contents;
@@ -13,8 +13,8 @@ use crate::store::{Flush, Survives};
 
 const QUEUES: u64 = 3;
 
-/// By queue and position: the body, when it expires, how often it came back.
-type Content = BTreeMap<(u64, u64), (String, Option<u64>, u32)>;
+/// By queue and position: the body, when it expires, how it came back.
+type Content = BTreeMap<(u64, u64), (String, Option<u64>, Retries)>;
 
 /// What a restart on this store puts into the queues.
 fn content_of(store: &MemoryStore) -> Content {
@@ -26,7 +26,7 @@ fn content_of(store: &MemoryStore) -> Content {
         assert!(entries.is_sorted_by_key(|entry| entry.position), "{queue:?} is out of order");
         for entry in entries {
             let body = String::from_utf8(entry.message.body().to_vec()).unwrap();
-            let found = (body, entry.expires_at_ms, entry.returns);
+            let found = (body, entry.expires_at_ms, entry.retries);
             content.insert((queue.0, entry.position.0), found);
         }
     }
@@ -144,9 +144,12 @@ impl Writer {
             returned.extend(new.filter(|_| *came_back));
         }
         for at in returned {
-            let count = &mut self.now.get_mut(&at).unwrap().2;
-            *count += 1;
-            changes_of(&mut queues, at.0).returned.push((Position(at.1), *count));
+            let retries = &mut self.now.get_mut(&at).unwrap().2;
+            retries.count += 1;
+            // Every other time it must wait.
+            let delay = u64::from(retries.count % 2);
+            retries.ready_at_ms = (delay > 0).then_some(1_700_000_000_000 + at.1);
+            changes_of(&mut queues, at.0).returned.push((Position(at.1), *retries));
         }
         queues
     }
@@ -168,7 +171,7 @@ impl Writer {
         let name = format!("m{position}");
         let message = message(&name, expiries.len() > 1);
         for (queue, &expires_at_ms) in (0..).zip(expiries) {
-            self.now.insert((queue, position), (name.clone(), expires_at_ms, 0));
+            self.now.insert((queue, position), (name.clone(), expires_at_ms, Retries::default()));
             let (position, message) = (Position(position), Arc::clone(&message));
             changes_of(queues, queue).puts.push(Put { position, message, expires_at_ms });
         }

@@ -10,6 +10,7 @@ use super::{Refused, Resource};
 use crate::amqp::protocol::error::ReplyCode;
 use crate::amqp::wire::table::{get_int, get_str, inequivalence};
 use crate::broker::options::{QueueOptions, QueueType};
+use crate::broker::retry;
 
 const QUEUE_TYPE: &str = "x-queue-type";
 const DEAD_LETTER_EXCHANGE: &str = "x-dead-letter-exchange";
@@ -22,7 +23,8 @@ const STREAM_SEGMENT_MAX: i64 = 3_000_000_000;
 /// The arguments that mean something to a queue of this type, in the order in which RabbitMQ compares them
 /// when a queue is declared again (its queue types' `queue_arguments` capability).
 ///
-/// `x-consumer-timeout` is a classic queue's as well, as from RabbitMQ 3.12 to 4.2; 4.3 refuses it.
+/// `x-consumer-timeout` is a classic queue's as well, as from RabbitMQ 3.12 to 4.2; 4.3 refuses it. Delayed retry is
+/// a quorum queue's alone in 4.3.
 pub(super) fn arguments_of(queue_type: QueueType) -> &'static [&'static str] {
     match queue_type {
         QueueType::Classic => &[
@@ -41,6 +43,12 @@ pub(super) fn arguments_of(queue_type: QueueType) -> &'static [&'static str] {
             "x-queue-master-locator",
             "x-queue-leader-locator",
             "x-consumer-timeout",
+            retry::TYPE,
+            retry::MIN,
+            retry::MAX,
+            retry::BACKOFF,
+            retry::MULTIPLIER,
+            retry::JITTER,
         ],
         QueueType::Quorum => &[
             DEAD_LETTER_EXCHANGE,
@@ -61,9 +69,12 @@ pub(super) fn arguments_of(queue_type: QueueType) -> &'static [&'static str] {
             "x-queue-leader-locator",
             "x-consumer-disconnected-timeout",
             "x-consumer-timeout",
-            "x-delayed-retry-type",
-            "x-delayed-retry-min",
-            "x-delayed-retry-max",
+            retry::TYPE,
+            retry::MIN,
+            retry::MAX,
+            retry::BACKOFF,
+            retry::MULTIPLIER,
+            retry::JITTER,
         ],
         QueueType::Stream => &[
             "x-max-length-bytes",
@@ -79,7 +90,7 @@ pub(super) fn arguments_of(queue_type: QueueType) -> &'static [&'static str] {
 
 /// RabbitMQ's order of checking; the first that fails is what the client hears of. Arguments that are not
 /// here may have any value.
-const CHECKED: [&str; 22] = [
+const CHECKED: [&str; 28] = [
     "x-expires",
     "x-message-ttl",
     DEAD_LETTER_EXCHANGE,
@@ -102,6 +113,12 @@ const CHECKED: [&str; 22] = [
     "x-initial-cluster-size",
     "x-queue-leader-locator",
     "x-member-placement-tag",
+    retry::TYPE,
+    retry::MIN,
+    retry::MAX,
+    retry::BACKOFF,
+    retry::MULTIPLIER,
+    retry::JITTER,
 ];
 
 fn check(key: &str, value: &AMQPValue, arguments: &FieldTable) -> Checked {
@@ -133,6 +150,18 @@ fn check(key: &str, value: &AMQPValue, arguments: &FieldTable) -> Checked {
         "x-quorum-initial-group-size" | "x-initial-cluster-size" => checks::positive(value),
         "x-max-age" => checks::max_age(value),
         "x-member-placement-tag" => checks::some_text(value, "invalid_member_placement_tag_arg"),
+        retry::TYPE => {
+            checks::one_of(value, retry::TYPES, "invalid_delayed_retry_type")?;
+            checks::retry_type_with_delays(arguments)
+        }
+        retry::MIN => checks::expires(value),
+        retry::MAX => {
+            checks::expires(value)?;
+            checks::retry_max_above_min(arguments)
+        }
+        retry::BACKOFF => checks::one_of(value, retry::BACKOFFS, "invalid_delayed_retry_backoff"),
+        retry::MULTIPLIER => checks::multiplier(value),
+        retry::JITTER => checks::message_ttl(value),
         _ => checks::not_negative(value),
     }
 }

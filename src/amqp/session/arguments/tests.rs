@@ -96,6 +96,24 @@ fn wrong_queue_arguments_are_refused_in_rabbitmqs_words() {
         ("x-queue-leader-locator", int(1), "{unacceptable_type,signedint}"),
         ("x-consumer-timeout", text("1"), not_integer),
         ("x-consumer-timeout", int(-1), "{value_negative,-1}"),
+        ("x-delayed-retry-type", text("bogus"), "invalid_delayed_retry_type"),
+        ("x-delayed-retry-type", int(1), "{unacceptable_type,signedint}"),
+        (
+            "x-delayed-retry-type",
+            text("failed"),
+            r#""x-delayed-retry-min is required when x-delayed-retry-type is failed""#,
+        ),
+        ("x-delayed-retry-min", int(0), "{value_zero,0}"),
+        ("x-delayed-retry-min", text("1"), not_integer),
+        ("x-delayed-retry-max", int(-1), "{value_negative,-1}"),
+        ("x-delayed-retry-max", long(315_360_000_001), "{value_too_large,315360000001}"),
+        ("x-delayed-retry-backoff", text("bogus"), "invalid_delayed_retry_backoff"),
+        ("x-delayed-retry-backoff", int(1), "{unacceptable_type,signedint}"),
+        ("x-delayed-retry-multiplier", AMQPValue::Double(0.5), "{value_below_one,0.5}"),
+        ("x-delayed-retry-multiplier", int(0), "{value_below_one,0}"),
+        ("x-delayed-retry-multiplier", text("2"), r#""expected number, got longstr""#),
+        ("x-delayed-retry-jitter", int(-1), "{value_negative,-1}"),
+        ("x-delayed-retry-jitter", text("1"), not_integer),
     ];
     for (key, value, tail) in classic {
         let expected = format!("invalid arg '{key}' for queue 'q' in vhost '/': {tail}");
@@ -128,6 +146,42 @@ fn wrong_arguments_of_quorum_queues_and_streams_are_refused_in_rabbitmqs_words()
     for (queue_type, key, value, tail) in typed {
         let expected = format!("invalid arg '{key}' for queue 'q' in vhost '/': {tail}");
         assert_eq!(refusal(options(&of_type(queue_type, &[(key, value)]))), expected);
+    }
+}
+
+#[test]
+fn the_delays_of_retries_are_in_order() {
+    for queue_type in ["classic", "quorum"] {
+        let delays = [("x-delayed-retry-min", int(5)), ("x-delayed-retry-max", int(4))];
+        assert_eq!(
+            refusal(options(&of_type(queue_type, &delays))),
+            "invalid arg 'x-delayed-retry-max' for queue 'q' in vhost '/': \
+             \"x-delayed-retry-max (4) must not be smaller than x-delayed-retry-min (5)\""
+        );
+    }
+}
+
+#[test]
+fn delayed_retry_is_for_classic_and_quorum_queues_and_compared_when_they_are_declared_again() {
+    let fields = [
+        ("x-delayed-retry-type", text("all")),
+        ("x-delayed-retry-min", int(5)),
+        ("x-delayed-retry-max", int(5)),
+        ("x-delayed-retry-backoff", text("exponential")),
+        ("x-delayed-retry-multiplier", AMQPValue::Float(1.5)),
+        ("x-delayed-retry-jitter", int(0)),
+    ];
+    for queue_type in ["classic", "quorum"] {
+        let fields = of_type(queue_type, &fields);
+        assert!(options(&fields).unwrap().delayed_retry.in_force().is_some());
+        for without in 1..fields.len() {
+            let mut fewer = fields.clone();
+            let (key, _) = fewer.remove(without);
+            assert!(redeclare_arguments(&fields, &fewer).is_err(), "{key}");
+        }
+    }
+    for field in fields {
+        assert!(refusal(options(&of_type("stream", &[field]))).ends_with("rabbit_stream_queue"));
     }
 }
 
@@ -193,7 +247,7 @@ fn the_limits_of_every_argument_are_taken() {
     let quorum = [
         ("x-delivery-limit", text("any")),
         ("x-dead-letter-strategy", text("at-least-once")),
-        ("x-delayed-retry-type", int(1)),
+        ("x-delayed-retry-type", text("disabled")),
         ("x-quorum-initial-group-size", int(1)),
     ];
     for field in quorum {

@@ -264,6 +264,10 @@ pub(super) fn requeue(delivery_tag: u64) -> Said {
     on_basic(basic::AMQPMethod::Nack(nack))
 }
 
+pub(super) fn reject(delivery_tag: u64) -> Said {
+    on_basic(basic::AMQPMethod::Reject(basic::Reject { delivery_tag, requeue: true }))
+}
+
 pub(super) fn recover() -> Said {
     on_basic(basic::AMQPMethod::Recover(basic::Recover { requeue: true }))
 }

@@ -12,6 +12,7 @@ mod length;
 mod publishing;
 mod races;
 mod replies;
+mod retries;
 mod timeouts;
 mod transactions;
 mod words;

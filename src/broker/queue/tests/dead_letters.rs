@@ -76,7 +76,7 @@ fn a_message_returned_too_often_goes_there() {
     });
     queue.keeps(["a"]);
     let (entry, _) = queue.get(false).unwrap();
-    queue.settle(vec![entry], Outcome::Requeued);
+    queue.settle(vec![entry], Outcome::Requeued(Return::Failed));
     assert_eq!(queue.bodies_in(&dead), ["a"]);
 }
 

@@ -161,7 +161,7 @@ fn a_message_that_was_got_comes_back_in_its_old_place_too() {
     let queue = QueueUnderTest::with_messages(["a", "b"]);
     let (entry, _) = queue.get(false).unwrap();
 
-    queue.settle(vec![entry], Outcome::Requeued);
+    queue.settle(vec![entry], Outcome::Requeued(Return::Failed));
 
     assert!(queue.get(false).unwrap().0.redelivered);
     assert_eq!(queue.ready(), ["b"]);

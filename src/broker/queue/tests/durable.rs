@@ -78,7 +78,7 @@ fn a_requeued_message_is_not_gone() {
     let (entry, _) = queue.get(false).unwrap();
     queue.collects();
 
-    queue.settle(vec![entry], Outcome::Requeued);
+    queue.settle(vec![entry], Outcome::Requeued(Return::Failed));
 
     assert_eq!(queue.collects(), Collected::default());
 }

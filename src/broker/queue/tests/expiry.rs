@@ -106,7 +106,7 @@ fn a_requeued_message_keeps_its_time() {
     queue.enqueues(["a"]);
     let (entry, _) = queue.get(false).unwrap();
     queue.after_ms(60);
-    queue.settle(vec![entry], Outcome::Requeued);
+    queue.settle(vec![entry], Outcome::Requeued(Return::Failed));
     queue.after_ms(39);
     assert_eq!(queue.counts().0, 1);
     queue.after_ms(1);

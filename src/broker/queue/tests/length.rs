@@ -77,7 +77,7 @@ fn a_requeued_message_is_the_head_that_is_dropped() {
     queue.enqueues(["a"]);
     let (entry, _) = queue.get(false).unwrap();
     queue.enqueues(["b"]);
-    queue.settle(vec![entry], Outcome::Requeued);
+    queue.settle(vec![entry], Outcome::Requeued(Return::Failed));
     assert_eq!(queue.ready(), ["b"]);
 }
 
@@ -187,7 +187,7 @@ fn a_queue_that_rejects_drops_nothing_for_a_requeue() {
     queue.offer("a");
     let (entry, _) = queue.get(false).unwrap();
     queue.offer("b");
-    queue.settle(vec![entry], Outcome::Requeued);
+    queue.settle(vec![entry], Outcome::Requeued(Return::Failed));
     assert_eq!(queue.ready(), ["a", "b"]);
 }
 

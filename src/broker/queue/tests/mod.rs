@@ -9,6 +9,7 @@ mod length;
 mod model;
 mod priorities;
 mod quorum;
+mod retry;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -149,7 +150,8 @@ impl QueueUnderTest {
 
 /// An entry of a restored queue that does not expire and never came back.
 fn restored_entry(position: u64, message: Arc<Message>) -> RestoredEntry {
-    RestoredEntry { position: Position(position), message, expires_at_ms: None, returns: 0 }
+    let retries = Retries::default();
+    RestoredEntry { position: Position(position), message, expires_at_ms: None, retries }
 }
 
 /// What the committer would write: messages by name, the rest by position.

@@ -282,7 +282,7 @@ impl<'a> Trial<'a> {
 }
 
 fn outcome(requeue: bool) -> Outcome {
-    if requeue { Outcome::Requeued } else { Outcome::Settled }
+    if requeue { Outcome::Requeued(Return::Failed) } else { Outcome::Settled }
 }
 
 proptest! {

@@ -16,8 +16,9 @@ fn returns_are_counted_and_survive_a_restart() {
     queue.keeps(["a"]);
     for expected in [1, 2] {
         let (entry, _) = queue.get(false).unwrap();
-        queue.settle(vec![entry], Outcome::Requeued);
-        assert_eq!(queue.queue.collect().returned, [(Position(0), expected)]);
+        queue.settle(vec![entry], Outcome::Requeued(Return::Failed));
+        let retries = Retries { count: expected, ready_at_ms: None };
+        assert_eq!(queue.queue.collect().returned, [(Position(0), retries)]);
     }
     let (entry, _) = queue.get(false).unwrap();
     assert_eq!((entry.returns, entry.redelivered), (2, true));
@@ -29,7 +30,7 @@ fn a_message_is_given_up_after_as_many_returns_as_the_limit_allows() {
     queue.keeps(["a"]);
     for _ in 0..3 {
         let (entry, _) = queue.get(false).unwrap();
-        queue.settle(vec![entry], Outcome::Requeued);
+        queue.settle(vec![entry], Outcome::Requeued(Return::Failed));
     }
     assert!(queue.get(false).is_none());
     assert_eq!(queue.collects(), Collected::default());
@@ -40,7 +41,7 @@ fn a_classic_queue_does_not_count() {
     let queue = QueueUnderTest::durable();
     queue.keeps(["a"]);
     let (entry, _) = queue.get(false).unwrap();
-    queue.settle(vec![entry], Outcome::Requeued);
+    queue.settle(vec![entry], Outcome::Requeued(Return::Failed));
     assert_eq!(queue.get(false).unwrap().0.returns, 0);
 }
 
