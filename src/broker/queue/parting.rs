@@ -91,12 +91,14 @@ impl Queue {
     ) {
         let was_awaited = matches!(role, Role::DeadLetter { at_least_once: true, .. });
         if was_awaited || lost.iter().any(|lost| lost.entry.durable) {
-            self.change(turn, |state, _| {
-                state.settle_lost(lost);
-                if was_awaited {
-                    state.awaited = state.awaited.minus(load_of(lost));
-                }
-            });
+            // Not as a verb: that would give up the next burst while this one is placed, and so on to the last.
+            let mut state = self.state.lock();
+            let before = state.unsaved_bytes();
+            state.settle_lost(lost);
+            if was_awaited {
+                state.awaited = state.awaited.minus(load_of(lost));
+            }
+            self.report(&mut state, before, turn);
         }
     }
 

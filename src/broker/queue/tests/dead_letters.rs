@@ -103,6 +103,21 @@ fn without_the_exchange_they_are_dropped() {
 }
 
 #[test]
+fn while_some_are_placed_no_more_expire() {
+    let (queue, dead) =
+        with_dead_letters(QueueOptions { message_ttl_ms: Some(10), ..support::durable() });
+    let mut messages = vec![message("a", true); 10 * limits::EXPIRY_BURST];
+    turn(&queue.broker, |turn| queue.queue.enqueue(&mut messages, turn));
+    queue.broker.clock().advance(Duration::from_millis(11));
+
+    turn(&queue.broker, |turn| queue.broker.look_at_due(turn));
+    assert!(dead.counts().ready <= 2 * limits::EXPIRY_BURST, "{:?}", dead.counts());
+
+    queue.after_ms(0);
+    assert_eq!(dead.counts().ready, 10 * limits::EXPIRY_BURST);
+}
+
+#[test]
 fn many_are_placed_in_their_order_and_no_more_than_a_burst_under_one_hold_of_the_gate() {
     let options = QueueOptions { max_length: Some(0), ..QueueOptions::default() };
     let (queue, dead) = with_dead_letters(options);
