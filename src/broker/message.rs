@@ -41,6 +41,7 @@ pub struct Message {
 impl Message {
     /// A message of `exchange | routing key | header | body`, or nothing if the blob is shorter than
     /// its layout says. `persistent` is delivery mode 2; `shared` says that it goes to several queues.
+    #[inline]
     pub fn new(blob: Bytes, layout: Layout, persistent: bool, shared: bool) -> Option<Self> {
         if layout.body_start() > blob.len() {
             return None;

@@ -9,7 +9,7 @@
 mod level;
 
 use self::level::Level;
-use crate::broker::delivery::{Entry, Position};
+use crate::broker::delivery::{Deadline, Entry, Position};
 
 /// Priority of a message within its queue; 0 is the lowest.
 pub(super) type Priority = u8;
@@ -43,36 +43,50 @@ impl Backlog {
 
     /// An entry at or before `position` is in it.
     pub(super) fn reaches_back_to(&self, position: Position) -> bool {
-        let starts = |level: &Level| level.first().is_some_and(|first| first.position <= position);
+        let starts = |level: &Level| level.first().is_some_and(|first| first <= position);
         starts(&self.bottom) || (self.above > 0 && self.higher.iter().any(starts))
     }
 
     /// Adds an entry whose position is above all others.
+    #[expect(clippy::inline_always, reason = "see `Slot`: an entry must not go through memory")]
+    #[inline(always)]
     pub(super) fn push(&mut self, entry: Entry, priority: Priority) {
         self.bytes += entry.message.body_size();
-        if priority > 0 {
+        let level = if priority == 0 {
+            &mut self.bottom
+        } else {
             self.above += 1;
-        }
-        self.level(priority).push(entry);
+            self.level(priority)
+        };
+        level.push(entry);
     }
 
     /// Takes the entry that is delivered next.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "see `Slot`: an entry must not go through memory")]
+    #[inline(always)]
     pub(super) fn pop(&mut self) -> Option<Entry> {
-        let entry = if self.above == 0 { self.bottom.pop() } else { self.pop_higher() }?;
+        let is_above = self.above > 0;
+        let level = if is_above { self.highest() } else { &mut self.bottom };
+        let entry = level.pop()?;
+        self.above -= usize::from(is_above);
         self.bytes -= entry.message.body_size();
         Some(entry)
     }
 
-    fn pop_higher(&mut self) -> Option<Entry> {
-        while self.top > 0 {
-            if let Some(entry) = self.higher[self.top - 1].pop() {
-                self.above -= 1;
-                return Some(entry);
-            }
+    /// When the entry that is delivered next expires, if it does.
+    #[inline]
+    pub(super) fn next_expires_at(&mut self) -> Option<Deadline> {
+        let level = if self.above == 0 { &self.bottom } else { self.highest() };
+        level.first_expires_at()
+    }
+
+    /// The highest level that has an entry; one of those above the bottom has.
+    #[inline(never)]
+    fn highest(&mut self) -> &mut Level {
+        while self.top > 1 && self.higher[self.top - 1].len() == 0 {
             self.top -= 1;
         }
-        None
+        &mut self.higher[self.top - 1]
     }
 
     /// Takes the entry that a queue can best do without: the oldest of the lowest priority.
@@ -121,12 +135,12 @@ impl Backlog {
         higher.into_iter().rev().chain([bottom]).flat_map(Level::into_entries)
     }
 
-    /// Every entry, with its priority.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&Entry, Priority)> {
+    /// The place of every entry: position and priority, and when it expires.
+    pub(super) fn places(&self) -> impl Iterator<Item = (Position, Priority, Option<Deadline>)> {
         let levels = std::iter::once(&self.bottom).chain(&self.higher);
-        (0..=Priority::MAX)
-            .zip(levels)
-            .flat_map(|(priority, level)| level.iter().map(move |entry| (entry, priority)))
+        (0..=Priority::MAX).zip(levels).flat_map(|(priority, level)| {
+            level.places().map(move |(position, expires_at)| (position, priority, expires_at))
+        })
     }
 
     fn level_if_any(&mut self, priority: Priority) -> Option<&mut Level> {
@@ -136,6 +150,7 @@ impl Backlog {
         }
     }
 
+    #[inline(never)]
     fn level(&mut self, priority: Priority) -> &mut Level {
         let Some(at) = priority.checked_sub(1).map(usize::from) else { return &mut self.bottom };
         if self.higher.len() <= at {

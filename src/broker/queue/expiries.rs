@@ -21,6 +21,7 @@ pub(super) struct Expiries {
 
 impl Expiries {
     /// The entry is ready now.
+    #[inline]
     pub(super) fn note(&mut self, entry: &Entry, priority: Priority) {
         if let Some(deadline) = entry.expires_at {
             self.soonest.push(Reverse((deadline, entry.position, priority)));
@@ -54,8 +55,8 @@ impl Expiries {
     fn forget_leavings(&mut self, backlog: &Backlog) {
         let mut kept = std::mem::take(&mut self.soonest).into_vec();
         kept.clear();
-        kept.extend(backlog.iter().filter_map(|(entry, priority)| {
-            Some(Reverse((entry.expires_at?, entry.position, priority)))
+        kept.extend(backlog.places().filter_map(|(position, priority, expires_at)| {
+            Some(Reverse((expires_at?, position, priority)))
         }));
         kept.shrink_to(2 * kept.len() + LEAVINGS_TOLERATED);
         self.soonest = BinaryHeap::from(kept);

@@ -36,19 +36,24 @@ pub(super) struct Offers<'a> {
 }
 
 impl Offers<'_> {
-    /// The next message whose time has not passed. One whose time is now may go: RabbitMQ delivers what may
-    /// not wait at all if somebody takes it at once.
+    /// Passes over what has expired in front. One whose time is now may go: RabbitMQ delivers what may not wait at all
+    /// if somebody takes it at once. False if there is more of it than patience.
     #[inline]
-    fn next_in_time(&mut self) -> Option<Entry> {
-        while self.patience > 0 {
-            let entry = self.backlog.pop()?;
-            if entry.expires_at.is_none_or(|deadline| deadline >= self.now) {
-                return Some(entry);
+    fn pass_over_expired(&mut self) -> bool {
+        while self.backlog.next_expires_at().is_some_and(|deadline| deadline < self.now) {
+            if self.patience == 0 {
+                return false;
             }
-            self.lost.push(Lost { entry, reason: Reason::Expired });
-            self.patience -= 1;
+            self.pass_over_first();
         }
-        None
+        true
+    }
+
+    #[cold]
+    fn pass_over_first(&mut self) {
+        self.patience -= 1;
+        let expired = self.backlog.pop().map(|entry| Lost { entry, reason: Reason::Expired });
+        self.lost.extend(expired);
     }
 }
 
@@ -56,10 +61,10 @@ impl Iterator for Offers<'_> {
     type Item = Entry;
 
     fn next(&mut self) -> Option<Entry> {
-        if self.left == 0 {
+        if self.left == 0 || !self.pass_over_expired() {
             return None;
         }
-        let entry = self.next_in_time()?;
+        let entry = self.backlog.pop()?;
         self.left -= 1;
         if !self.no_ack {
             *self.unacked += 1;

@@ -195,6 +195,11 @@ impl QueueState {
         Some(now.after_ms(ttl))
     }
 
+    #[expect(
+        clippy::inline_always,
+        reason = "see `backlog::level`: an entry must not go through memory"
+    )]
+    #[inline(always)]
     fn add(&mut self, entry: Entry) {
         let priority = self.priorities.of_message(&entry.message);
         self.expiries.note(&entry, priority);

@@ -37,9 +37,9 @@ fn check(backlog: &Backlog, model: &Model) -> Result<(), TestCaseError> {
         let reaches = model.values().any(|&one| one <= position);
         prop_assert_eq!(backlog.reaches_back_to(Position(position)), reaches);
     }
-    let seen: Vec<u64> = backlog.iter().map(|(entry, _)| entry.position.0).collect();
+    let seen: Vec<u64> = backlog.places().map(|(position, ..)| position.0).collect();
     prop_assert_eq!(seen.len(), model.len());
-    prop_assert!(backlog.iter().all(|(entry, level)| priority(entry.position.0) == level));
+    prop_assert!(backlog.places().all(|(position, level, _)| priority(position.0) == level));
     Ok(())
 }
 
