@@ -1,7 +1,7 @@
 //! Dead letters: out of a message that died in a queue, the message that goes to the dead letter exchange.
 //!
 //! As RabbitMQ 3.10 makes it, with the `x-last-death-*` headers of 3.13: the history of its deaths is in its
-//! headers ([`history`]), `expiration` is gone lest it expire again, and everything else stays octet by
+//! headers (`history`), `expiration` is gone lest it expire again, and everything else stays octet by
 //! octet.
 //!
 //! Invariants:
