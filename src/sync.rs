@@ -147,7 +147,8 @@ impl Places {
     }
 
     /// How many are taken.
-    pub fn taken(&self) -> u64 {
+    #[cfg(test)]
+    fn taken(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }

@@ -13,13 +13,13 @@ use amq_protocol::types::{AMQPValue, FieldArray, FieldTable};
 
 use super::delivery::ConnectionId;
 use super::events::process;
-use super::message::{BCC, Message};
+use super::message::{BCC, CC, Message};
 use super::notice::Notice;
 use super::queue::Queue;
 use super::turn::Turn;
 use super::vhost::VHost;
 use crate::amqp::wire::properties::PropertiesView;
-use crate::amqp::wire::table_view::ArrayView;
+use crate::amqp::wire::table_view::ValueView;
 
 /// Where the copies go.
 const EXCHANGE: &str = "amq.rabbitmq.trace";
@@ -151,10 +151,8 @@ impl Trace {
 
 fn routing_keys(message: &Message, properties: &PropertiesView<'_>) -> AMQPValue {
     let mut keys = vec![octets(message.routing_key())];
-    for more in ["CC", BCC] {
-        let more = properties.header(more).and_then(|value| value.as_array());
-        let more = more.iter().flat_map(ArrayView::items);
-        keys.extend(more.filter_map(|value| value.as_text()).map(octets));
+    for more in [CC, BCC] {
+        keys.extend(properties.header(more).into_iter().flat_map(ValueView::texts).map(octets));
     }
     AMQPValue::FieldArray(FieldArray::from(keys))
 }

@@ -7,6 +7,8 @@ use crate::amqp::wire::properties::PropertiesView;
 /// The header with routing keys that are the broker's business alone (RabbitMQ's sender-selected distribution). It
 /// stays with the message, because dead letters are routed by it, and is taken out on the way to a client.
 pub const BCC: &str = "BCC";
+/// The header with routing keys that everybody may see.
+pub const CC: &str = "CC";
 
 /// Where the parts of a message lie in its blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

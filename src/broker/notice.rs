@@ -9,15 +9,9 @@ use super::exchange::Exchange;
 use super::message::{Layout, Message};
 use super::turn::Turn;
 use super::vhost::VHost;
-use crate::amqp::wire::properties::PropertiesView;
+use crate::amqp::wire::properties::{PERSISTENT, PropertiesView, Property};
 use crate::amqp::wire::table_codec::encode_table;
 use crate::limits;
-
-/// Property flags of class basic.
-const HEADERS: u16 = 0x2000;
-const DELIVERY_MODE: u16 = 0x1000;
-const TIMESTAMP: u16 = 0x0040;
-const PERSISTENT: u8 = 2;
 
 /// See the module.
 pub(super) struct Notice<'a> {
@@ -63,8 +57,11 @@ impl Notice<'_> {
 
     fn header(&self) -> Vec<u8> {
         let flags = match self.kept_at {
-            Some(_) => HEADERS | DELIVERY_MODE | TIMESTAMP,
-            None => HEADERS,
+            Some(_) => {
+                let kept = Property::DeliveryMode.flag() | Property::Timestamp.flag();
+                Property::Headers.flag() | kept
+            }
+            None => Property::Headers.flag(),
         };
         let mut header = flags.to_be_bytes().to_vec();
         encode_table(&self.headers, &mut header);

@@ -6,10 +6,11 @@ use smallvec::SmallVec;
 
 use super::delayed::delay_ms;
 use super::exchange::{Destination, Exchange, ExchangeKind};
-use super::message::{BCC, Message};
+use super::message::{BCC, CC, Message};
 use super::queue::Queue;
 use super::vhost::VHost;
 use crate::amqp::wire::properties::PropertiesView;
+use crate::amqp::wire::table_view::ValueView;
 
 /// The queues a message goes to.
 pub type Queues = SmallVec<[Arc<Queue>; 2]>;
@@ -92,7 +93,7 @@ pub(super) fn route_again(vhost: &VHost, start: &Arc<Exchange>, message: &Messag
     let properties = PropertiesView::assume_checked(message.header());
     let mut keys: SmallVec<[&str; 2]> = SmallVec::new();
     keys.extend(std::str::from_utf8(message.routing_key()));
-    for header in ["CC", BCC] {
+    for header in [CC, BCC] {
         keys.extend(extra_keys(properties, header));
     }
     route(vhost, start, &keys, properties)
@@ -103,8 +104,7 @@ pub fn extra_keys<'a>(
     properties: PropertiesView<'a>,
     header: &str,
 ) -> impl Iterator<Item = &'a str> + use<'a> {
-    let array = properties.header(header).and_then(|value| value.as_array());
-    let texts = array.into_iter().flat_map(|array| array.items()).filter_map(|item| item.as_text());
+    let texts = properties.header(header).into_iter().flat_map(ValueView::texts);
     texts.filter_map(|text| std::str::from_utf8(text).ok())
 }
 

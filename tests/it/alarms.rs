@@ -59,13 +59,8 @@ impl Inside {
     }
 
     fn peer(&self) -> RawPeer {
-        let login = Login::default();
         let mut peer = RawPeer::try_dial(&self.address).unwrap();
-        peer.greets();
-        peer.authenticates(&login);
-        peer.tunes(&login);
-        peer.enters("/");
-        peer.takes(0, "connection.open-ok");
+        peer.logs_in(&Login::default());
         peer.opens(1);
         peer
     }

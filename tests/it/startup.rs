@@ -116,12 +116,8 @@ fn a_log_that_cannot_be_written_stops_nobody() {
         peer.is_some()
     });
 
-    let (mut peer, login) = (peer.unwrap(), Login::default());
-    peer.greets();
-    peer.authenticates(&login);
-    peer.tunes(&login);
-    peer.enters("/");
-    peer.takes(0, "connection.open-ok");
+    let mut peer = peer.unwrap();
+    peer.logs_in(&Login::default());
     peer.opens(1);
     peer.has_durable_queue(1, "q");
     peer.leaves();

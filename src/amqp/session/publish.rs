@@ -18,7 +18,7 @@ use crate::amqp::wire::frame::ChannelId;
 use crate::amqp::wire::properties::PropertiesView;
 use crate::amqp::wire::table::type_name;
 use crate::auth::Access;
-use crate::broker::message::{Layout, Message};
+use crate::broker::message::{BCC, CC, Layout, Message};
 use crate::broker::queue::Admission;
 use crate::broker::reply_consumers::is_reply_to;
 use crate::broker::route::extra_keys;
@@ -160,7 +160,7 @@ impl Login {
         check_expiration(properties, &refusals)?;
         let mut keys: SmallVec<[&str; 4]> = SmallVec::new();
         keys.push(publish.routing_key());
-        for name in ["CC", "BCC"] {
+        for name in [CC, BCC] {
             check_extra_keys(properties, name, &refusals)?;
             keys.extend(extra_keys(*properties, name));
         }

@@ -12,7 +12,7 @@ use super::table_view::{Keys, TableError, TableView, ValueView, validate};
 const FLAGS_UNUSED: u16 = 0b11;
 const DELIVERY_MODE: u16 = Property::DeliveryMode.flag();
 /// `delivery_mode` of a message that survives a restart.
-const PERSISTENT: u8 = 2;
+pub const PERSISTENT: u8 = 2;
 
 /// Why properties are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +74,9 @@ pub enum Property {
 }
 
 impl Property {
-    const fn flag(self) -> u16 {
+    /// The bit that says that it is there.
+    #[must_use]
+    pub const fn flag(self) -> u16 {
         0x8000 >> self as u16
     }
 }

@@ -279,6 +279,13 @@ impl<'a> ValueView<'a> {
     pub const fn as_array(&self) -> Option<ArrayView<'a>> {
         if self.tag == b'A' { Some(ArrayView { octets: self.data }) } else { None }
     }
+
+    /// The long strings among the items of an array; none if it is no array. RabbitMQ reads routing keys in headers
+    /// like this.
+    pub fn texts(self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let items = self.as_array().into_iter().flat_map(|array| array.items());
+        items.filter_map(|item| item.as_text())
+    }
 }
 
 /// Appends one field of a table: a short string, of which more than 255 octets are cut, and a value.

@@ -1,17 +1,14 @@
 //! The headers of a dead letter: those of the message, and RabbitMQ's words about its deaths among them.
 //!
 //! `BCC` stays as long as it routes: who delivers a message hides it. They come sorted by name, as RabbitMQ sends
-//! the headers of a dead letter; of two with one name, both stay,
-//! unless the name is one that is written here.
+//! the headers of a dead letter; of two with one name both stay, unless the name is one that is written here.
 
 use smallvec::SmallVec;
 
 use super::history::{self, Event, History};
 use crate::amqp::wire::table_view::{TableView, ValueView, append_field};
-use crate::broker::message::BCC;
+use crate::broker::message::{BCC, CC};
 
-/// More routing keys.
-pub(super) const CC: &str = "CC";
 const FIRST: [&str; 3] = ["x-first-death-reason", "x-first-death-queue", "x-first-death-exchange"];
 const LAST: [&str; 3] = ["x-last-death-reason", "x-last-death-queue", "x-last-death-exchange"];
 
@@ -50,10 +47,4 @@ impl Changes<'_> {
         let is_dropped = self.is_rerouted && (is(&CC) || is(&BCC));
         !(is_replaced || is_dropped)
     }
-}
-
-/// The routing keys in a `CC` or `BCC` header: an array, of which only strings count.
-pub(super) fn keys_in(header: Option<ValueView<'_>>) -> impl Iterator<Item = &[u8]> {
-    let array = header.and_then(|value| value.as_array());
-    array.into_iter().flat_map(|array| array.items()).filter_map(|value| value.as_text())
 }

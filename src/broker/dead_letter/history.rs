@@ -11,7 +11,6 @@ use std::collections::HashMap;
 
 use smallvec::SmallVec;
 
-use super::headers::keys_in;
 use crate::amqp::wire::table_view::{TableView, ValueView, append_field};
 use crate::limits;
 
@@ -177,7 +176,9 @@ impl Event<'_> {
         let mut keys = Vec::new();
         ValueView::text(self.routing_key).append_to(&mut keys);
         let first = keys.len();
-        keys_in(self.more_keys).for_each(|key| ValueView::text(key).append_to(&mut keys));
+        for key in self.more_keys.into_iter().flat_map(ValueView::texts) {
+            ValueView::text(key).append_to(&mut keys);
+        }
         let table = self.table_with_keys(&keys, order);
         if table.len() <= room { table } else { self.table_with_keys(&keys[..first], order) }
     }

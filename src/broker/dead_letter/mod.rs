@@ -23,9 +23,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use self::headers::{CC, Changes};
+use self::headers::Changes;
 use self::history::{Event, History};
-use super::message::{BCC, Layout, Message};
+use super::message::{BCC, CC, Layout, Message};
 use super::route::extra_keys;
 use crate::amqp::wire::properties::{PropertiesView, Property, with_headers};
 use crate::amqp::wire::table_view::ValueView;

@@ -20,11 +20,6 @@ impl VHost {
         let limit = self.limits().max_connections;
         self.connections.take(limit)
     }
-
-    /// How many connections there are.
-    pub fn connection_count(&self) -> u64 {
-        self.connections.taken()
-    }
 }
 
 /// The limit, if there are as many already.

@@ -97,12 +97,17 @@ impl RawPeer {
     /// Logged in, no channel open.
     pub fn connect_with(broker: &TestBroker, login: &Login) -> Self {
         let mut peer = Self::dial(broker);
-        peer.greets();
-        peer.authenticates(login);
-        peer.tunes(login);
-        peer.enters(login.vhost);
-        peer.takes(0, "connection.open-ok");
+        peer.logs_in(login);
         peer
+    }
+
+    /// From the protocol header to connection.open-ok.
+    pub fn logs_in(&mut self, login: &Login) {
+        self.greets();
+        self.authenticates(login);
+        self.tunes(login);
+        self.enters(login.vhost);
+        self.takes(0, "connection.open-ok");
     }
 
     /// Sends the protocol header; connection.start comes back.
