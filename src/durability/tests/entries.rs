@@ -211,6 +211,7 @@ fn unchanged(queue: u64) -> QueueChanges {
         queue: QueueId(queue),
         puts: Vec::new(),
         gone: Vec::new(),
+        purged: Vec::new(),
         delivered: None,
         returned: Vec::new(),
     }

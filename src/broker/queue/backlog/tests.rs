@@ -91,7 +91,7 @@ proptest! {
             }
             prop_assert_eq!(backlog.len(), model.len());
         }
-        let left: Vec<u64> = backlog.take_all().map(|entry| entry.position.0).collect();
+        let left: Vec<u64> = backlog.take_all().0.map(|entry| entry.position.0).collect();
         prop_assert_eq!(left, model.into_values().collect::<Vec<_>>());
         prop_assert!(backlog.is_empty());
     }
