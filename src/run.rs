@@ -87,6 +87,7 @@ fn start_broker(
     let recovered = durability::recover(directory.log(), &*checkpoint, &settings.vhosts, clock)?;
     let broker = Arc::new(recovered.broker);
     bring_in(settings, definitions, &broker)?;
+    broker.paging().set_budget(settings.resident_bytes);
     let options = DurabilityOptions {
         linger: settings.linger,
         checkpoint_interval: settings.checkpoint_interval,
