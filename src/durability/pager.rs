@@ -8,6 +8,7 @@
 
 use std::sync::Arc;
 
+use super::index::Located;
 use super::messages::{Wanted, read_messages};
 use super::tail::Shared;
 use crate::broker::Broker;
@@ -120,7 +121,7 @@ impl Pager {
         let mut bytes = 0;
         let mut wanted = Vec::with_capacity(located.len());
         let total = located.len();
-        for (position, location) in located {
+        for Located { position, location } in located {
             bytes += u64::from(location.length);
             if bytes > limits::PAGE_IN_BYTES && !wanted.is_empty() {
                 break;

@@ -13,9 +13,9 @@ mod stretch;
 
 use std::collections::VecDeque;
 
-pub use self::stretch::Members;
+pub use self::stretch::{Members, add_member};
 pub(super) use self::level::{PageOut, PagedOut};
-pub(super) use self::stretch::{Portion, add_member};
+pub(super) use self::stretch::Portion;
 use self::level::{Examined, Level};
 use super::StoredStretch;
 use crate::broker::delivery::{Absent, Deadline, Entry, Position, Run};

@@ -24,12 +24,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 pub(super) use self::backlog::footprint;
-pub use self::backlog::Members;
+pub use self::backlog::{Members, add_member};
 pub use self::consumers::{Consumer, ConsumerId};
 pub use self::length::Admission;
 use self::length::Limit;
 pub use self::pages::{Found, Page, PageIn};
 pub(super) use self::parting::{Dead, Role};
+pub use self::priorities::Priorities;
 pub(super) use self::state::Lost;
 use self::state::{Dispatched, QueueState};
 use super::change::{QueueChanges, Retries};

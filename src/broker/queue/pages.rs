@@ -342,12 +342,12 @@ impl QueueState {
         for absent in &absents {
             self.note_return(absent.position, absent.returns, None);
             if let Some(deadline) = absent.expires_at {
-                let level = self.priorities.of(absent.priority);
+                let level = self.priorities.level(absent.priority);
                 self.expiries.note_stretch(absent.position, deadline, level);
             }
         }
         let priorities = self.priorities;
-        self.backlog.put_back_absent(absents, |absent| priorities.of(absent.priority));
+        self.backlog.put_back_absent(absents, |absent| priorities.level(absent.priority));
         self.lose_absent(lost);
     }
 }

@@ -106,7 +106,7 @@ impl QueueState {
             scheduled: None,
             last_used: None,
             expiries: Expiries::default(),
-            priorities: Priorities::in_queue(options),
+            priorities: Priorities::of(options),
             pages: Pages::restored(Position(next_position)),
             queue_type: options.queue_type,
             is_waiting_room: options.waiting_room_of.is_some(),

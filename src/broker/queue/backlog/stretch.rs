@@ -48,7 +48,7 @@ impl Members {
 }
 
 /// Adds `next`, which is behind all of `members`.
-pub(in crate::broker::queue) fn add_member(members: &mut Vec<Members>, next: Members) {
+pub fn add_member(members: &mut Vec<Members>, next: Members) {
     if !members.last_mut().is_some_and(|last| last.join(&next)) {
         members.push(next);
     }
