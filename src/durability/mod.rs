@@ -44,6 +44,7 @@ pub mod record;
 mod recovery;
 mod returns;
 mod state;
+mod stepped;
 mod table;
 mod tail;
 #[cfg(test)]
@@ -56,10 +57,11 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-pub use self::committer::OnFatal;
+pub use self::committer::{OnFatal, Stop};
 pub use self::index::Location;
 pub use self::recovery::{Recovered, RecoveryError, RecoveryReport, apply_frame, load, recover};
 pub use self::state::{LogState, StateLoader, StoredQueue};
+pub use self::stepped::{Checkpointed, Stepped};
 
 use self::checkpointer::Checkpointer;
 use self::committer::Committer;

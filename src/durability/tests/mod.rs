@@ -8,6 +8,7 @@ mod space;
 mod threads;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
@@ -16,10 +17,9 @@ use std::time::Duration;
 use amq_protocol::types::FieldTable;
 use bytes::Bytes;
 
-use super::checkpointer::Checkpointer;
-use super::committer::{Committer, Next};
-use super::tail::Shared;
-use super::{DurabilityOptions, LogState, Recovered, RecoveryReport, recover};
+use super::{
+    Checkpointed, DurabilityOptions, LogState, Recovered, RecoveryReport, Stepped, Store, recover,
+};
 use crate::broker::Broker;
 use crate::broker::commit_inbox::{Awaiting, Mark};
 use crate::broker::delivery::Entry;
@@ -52,9 +52,7 @@ impl Awaiting for Collector {
 /// A broker whose committer and checkpointer move only when told to.
 struct Node {
     broker: Arc<Broker>,
-    committer: Committer,
-    checkpointer: Checkpointer,
-    shared: Arc<Shared>,
+    stepped: Stepped,
     report: RecoveryReport,
     collector: Arc<Collector>,
     marks: u64,
@@ -74,15 +72,10 @@ impl Node {
         let clock = Arc::new(Clock::manual());
         let recovered = recover(log, &*checkpoint, &["/".to_owned()], clock).unwrap();
         let Recovered { broker, log, state, report } = recovered;
-        let nowhere = LogPosition { generation: 0, offset: 0 };
-        let shared = Arc::new(Shared::new(state, nowhere));
-        let options = DurabilityOptions::default();
-        let committer = Committer::new(&broker, wrap(log), Arc::clone(&shared), options);
-        let checkpointer =
-            Checkpointer::new(Arc::clone(&shared), checkpoint, options.checkpoint_interval);
-        let collector = Arc::default();
-        let broker = Arc::new(broker);
-        Self { broker, committer, checkpointer, shared, report, collector, marks: 0 }
+        let store = Store { log: wrap(log), checkpoint, state };
+        let stepped = Stepped::new(&broker, store, DurabilityOptions::default());
+        let (broker, collector) = (Arc::new(broker), Arc::default());
+        Self { broker, stepped, report, collector, marks: 0 }
     }
 
     fn vhost(&self) -> Arc<VHost> {
@@ -135,10 +128,7 @@ impl Node {
 
     /// One commit cycle; returns what it wrote to the log.
     fn commit(&mut self) -> u64 {
-        let before = self.shared.tail.lock().bytes_since_checkpoint;
-        let work = self.broker.inbox().wait(Duration::ZERO, Duration::ZERO);
-        assert_eq!(self.committer.commit(work).unwrap(), Next::Cycle);
-        self.shared.tail.lock().bytes_since_checkpoint - before
+        self.stepped.commit().unwrap()
     }
 
     /// A commit cycle somebody waits for.
@@ -149,10 +139,8 @@ impl Node {
     }
 
     fn checkpoint(&mut self) {
-        // A cycle that finds nothing to do syncs, which a checkpoint waits for.
-        self.commit();
-        self.commit();
-        self.checkpointer.checkpoint().unwrap();
+        self.stepped.sync().unwrap();
+        assert_eq!(self.stepped.checkpoint().unwrap(), Checkpointed::Done);
         self.commit();
     }
 
@@ -164,6 +152,21 @@ impl Node {
     /// Bodies in each queue, in order.
     fn bodies(&self) -> BTreeMap<String, Vec<String>> {
         bodies(&self.broker)
+    }
+}
+
+/// Tests that look closely do parts of a step by themselves.
+impl Deref for Node {
+    type Target = Stepped;
+
+    fn deref(&self) -> &Stepped {
+        &self.stepped
+    }
+}
+
+impl DerefMut for Node {
+    fn deref_mut(&mut self) -> &mut Stepped {
+        &mut self.stepped
     }
 }
 
