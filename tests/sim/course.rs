@@ -108,8 +108,12 @@ impl Course {
 
     fn act(&mut self, model: &Model, open: &Channel) -> Act {
         let plain = matches!(open.mode, Mode::Plain) && open.expected.is_empty();
+        if plain && self.random.percent(25) {
+            let confirms = self.random.percent(65);
+            return if confirms { Act::SelectConfirms } else { Act::SelectTransactions };
+        }
         let held: Vec<_> = open.held.keys().copied().collect();
-        let choice = self.random.weighted(&[30, 26, 10, 8, 6, 4, 4, 3, 3, 3, 2, 2, 1]);
+        let choice = self.random.weighted(&[30, 26, 10, 8, 8, 4, 3, 3, 3, 2, 2, 1]);
         let act = match choice {
             0 => self.publish(model, open, true).map(Act::Publish),
             1 => self.random.pick(&held).map(|tag| self.settle(tag)),
@@ -127,27 +131,35 @@ impl Course {
                 Mode::Transaction(_) => Some(Act::Rollback),
                 Mode::Plain | Mode::Confirm => None,
             },
-            5 => plain.then(|| {
-                let percent = self.random.percent(55);
-                if percent { Act::SelectConfirms } else { Act::SelectTransactions }
-            }),
-            6 => {
+            5 => {
                 let (count, global) = (self.random.below(5), self.random.percent(30));
                 Some(Act::Qos { count, global })
             }
-            7 => self.random.pick(&open.consumers.keys().cloned().collect::<Vec<_>>()).map(Act::Cancel),
-            8 => self.binding(model),
-            9 => self.some_queue(model).filter(|_| self.random.percent(30)).map(Act::Purge),
-            10 => self.some_queue(model).filter(|_| self.random.percent(40)).map(Act::Delete),
-            11 => self.random.percent(50).then_some(Act::CloseChannel),
+            6 => self.random.pick(&open.consumers.keys().cloned().collect::<Vec<_>>()).map(Act::Cancel),
+            7 => self.binding(model),
+            8 => self.some_queue(model).filter(|_| self.random.percent(30)).map(Act::Purge),
+            9 => self.some_queue(model).filter(|_| self.random.percent(40)).map(Act::Delete),
+            10 => self.random.percent(50).then_some(Act::CloseChannel),
             _ => Some(match self.random.weighted(&[3, 2, 1]) {
                 0 => Act::Recover,
                 1 => Act::Blunder,
                 _ => Act::CloseConnection,
             }),
         };
+        act.unwrap_or_else(|| self.anything(model, open))
+    }
+
+    /// What is always possible.
+    fn anything(&mut self, model: &Model, open: &Channel) -> Act {
+        let publish = self.publish(model, open, true).filter(|_| self.random.percent(60));
+        if let Some(publish) = publish {
+            return Act::Publish(publish);
+        }
+        let missing = KINDS.iter().filter(|kind| !model.queues.contains_key(kind.name));
+        let missing: Vec<_> = missing.map(|kind| kind.name).collect();
         let kinds: Vec<_> = KINDS.iter().map(|kind| kind.name).collect();
-        act.unwrap_or_else(|| Act::Declare(self.random.pick(&kinds).unwrap()))
+        let name = self.random.pick(&missing).or_else(|| self.random.pick(&kinds));
+        Act::Declare(name.expect("there are kinds"))
     }
 
     fn settle(&mut self, tag: u64) -> Act {

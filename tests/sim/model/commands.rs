@@ -192,12 +192,17 @@ impl Model {
                 open.limit = if *global { *count } else { 0 };
                 self.answer(client, channel, plain("basic.qos-ok"), false);
             }
+            Act::Consume { queue, .. } | Act::Get { queue, .. }
+                if !self.queues.contains_key(queue) =>
+            {
+                self.fail(client, channel, 404);
+            }
             Act::Consume { queue, tag, no_ack } => {
                 let (queue, no_ack) = (*queue, *no_ack);
                 let open = self.channel(client, channel);
                 let consumer = Consumer { queue, no_ack, prefetch: open.prefetch };
                 open.consumers.insert(tag.clone(), consumer);
-                let found = self.queues.get_mut(queue).expect("one consumes what is there");
+                let found = self.queues.get_mut(queue).expect("it is there");
                 found.consumers.push((client, channel, tag.clone()));
                 let answer = Answer::Tagged("basic.consume-ok", tag.clone());
                 self.answer(client, channel, answer, false);
@@ -224,10 +229,7 @@ impl Model {
                 self.settle(&taken, How::Requeue);
                 self.answer(client, channel, plain("basic.recover-ok"), false);
             }
-            Act::Blunder => {
-                self.close_channel(client, channel);
-                self.clients.get_mut(&client).expect("a client").failing.insert(channel);
-            }
+            Act::Blunder => self.fail(client, channel, 406),
             Act::CloseConnection => {
                 self.end_client(client);
                 let closing = Client { is_closing: true, ..Client::default() };
@@ -249,6 +251,12 @@ impl Model {
 
     fn answer(&mut self, client: ClientId, channel: u16, what: Answer, is_promise: bool) {
         self.channel(client, channel).expect(what, is_promise);
+    }
+
+    /// The broker closes the channel with this code.
+    fn fail(&mut self, client: ClientId, channel: u16, code: u64) {
+        self.close_channel(client, channel);
+        self.clients.get_mut(&client).expect("a client").failing.insert(channel, code);
     }
 
     fn declare(&mut self, client: ClientId, channel: u16, name: &'static str) {

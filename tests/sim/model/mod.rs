@@ -43,8 +43,8 @@ pub struct Client {
     pub channels: BTreeMap<u16, Channel>,
     /// It has said connection.close.
     pub is_closing: bool,
-    /// Channels that the broker closes because of an error, before the client has heard of it.
-    pub failing: BTreeSet<u16>,
+    /// Channels that the broker closes because of an error, and its code, before the client has heard of it.
+    pub failing: BTreeMap<u16, u64>,
 }
 
 /// See the module.
