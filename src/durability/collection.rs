@@ -10,8 +10,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::record::{
-    Place, begin_payload, put_definition_record, put_delivered, put_gone, put_gone_runs, put_message,
-    put_returned, runs,
+    Place, begin_payload, put_definition_record, put_delivered, put_gone, put_gone_runs,
+    put_message, put_returned, runs,
 };
 use super::slot::Location;
 use super::state::{LogState, NewEntry};
