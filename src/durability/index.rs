@@ -12,12 +12,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::chunk::Chunk;
+use super::chunk::{Chunk, live};
 use super::codec::{Reader, RecordError, put_varint};
 use super::keys::{CHUNK_KEYS, PAGE_KEYS, queue_part_key};
 use super::pool::Pool;
 use super::record::Run;
-use super::slot::{IndexEntry, Location};
+use super::slot::{IndexEntry, Location, Slot};
 use super::summary::Summary;
 use super::topology::VALUE_VERSION;
 use crate::broker::delivery::{Position, QueueId};
@@ -42,6 +42,12 @@ pub struct Located {
     pub position: Position,
     /// The place of its record.
     pub location: Location,
+}
+
+impl Located {
+    fn new(chunk: u64, slot: &Slot) -> Self {
+        Self { position: join(chunk, slot.low), location: slot.location() }
+    }
 }
 
 impl Index {
@@ -130,7 +136,7 @@ impl Index {
         }
     }
 
-    /// The live entries of a level in a run, positions rising.
+    /// The live entries of a level in a run, positions rising. Once enough slots are in memory, chunks stay cold.
     pub(super) fn locate(
         &mut self,
         level: u8,
@@ -142,13 +148,14 @@ impl Index {
             if !chunk.summary().has_level(level) {
                 continue;
             }
-            chunk.warm(|| chunk_key(self.queue, number), pool)?;
+            let key = || chunk_key(self.queue, number);
+            if !pool.is_over() {
+                chunk.warm(key, pool)?;
+            }
+            let slots = chunk.peek(key, pool)?;
             let (from, to) = within(run, number);
-            let of_level = chunk.live(from, to).filter(|slot| slot.level == level);
-            located.extend(of_level.map(|slot| Located {
-                position: join(number, slot.low),
-                location: slot.location(),
-            }));
+            let of_level = live(&slots, from, to).filter(|slot| slot.level == level);
+            located.extend(of_level.map(|slot| Located::new(number, slot)));
         }
         Ok(())
     }
@@ -166,12 +173,7 @@ impl Index {
                 Ok(slots) => slots,
                 Err(error) => return vec![Err(error)],
             };
-            let live = slots.iter().filter(|slot| slot.is_live);
-            let located = live.map(|slot| Located {
-                position: join(number, slot.low),
-                location: slot.location(),
-            });
-            located.map(Ok).collect()
+            live(&slots, 0, LAST_LOW).map(|slot| Ok(Located::new(number, slot))).collect()
         })
     }
 
@@ -269,7 +271,7 @@ impl Index {
         let slots = self.chunks.values().map(|chunk| chunk.weight().warm).sum::<usize>();
         let heap = self.chunks.values().map(|chunk| chunk.summary().heap_bytes()).sum::<usize>();
         let sets = 2 * size_of::<u64>() * (self.changed.len() + self.pages.len());
-        in_map + slots * size_of::<super::slot::Slot>() + heap + sets
+        in_map + slots * size_of::<Slot>() + heap + sets
     }
 }
 

@@ -4,6 +4,7 @@ mod crash;
 mod entries;
 mod moves;
 mod restart;
+mod size;
 mod space;
 mod threads;
 
