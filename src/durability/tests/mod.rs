@@ -74,7 +74,9 @@ impl Node {
     ) -> Self {
         let clock = Arc::new(Clock::manual());
         let recovered = recover(log, &*checkpoint, &["/".to_owned()], clock).unwrap();
-        let Recovered { broker, log, state, report } = recovered;
+        let Recovered { broker, log, mut state, report } = recovered;
+        // What a checkpoint has leaves memory at once.
+        state.pool.keep(0);
         let nowhere = LogPosition { generation: 0, offset: 0 };
         let shared = Arc::new(Shared::new(state, nowhere));
         let options = DurabilityOptions::default();
