@@ -183,6 +183,20 @@ fn removing_all_there_could_be_is_as_cheap_as_what_is_there() {
     assert_eq!(indexed.pool.segments, Segments::default());
 }
 
+#[test]
+fn a_chunk_that_is_nearly_empty_gives_back_its_memory() {
+    let mut indexed = Indexed::new();
+    for position in 0..limits::INDEX_CHUNK {
+        indexed.insert(position, position);
+    }
+    for position in 0..limits::INDEX_CHUNK - 1 {
+        indexed.remove(run(position, position));
+    }
+
+    indexed.check();
+    assert!(indexed.pool.warm() < 128, "{} slots", indexed.pool.warm());
+}
+
 /// Three chunks that are cold, and whose values are lost.
 fn cold_and_lost() -> Indexed {
     let mut indexed = Indexed::new();

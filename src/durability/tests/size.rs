@@ -184,6 +184,20 @@ fn tiny(position: u64) -> NewEntry {
     }
 }
 
+#[test]
+fn what_a_durable_checkpoint_has_leaves_memory() {
+    let mut node = Node::on(&MemoryStore::new());
+    let queue = node.declare("q");
+    node.publish(&[&queue], "a");
+    node.commit_marked();
+    assert!(node.shared.tail.lock().state.pool.warm() > 0);
+
+    node.checkpoint();
+
+    assert_eq!(node.shared.tail.lock().state.pool.warm(), 0);
+    assert_eq!(node.live().len(), 1);
+}
+
 /// What a broker leaves that has three messages in a queue, the first chunk of which is damaged.
 fn with_a_damaged_chunk() -> (MemoryStore, Node) {
     let store = MemoryStore::new();
@@ -204,6 +218,9 @@ fn with_a_damaged_chunk() -> (MemoryStore, Node) {
 fn a_commit_that_needs_a_damaged_chunk_is_fatal_and_no_checkpoint_follows() {
     let (store, mut node) = with_a_damaged_chunk();
     let before = store.checkpoint_bits();
+    // Something that a checkpoint could take.
+    node.declare("other");
+    node.commit_marked();
     node.take_first(&node.queue("q"));
     node.mark();
 
