@@ -113,7 +113,7 @@ impl Node {
     /// Takes the first message of a queue, to be settled.
     fn get(&self, queue: &Arc<Queue>) -> Option<Entry> {
         let mut turn = self.broker.begin_turn();
-        let entry = queue.get(false, &mut turn).map(|(entry, _)| entry);
+        let entry = queue.get(false, &mut turn).message().map(|(entry, _)| entry);
         turn.finish(&self.broker);
         entry
     }
@@ -204,7 +204,7 @@ fn drain(broker: &Broker) -> BTreeMap<String, Vec<Entry>> {
     let mut all = BTreeMap::new();
     for queue in broker.vhost("/").unwrap().queues() {
         let mut turn = broker.begin_turn();
-        let next = || queue.get(false, &mut turn).map(|(entry, _)| entry);
+        let next = || queue.get(false, &mut turn).message().map(|(entry, _)| entry);
         all.insert(queue.name.to_string(), std::iter::from_fn(next).collect());
         turn.finish(broker);
     }

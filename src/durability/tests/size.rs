@@ -112,7 +112,7 @@ fn ten_million(levels: u8) {
     assert_eq!(stretches.iter().map(|stretch| stretch.bytes).sum::<u64>(), PAGES * PAGE * 1000);
 
     let run = Run { first: Position(0), last: Position(READABLE * PAGE - 1) };
-    let located = large.state.locate(QUEUE, 0, &[run]).unwrap();
+    let located = large.state.locate(QUEUE, Some(0), &[run]).unwrap();
     let of_level = stretches.iter().filter(|one| one.level == 0 && one.first <= run.last);
     assert_eq!(located.len(), of_level.map(|stretch| stretch.entries).sum::<usize>());
     let read = large.state.memory();
@@ -198,8 +198,8 @@ fn what_a_durable_checkpoint_has_leaves_memory() {
     assert_eq!(node.live().len(), 1);
 }
 
-/// What a broker leaves that has three messages in a queue, the first chunk of which is damaged.
-fn with_a_damaged_chunk() -> (MemoryStore, Node) {
+/// A broker that has three messages in a queue, and nothing of the index in memory.
+fn with_a_cold_chunk() -> (MemoryStore, Node) {
     let store = MemoryStore::new();
     let mut node = Node::on(&store);
     let queue = node.declare("q");
@@ -208,15 +208,18 @@ fn with_a_damaged_chunk() -> (MemoryStore, Node) {
     }
     node.commit_marked();
     node.checkpoint();
-    let restarted = Node::on(&store);
+    (store, node)
+}
+
+fn damage_chunks(store: &MemoryStore) {
     let chunks = store.checkpoint_bits().into_iter().filter(|(key, _)| key.starts_with(CHUNK_KEYS));
     chunks.for_each(|(key, _)| store.flip_checkpoint_bit(&key, 12));
-    (store, restarted)
 }
 
 #[test]
 fn a_commit_that_needs_a_damaged_chunk_is_fatal_and_no_checkpoint_follows() {
-    let (store, mut node) = with_a_damaged_chunk();
+    let (store, mut node) = with_a_cold_chunk();
+    damage_chunks(&store);
     let before = store.checkpoint_bits();
     // Something that a checkpoint could take.
     node.declare("other");
@@ -235,7 +238,11 @@ fn a_commit_that_needs_a_damaged_chunk_is_fatal_and_no_checkpoint_follows() {
 
 #[test]
 fn a_restart_that_needs_a_damaged_chunk_says_so() {
-    let (store, _) = with_a_damaged_chunk();
+    let (store, mut node) = with_a_cold_chunk();
+    // Its record is behind the checkpoint, and takes one of three away.
+    node.take_first(&node.queue("q"));
+    node.commit_marked();
+    damage_chunks(&store);
     let clock = Arc::new(Clock::manual());
     let recovered = recover(store.log(), &*store.checkpoint(), &["/".to_owned()], clock);
 
