@@ -45,6 +45,7 @@ pub(crate) fn json(workload: &Workload, number: u32, outcome: &Outcome) -> Strin
         ("server_cpu_seconds_per_million", number_or_null(outcome.server_cpu_per_million())),
         ("server_peak_rss_mib", number_or_null(outcome.server_peak_mib)),
         ("server_written_per_payload", number_or_null(outcome.write_amplification())),
+        ("server_write_calls_per_payload", number_or_null(outcome.write_calls_per_payload())),
         ("generator_cpu_seconds", format!("{:.2}", outcome.own_cpu_seconds)),
         ("confirm_p50_ms", number_or_null(latency(0.5))),
         ("confirm_p99_ms", number_or_null(latency(0.99))),

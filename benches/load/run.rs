@@ -65,6 +65,11 @@ impl Outcome {
     pub(crate) fn write_amplification(&self) -> Option<f64> {
         self.server_written.map(|written| written.storage as f64 / self.payload_bytes as f64)
     }
+
+    /// The same by what the server gave to its write calls.
+    pub(crate) fn write_calls_per_payload(&self) -> Option<f64> {
+        self.server_written.map(|written| written.calls as f64 / self.payload_bytes as f64)
+    }
 }
 
 /// Runs `workload` once.

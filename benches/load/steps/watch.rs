@@ -52,8 +52,10 @@ pub(super) fn peak_resident(samples: &[Sample]) -> Option<f64> {
     samples.iter().filter_map(|sample| sample.resident_mib).reduce(f64::max)
 }
 
-/// At most `count` of the samples, evenly chosen, the last one among them.
+/// At most `count` of the samples that differ from the one before, evenly chosen, the last one among them.
 pub(super) fn thinned(samples: &[Sample], count: usize) -> Vec<Sample> {
+    let mut samples = samples.to_vec();
+    samples.dedup_by_key(|sample| sample.values().map(|(_, value)| value.map(|mib| mib as u64)));
     let step = samples.len().div_ceil(count.max(1)).max(1);
     let mut few: Vec<_> = samples.iter().rev().step_by(step).copied().collect();
     few.reverse();
