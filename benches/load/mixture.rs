@@ -96,3 +96,45 @@ impl Messages for Mixture {
         self.deliveries(published) / self.consumed_queues
     }
 }
+
+#[cfg(test)]
+#[allow(dead_code, unused_imports, reason = "a bench build has no harness to call them")]
+mod tests {
+    use super::*;
+    use crate::workload::DURABLE_PAIR;
+
+    fn mixture() -> Mixture {
+        let consumed = ["a".to_owned(), "b".to_owned(), "c".to_owned()];
+        Mixture::new(&DURABLE_PAIR, &consumed, "neglected", 7, 128 << 10)
+    }
+
+    #[test]
+    fn each_queue_numbers_its_messages_without_a_gap() {
+        let mixture = mixture();
+        let mut next = [0; 4];
+
+        for number in 0..5 * mixture.rotation() {
+            let (queue, number_there) = mixture.place_of(number);
+            let next = &mut next[queue.map_or(3, |queue| queue as usize)];
+            assert_eq!(number_there, *next);
+            *next += 1;
+        }
+        assert_eq!(next, [45, 45, 45, 15]);
+    }
+
+    #[test]
+    fn writes_of_any_length_are_the_same_bytes_as_whole_rotations() {
+        let mut mixture = mixture();
+        let rotation = mixture.rotation();
+        let whole =
+            [mixture.numbered(0, rotation).to_vec(), mixture.numbered(rotation, rotation).to_vec()];
+        let (mut pieces, mut first) = (Vec::new(), 0);
+        while first < 2 * rotation {
+            let count = mixture.room_after(first).min(7);
+            pieces.extend_from_slice(mixture.numbered(first, count));
+            first += count;
+        }
+
+        assert!(pieces == whole.concat());
+    }
+}

@@ -20,7 +20,7 @@ use crate::workload::Workload;
 
 const NAME: &str = "backlog";
 /// How long a broker may take to answer after its start.
-const START_PATIENCE: Duration = Duration::from_secs(300);
+const START_PATIENCE: Duration = Duration::from_mins(5);
 const TRY_EVERY: Duration = Duration::from_micros(300);
 
 /// Fills a queue and leaves it.

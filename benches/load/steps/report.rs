@@ -33,11 +33,10 @@ impl Report {
             lines.push(format!("   {name:32} {:>14}", readable(*value)));
         }
         for sample in &self.samples {
-            let mut line = format!("   {:6.1} s:", sample.seconds);
-            for (name, value) in sample.values().into_iter().filter_map(known) {
-                line += &format!(" {name} {}", readable(value));
-            }
-            lines.push(line);
+            let values = sample.values().into_iter().filter_map(known);
+            let values: Vec<_> =
+                values.map(|(name, value)| format!("{name} {}", readable(value))).collect();
+            lines.push(format!("   {:6.1} s: {}", sample.seconds, values.join(", ")));
         }
         lines.push(format!("   {}", verification(&self.verdict)));
         lines.join("\n")

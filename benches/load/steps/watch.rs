@@ -55,7 +55,7 @@ pub(super) fn peak_resident(samples: &[Sample]) -> Option<f64> {
 /// At most `count` of the samples that differ from the one before, evenly chosen, the last one among them.
 pub(super) fn thinned(samples: &[Sample], count: usize) -> Vec<Sample> {
     let mut samples = samples.to_vec();
-    samples.dedup_by_key(|sample| sample.values().map(|(_, value)| value.map(|mib| mib as u64)));
+    samples.dedup_by_key(|sample| sample.values().map(|(_, value)| value.map(f64::round)));
     let step = samples.len().div_ceil(count.max(1)).max(1);
     let mut few: Vec<_> = samples.iter().rev().step_by(step).copied().collect();
     few.reverse();
