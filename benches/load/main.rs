@@ -30,6 +30,7 @@ mod steps;
 mod wire;
 mod workload;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -76,6 +77,9 @@ struct Options {
     /// A process of the server, to measure its CPU time and memory; may be given several times
     #[arg(long)]
     pid: Vec<u32>,
+    /// Where the server keeps its data: how much is written to that device, and in a step, how much disk is used
+    #[arg(long, value_name = "DIRECTORY")]
+    data_dir: Option<PathBuf>,
     /// Print one JSON object a run instead of text
     #[arg(long)]
     json: bool,
@@ -136,7 +140,8 @@ fn main() -> ExitCode {
 fn run_step(step: steps::Step, options: Options) -> Result<bool> {
     let json = options.json;
     let target = options.target();
-    let report = steps::run(step, options.steps, target, options.messages, options.pid)
+    let watched = (options.pid, options.data_dir);
+    let report = steps::run(step, options.steps, target, options.messages, watched)
         .map_err(|error| format!("{}: {error}", step.name()))?;
     let text = if json { report.json(step.name()) } else { report.text(step.name()) };
     println!("{text}");
@@ -154,6 +159,7 @@ fn run_all(options: Options) -> Result<bool> {
         seconds: options.seconds,
         in_flight: options.in_flight,
         pids: options.pid,
+        data_dir: options.data_dir,
     };
     let mut clean = true;
     let mut outcomes: Vec<Vec<run::Outcome>> = workloads.iter().map(|_| Vec::new()).collect();

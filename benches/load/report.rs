@@ -15,8 +15,8 @@ pub(crate) fn line(workload: &Workload, number: u32, outcome: &Outcome) -> Strin
     if let (Some(cpu), Some(mib)) = (outcome.server_cpu_per_million(), outcome.server_peak_mib) {
         parts.push(format!("server CPU {cpu:.3} s/M, peak RSS {mib:.1} MiB"));
     }
-    if let Some(amplification) = outcome.write_amplification() {
-        parts.push(format!("written {amplification:.3} of payload"));
+    if let [(_, Some(files)), ..] = outcome.write_amplification() {
+        parts.push(format!("written {files:.3} of payload"));
     }
     if let Some(latency) = &outcome.confirm_latency {
         let at = |share| latency.quantile_ms(share).unwrap_or(0.0);
@@ -44,8 +44,6 @@ pub(crate) fn json(workload: &Workload, number: u32, outcome: &Outcome) -> Strin
         ("server_cpu_seconds", number_or_null(outcome.server_cpu_seconds)),
         ("server_cpu_seconds_per_million", number_or_null(outcome.server_cpu_per_million())),
         ("server_peak_rss_mib", number_or_null(outcome.server_peak_mib)),
-        ("server_written_per_payload", number_or_null(outcome.write_amplification())),
-        ("server_write_calls_per_payload", number_or_null(outcome.write_calls_per_payload())),
         ("generator_cpu_seconds", format!("{:.2}", outcome.own_cpu_seconds)),
         ("confirm_p50_ms", number_or_null(latency(0.5))),
         ("confirm_p99_ms", number_or_null(latency(0.99))),
@@ -57,7 +55,9 @@ pub(crate) fn json(workload: &Workload, number: u32, outcome: &Outcome) -> Strin
         ("refused", verdict.refused.to_string()),
         ("unmarked", verdict.unmarked.to_string()),
     ];
-    let fields = fields.map(|(name, value)| format!("\"{name}\":{value}"));
+    let written = outcome.write_amplification().map(|(name, value)| (name, number_or_null(value)));
+    let fields = fields.into_iter().chain(written);
+    let fields: Vec<_> = fields.map(|(name, value)| format!("\"{name}\":{value}")).collect();
     format!("{{{}}}", fields.join(","))
 }
 

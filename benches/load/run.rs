@@ -1,5 +1,6 @@
 //! One run of one workload, from an empty stage to a verdict.
 
+use std::path::PathBuf;
 use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -31,6 +32,8 @@ pub(crate) struct Plan {
     pub(crate) in_flight: Option<u64>,
     /// The server's processes.
     pub(crate) pids: Vec<u32>,
+    /// Where the server keeps its data, if that is known.
+    pub(crate) data_dir: Option<PathBuf>,
 }
 
 /// What one run measured.
@@ -61,14 +64,11 @@ impl Outcome {
         self.server_cpu_seconds.map(|seconds| seconds / (self.received as f64 / 1e6))
     }
 
-    /// Bytes the server had written to storage for each byte of body published.
-    pub(crate) fn write_amplification(&self) -> Option<f64> {
-        self.server_written.map(|written| written.storage as f64 / self.payload_bytes as f64)
-    }
-
-    /// The same by what the server gave to its write calls.
-    pub(crate) fn write_calls_per_payload(&self) -> Option<f64> {
-        self.server_written.map(|written| written.calls as f64 / self.payload_bytes as f64)
+    /// Bytes the server has written for each byte of body published, by the names of the counts.
+    pub(crate) fn write_amplification(&self) -> [(&'static str, Option<f64>); 3] {
+        let unknown = Written::default().per_payload(1.0).map(|(name, _)| (name, None));
+        let payload_bytes = self.payload_bytes as f64;
+        self.server_written.map_or(unknown, |written| written.per_payload(payload_bytes))
     }
 }
 
@@ -100,11 +100,11 @@ fn measure(
     let server_before = process::cpu_seconds(&plan.pids)?;
     let own_before = process::own_cpu_seconds()?;
     // Only root may ask about the files of another user's process, so this is allowed to fail.
-    let written_before = process::written(&plan.pids).ok();
+    let written_before = process::written(&plan.pids, plan.data_dir.as_deref()).ok();
     let (sides, peak_mib) = perform(lanes, &plan.pids)?;
     let server_cpu = process::cpu_seconds(&plan.pids)? - server_before;
     let own_cpu = process::own_cpu_seconds()? - own_before;
-    let written = process::written(&plan.pids).ok();
+    let written = process::written(&plan.pids, plan.data_dir.as_deref()).ok();
 
     let mut outcome = sum_up(&sides);
     outcome.payload_bytes = outcome.published * workload.body_bytes as u64;

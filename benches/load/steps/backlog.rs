@@ -28,15 +28,17 @@ pub(super) fn fill(task: &Task) -> Result<Report> {
     let workload = task.workload(NAME);
     let mut stage = Stage::set(&task.target, &workload)?;
     let empty_mib = task.server.settled_mib();
-    let before = task.server.written();
+    let (before, cpu) = (task.server.written(), task.server.cpu_seconds());
     let (published, samples) =
         watched(&task.server, || None, || publish(task, &workload, &stage.lanes()[0]))?;
+    let cpu = task.server.cpu_per_million(cpu, published.messages);
     stage.wait_until_ready(task.messages)?;
 
     let mut report = Report::default();
     report.verdict.refused = published.refused;
     report.add("messages", published.messages as f64);
     report.add("published_per_second", rate(published.messages, published.elapsed));
+    report.add_known("cpu_seconds_per_million", cpu);
     let latency = |share| published.latency.as_ref().and_then(|all| all.quantile_ms(share));
     report.add_known("confirm_p50_ms", latency(0.5));
     report.add_known("confirm_p99_ms", latency(0.99));
@@ -59,9 +61,10 @@ pub(super) fn drain(task: &Task) -> Result<Report> {
     let mut stage = Stage::find(&task.target, &workload)?;
     let ready = stage.ready()?;
     let begun_at = seconds_since_epoch();
-    let before = task.server.written();
+    let (before, cpu) = (task.server.written(), task.server.cpu_seconds());
     let (received, samples) =
         watched(&task.server, || None, || receive(task, &workload, &stage.lanes()[0], 0))?;
+    let cpu = task.server.cpu_per_million(cpu, received.messages);
     if task.awaits_broker {
         let first = received.first.map(|first| begun_at + first.as_secs_f64());
         report.add_known("first_delivery_at_s", first);
@@ -70,6 +73,7 @@ pub(super) fn drain(task: &Task) -> Result<Report> {
     report.add("ready", ready as f64);
     report.add("messages", received.messages as f64);
     report.add("received_per_second", rate(received.messages, received.elapsed));
+    report.add_known("cpu_seconds_per_million", cpu);
     report.add("redelivered", received.redelivered as f64);
     report.add_known("rss_peak_mib", peak_resident(&samples));
     add_written(&mut report, &task.server, before, task.payload_bytes());
@@ -131,11 +135,10 @@ pub(super) fn add_written(
     before: Option<crate::process::Written>,
     payload_bytes: f64,
 ) {
-    let written = server.written().zip(before).map(|(now, before)| now - before);
-    let storage = written.map(|written| written.storage as f64 / payload_bytes);
-    report.add_known("written_per_payload", storage);
-    let calls = written.map(|written| written.calls as f64 / payload_bytes);
-    report.add_known("write_calls_per_payload", calls);
+    let Some((now, before)) = server.written().zip(before) else { return };
+    for (name, value) in (now - before).per_payload(payload_bytes) {
+        report.add_known(name, value);
+    }
 }
 
 /// Waits until the broker opens a connection, whatever it does before that.

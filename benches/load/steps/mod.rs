@@ -73,9 +73,6 @@ pub(crate) struct Options {
     /// A file in which the server's process is named later, instead of --pid
     #[arg(long, value_name = "FILE", requires = "step", conflicts_with = "pid")]
     pid_file: Option<PathBuf>,
-    /// Where the server keeps its data, to see how much disk it uses
-    #[arg(long, value_name = "DIRECTORY", requires = "step")]
-    data_dir: Option<PathBuf>,
 }
 
 /// A step and everything it needs to know.
@@ -98,14 +95,15 @@ struct Server {
     data_dir: Option<PathBuf>,
 }
 
-/// Runs `step`.
+/// Runs `step`; `watched` are the server's processes and its data directory.
 pub(crate) fn run(
     step: Step,
     options: Options,
     target: Target,
     messages: Option<u64>,
-    pids: Vec<u32>,
+    watched: (Vec<u32>, Option<PathBuf>),
 ) -> Result<Report> {
+    let (pids, data_dir) = watched;
     let task = Task {
         target,
         messages: messages.unwrap_or(1_000_000),
@@ -113,7 +111,7 @@ pub(crate) fn run(
         queues: options.queues,
         producer: options.producer,
         awaits_broker: options.awaits_broker,
-        server: Server { pids, pid_file: options.pid_file, data_dir: options.data_dir },
+        server: Server { pids, pid_file: options.pid_file, data_dir },
     };
     match step {
         Step::Fill => backlog::fill(&task),
@@ -159,7 +157,18 @@ impl Server {
     /// What the server has written so far, if the kernel tells.
     fn written(&self) -> Option<process::Written> {
         let pids = self.pids();
-        if pids.is_empty() { None } else { process::written(&pids).ok() }
+        if pids.is_empty() { None } else { process::written(&pids, self.data_dir.as_deref()).ok() }
+    }
+
+    /// CPU seconds the server has used so far.
+    fn cpu_seconds(&self) -> Option<f64> {
+        let pids = self.pids();
+        if pids.is_empty() { None } else { process::cpu_seconds(&pids).ok() }
+    }
+
+    /// CPU seconds since `before`, for each million of `messages`.
+    fn cpu_per_million(&self, before: Option<f64>, messages: u64) -> Option<f64> {
+        Some((self.cpu_seconds()? - before?) / (messages as f64 / 1e6))
     }
 
     /// Resident memory once it has come to rest.

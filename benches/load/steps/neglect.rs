@@ -55,8 +55,8 @@ pub(super) fn run(task: &Task) -> Result<Report> {
         report.verdict.add(received.verdict);
         report.verdict.refused += published.refused;
     }
-    let storage = busy.zip(before).map(|(busy, before)| (busy - before).storage as f64);
-    report.add_known("written_in_traffic_per_payload", storage.map(|bytes| bytes / payload_bytes));
+    let files = busy.zip(before).map(|(busy, before)| (busy - before).files as f64);
+    report.add_known("file_bytes_in_traffic_per_payload", files.map(|bytes| bytes / payload_bytes));
     add_written(&mut report, &task.server, before, payload_bytes);
     add_disk(&mut report, &samples, disk);
     report.add_known("rss_peak_mib", peak_resident(&samples));

@@ -24,13 +24,14 @@ const WORK: Duration = Duration::from_secs(1);
 /// Fills a queue alone, beside a slow consumer, and alone again; then receives what the slow one left.
 pub(super) fn run(task: &Task) -> Result<Report> {
     let workload = task.workload("slow");
-    let before = alone(task, &workload)?;
+    let (before, cpu_before) = alone(task, &workload)?;
 
     let mut stage = Stage::set(&task.target, &workload)?;
     let names = stage.lanes()[0].clone();
     let slow = Workload { settle: Settle::Manual { every: 1, prefetch: 1 }, ..workload };
     let (flow, enough) = (Flow::new(), AtomicBool::new(false));
     let sluggard = consumer(task, &slow, &names, 0, &flow)?;
+    let cpu = task.server.cpu_seconds();
     let beside = || -> Result<(Published, u64)> {
         thread::scope(|scope| {
             let working = scope.spawn(|| dawdle(sluggard, &enough));
@@ -43,6 +44,7 @@ pub(super) fn run(task: &Task) -> Result<Report> {
         })
     };
     let ((published, taken), samples) = watched(&task.server, || None, beside)?;
+    let cpu = task.server.cpu_per_million(cpu, task.messages);
     stage.wait_until_ready(task.messages - taken)?;
     let settled = task.server.settled_mib();
 
@@ -51,7 +53,7 @@ pub(super) fn run(task: &Task) -> Result<Report> {
     report.verdict = rest.verdict;
     report.verdict.refused = published.refused;
     report.verdict.left_behind = stage.take_down()?;
-    let after = alone(task, &workload)?;
+    let (after, cpu_after) = alone(task, &workload)?;
 
     let alone = f64::midpoint(before, after);
     let beside = rate(published.messages, published.elapsed);
@@ -61,21 +63,29 @@ pub(super) fn run(task: &Task) -> Result<Report> {
     report.add("alone_after_per_second", after);
     report.add("published_per_second", beside);
     report.add("rate_kept", beside / alone);
+    report.add_known("alone_cpu_seconds_per_million", mean(cpu_before, cpu_after));
+    report.add_known("cpu_seconds_per_million", cpu);
     report.add_known("rss_peak_mib", peak_resident(&samples));
     report.add_known("rss_after_mib", settled);
     report.add("rest_received_per_second", rate(rest.messages, rest.elapsed));
     Ok(report)
 }
 
-/// Messages a second into a queue without consumers, which is then deleted.
-fn alone(task: &Task, workload: &Workload) -> Result<f64> {
+/// Messages a second into a queue without consumers, which is then deleted, and CPU seconds for each million.
+fn alone(task: &Task, workload: &Workload) -> Result<(f64, Option<f64>)> {
     let stage = Stage::set(&task.target, workload)?;
+    let cpu = task.server.cpu_seconds();
     let published = publish(task, workload, &stage.lanes()[0])?;
+    let cpu = task.server.cpu_per_million(cpu, published.messages);
     let left_behind = stage.take_down()?;
     if left_behind != task.messages {
         return Err(format!("{left_behind} of {} messages in the queue", task.messages).into());
     }
-    Ok(rate(published.messages, published.elapsed))
+    Ok((rate(published.messages, published.elapsed), cpu))
+}
+
+fn mean(one: Option<f64>, other: Option<f64>) -> Option<f64> {
+    Some(f64::midpoint(one?, other?))
 }
 
 /// Takes one message after the other, each for as long as [`WORK`], until `enough`; returns how many.
