@@ -155,6 +155,13 @@ pub const FRAME_TARGET: usize = 1024 * 1024;
 pub const CHECKPOINT_BYTES: u64 = 64 * 1024 * 1024;
 /// Time after which a checkpoint is due if anything changed.
 pub const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(5);
+/// Bytes the segments may take up beyond twice what lives in them, before sparse ones are moved together. Room for
+/// what comes between two checkpoints, which is not looked at, twice over.
+pub const RECLAIM_SLACK: u64 = 8 * SEGMENT;
+/// Bytes of messages that are moved in one commit cycle, or one message: some milliseconds of a disk's time.
+pub const FORWARD_PORTION: u64 = 1024 * 1024;
+/// Index entries looked at under one hold of the lock that the commit thread needs: well below a millisecond.
+pub const FORWARD_LOOK: usize = 32 * 1024;
 /// Index entries in one checkpoint chunk: positions that share all but their low ten bits.
 pub const INDEX_CHUNK: u64 = 1024;
 

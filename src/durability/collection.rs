@@ -9,9 +9,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::forward::LiveRecord;
 use super::index::Location;
 use super::record::{
-    Place, begin_payload, put_definition_record, put_delivered, put_gone, put_message,
+    Place, begin_payload, put_blob, put_definition_record, put_delivered, put_gone, put_message,
     put_returned, runs,
 };
 use super::state::LogState;
@@ -57,6 +58,8 @@ pub(super) struct Batch {
     delivered: Vec<(QueueId, Position)>,
     returned: Vec<(QueueId, Vec<(Position, Retries)>)>,
     is_frame_open: bool,
+    /// Bytes of the messages collected, each counted once.
+    pub(super) payload: u64,
 }
 
 /// One place of an encoded message.
@@ -110,7 +113,23 @@ impl Batch {
     }
 
     fn put(&mut self, message: &Message, places: &[Place]) {
-        let (here, length) = self.record(|into| put_message(into, message, places));
+        self.payload += message.blob().len() as u64;
+        self.put_record(places, |into| put_message(into, message, places));
+    }
+
+    /// Encodes records that lie elsewhere in the log, each with those places it still has.
+    pub(super) fn encode_again<'a>(
+        &mut self,
+        records: impl Iterator<Item = (&'a LiveRecord, Vec<Place>)>,
+    ) {
+        for (record, places) in records {
+            self.put_record(&places, |into| put_blob(into, record.layout, &record.blob, &places));
+        }
+        self.end_frame();
+    }
+
+    fn put_record(&mut self, places: &[Place], write: impl FnOnce(&mut Vec<u8>)) {
+        let (here, length) = self.record(write);
         // A record beyond 4 GiB makes a batch that no log takes.
         let length = u32::try_from(length).unwrap_or(u32::MAX);
         let encoded =
@@ -158,6 +177,14 @@ impl Batch {
             state.returned(queue, retries);
         }
         state.advance(appended.end);
+        self.frames.clear();
+        self.payload = 0;
+    }
+
+    /// Empties a batch that was only encoded again and could not be appended: all of it is in the log already.
+    pub(super) fn abandon_again(&mut self) {
+        debug_assert!(self.gone.is_empty() && self.definitions.is_empty() && self.payload == 0);
+        self.puts.clear();
         self.frames.clear();
     }
 }

@@ -80,6 +80,14 @@ impl Index {
         self.chunks.get(&number).is_some_and(|chunk| chunk.contains(low))
     }
 
+    /// Where an entry lies.
+    pub(super) fn location(&self, position: Position) -> Option<Location> {
+        let (number, low) = split(position);
+        let chunk = self.chunks.get(&number)?;
+        let at = chunk.slots.binary_search_by_key(&low, |slot| slot.low).ok()?;
+        chunk.slots.get(at).filter(|slot| slot.is_live).map(Slot::location)
+    }
+
     /// Adds an entry. Returns what was at its place.
     pub(super) fn insert(&mut self, position: Position, location: Location) -> Option<Location> {
         let (number, low) = split(position);
@@ -129,6 +137,18 @@ impl Index {
         self.chunks.iter().flat_map(|(&number, chunk)| {
             chunk.live().map(move |slot| (join(number, slot.low), slot.location()))
         })
+    }
+
+    /// Live entries from a position on.
+    pub(super) fn entries_from(
+        &self,
+        first: Position,
+    ) -> impl Iterator<Item = (Position, Location)> + '_ {
+        let chunks = self.chunks.range(split(first).0..);
+        let entries = chunks.flat_map(|(&number, chunk)| {
+            chunk.live().map(move |slot| (join(number, slot.low), slot.location()))
+        });
+        entries.skip_while(move |&(position, _)| position < first)
     }
 
     /// Hands out what changed since the last time: a chunk's number, and its value unless it is gone.

@@ -24,6 +24,7 @@
 //!        │ state, synced position (tail.rs)                    └───► marks released
 //!        ▼                                          ▲ segments to reuse
 //! thread `checkpoint`   checkpointer.rs state.rs ───┴──────────────► Checkpoint
+//!        └───► reclaim.rs, forward.rs: live messages of sparse segments, for the commit thread to append again
 //!
 //! at start              recovery.rs     checkpoint + tail of the log ──► Broker
 //! ```
@@ -36,10 +37,12 @@ mod codec;
 mod collection;
 mod committer;
 mod definition;
+mod forward;
 mod index;
 mod messages;
 mod options;
 mod policy;
+mod reclaim;
 pub mod record;
 mod recovery;
 mod returns;
@@ -58,11 +61,14 @@ use std::time::Duration;
 
 pub use self::committer::OnFatal;
 pub use self::index::Location;
+pub use self::reclaim::DiskUse;
 pub use self::recovery::{Recovered, RecoveryError, RecoveryReport, apply_frame, load, recover};
-pub use self::state::{LogState, StateLoader, StoredQueue};
+pub use self::state::{LogState, StateLoader, StoredQueue, Use};
+pub use self::tail::Written;
 
 use self::checkpointer::Checkpointer;
 use self::committer::Committer;
+use self::reclaim::Reclaimer;
 use self::tail::Shared;
 use crate::broker::Broker;
 use crate::broker::commit_inbox::CommitInbox;
@@ -90,6 +96,8 @@ pub struct DurabilityOptions {
     pub checkpoint_interval: Duration,
     /// Bytes of free space below which the disk alarm is raised; see [`limits::DISK_FREE_LIMIT`].
     pub disk_free_limit: u64,
+    /// Bytes the segments may take up beyond twice what lives in them; see [`limits::RECLAIM_SLACK`].
+    pub reclaim_slack: u64,
 }
 
 impl Default for DurabilityOptions {
@@ -98,6 +106,7 @@ impl Default for DurabilityOptions {
             linger: limits::LINGER,
             checkpoint_interval: limits::CHECKPOINT_INTERVAL,
             disk_free_limit: limits::DISK_FREE_LIMIT,
+            reclaim_slack: limits::RECLAIM_SLACK,
         }
     }
 }
@@ -127,6 +136,8 @@ impl Durability {
         let nowhere = LogPosition { generation: 0, offset: 0 };
         let shared = Arc::new(Shared::new(state, nowhere));
 
+        let reader = log.reader();
+        let reclaimer = Reclaimer::new(Arc::clone(&shared), Arc::clone(&inbox), reader, options);
         let mut committer = Committer::new(broker, log, Arc::clone(&shared), options);
         // Before the first client comes.
         committer.watch_space();
@@ -136,7 +147,7 @@ impl Durability {
         };
         let checkpointer =
             Checkpointer::new(Arc::clone(&shared), checkpoint, options.checkpoint_interval);
-        let checkpoint = spawn("checkpoint", on_fatal, move || checkpointer.run())?;
+        let checkpoint = spawn("checkpoint", on_fatal, move || checkpointer.run(reclaimer))?;
         Ok(Self { inbox, shared, commit, checkpoint: Some(checkpoint) })
     }
 
@@ -148,6 +159,16 @@ impl Durability {
         let work_from = Arc::clone(&inbox);
         let commit = spawn("commit", exit_process(), move || transient::run(&work_from))?;
         Ok(Self { inbox, shared, commit, checkpoint: None })
+    }
+
+    /// What was written since the start.
+    pub fn written(&self) -> Written {
+        self.shared.counters.read()
+    }
+
+    /// What the log takes up now.
+    pub fn disk_use(&self) -> DiskUse {
+        DiskUse::of(&self.shared.tail.lock())
     }
 
     /// Writes and syncs what there is, takes a last checkpoint, and joins the threads. Whoever changes the

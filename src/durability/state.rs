@@ -5,7 +5,7 @@
 //!   `position` is known already and changes nothing, so a stretch may be replayed twice.
 //! * Records that name an unknown queue change nothing: the queue was deleted.
 //! * Only live entries have returns.
-//! * A segment's count is the number of live entries that lie in it.
+//! * A segment's use counts the live entries that lie in it, and their bytes.
 //!
 //! The keys of the checkpoint; integers in them are big-endian, every value begins with a version octet:
 //!
@@ -122,22 +122,34 @@ impl StoredQueue {
     }
 }
 
+/// What a segment is still needed for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Use {
+    /// Live entries that lie in it.
+    pub entries: u64,
+    /// Bytes of their records. One that several queues share counts once for each.
+    pub bytes: u64,
+}
+
 /// Live entries in each segment that has any.
 #[derive(Clone, Debug, Default)]
 struct SegmentUse {
-    live: BTreeMap<u64, u64>,
+    live: BTreeMap<u64, Use>,
 }
 
 impl SegmentUse {
     fn add(&mut self, location: Location) {
-        *self.live.entry(location.at.generation).or_default() += 1;
+        let live = self.live.entry(location.at.generation).or_default();
+        live.entries += 1;
+        live.bytes += u64::from(location.length);
     }
 
     fn remove(&mut self, location: Location) {
         let generation = location.at.generation;
         let Some(live) = self.live.get_mut(&generation) else { return };
-        *live -= 1;
-        if *live == 0 {
+        live.entries -= 1;
+        live.bytes -= u64::from(location.length);
+        if live.entries == 0 {
             self.live.remove(&generation);
         }
     }
@@ -197,6 +209,42 @@ impl LogState {
     /// Generations of the segments in which live entries lie.
     pub fn live_segments(&self) -> BTreeSet<u64> {
         self.segments.live.keys().copied().collect()
+    }
+
+    /// What each segment in which live entries lie is needed for, by generation.
+    pub fn segment_use(&self) -> &BTreeMap<u64, Use> {
+        &self.segments.live
+    }
+
+    /// Where an entry's message lies, if it lives.
+    pub fn location(&self, queue: QueueId, position: Position) -> Option<Location> {
+        self.queues.get(&queue)?.index.location(position)
+    }
+
+    /// Hands out where the live entries lie that a segment has from the place `from` on, but looks at no more
+    /// than `patience` entries. Returns where to go on, if there may be more.
+    pub(super) fn entries_in(
+        &self,
+        generation: u64,
+        from: (QueueId, Position),
+        mut patience: usize,
+        found: &mut dyn FnMut(Location),
+    ) -> Option<(QueueId, Position)> {
+        for (&queue, stored) in self.queues.range(from.0..) {
+            let first = if queue == from.0 { from.1 } else { Position(0) };
+            for (position, location) in stored.index.entries_from(first) {
+                if patience == 0 {
+                    return Some((queue, position));
+                }
+                patience -= 1;
+                if location.at.generation == generation {
+                    found(location);
+                }
+            }
+            // A queue without entries is looked at as well.
+            patience = patience.saturating_sub(1);
+        }
+        None
     }
 
     /// There is more than the last checkpoint knows.

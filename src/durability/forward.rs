@@ -1,0 +1,173 @@
+//! Live messages of one segment, on their way to the end of the log.
+//!
+//! The checkpoint thread gathers where they lie, reads them and verifies them; the commit thread appends them
+//! again. Why a segment is emptied, and why that is safe: see `reclaim`.
+//!
+//! Invariants:
+//! * A record is read once, in the order of the disk, and moved with all places it still has, however many queues
+//!   share it.
+//! * A record that fails its checksum is never moved: it stays where somebody may repair it.
+//! * At most one portion, of [`limits::FORWARD_PORTION`] or one message, is in memory besides the read that brings it.
+
+use bytes::Bytes;
+
+use super::index::Location;
+use super::messages::{damage, unreadable};
+use super::record::{Place, read_message};
+use super::state::LogState;
+use crate::broker::delivery::{Position, QueueId};
+use crate::broker::message::Layout;
+use crate::limits;
+use crate::store::{Damage, LogPosition, LogReader};
+
+/// A message's record as the log has it.
+#[derive(Debug)]
+pub(super) struct LiveRecord {
+    location: Location,
+    pub(super) layout: Layout,
+    /// All it had when it was written.
+    places: Vec<Place>,
+    pub(super) blob: Bytes,
+}
+
+/// Records that move together.
+#[derive(Debug, Default)]
+pub(super) struct Portion {
+    records: Vec<LiveRecord>,
+}
+
+impl Portion {
+    /// Each record with the places at which `state` knows it, and none that has no such place.
+    pub(super) fn still_there<'a>(
+        &'a self,
+        state: &'a LogState,
+    ) -> impl Iterator<Item = (&'a LiveRecord, Vec<Place>)> + 'a {
+        self.records.iter().filter_map(|record| {
+            let is_there = |place: &&Place| {
+                state.location(place.queue, place.position) == Some(record.location)
+            };
+            let places: Vec<Place> = record.places.iter().filter(is_there).copied().collect();
+            (!places.is_empty()).then_some((record, places))
+        })
+    }
+}
+
+/// Where a record lies in its segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Span {
+    offset: u32,
+    length: u32,
+}
+
+impl Span {
+    fn end(self) -> u64 {
+        u64::from(self.offset) + u64::from(self.length)
+    }
+}
+
+/// One segment that is being emptied.
+#[derive(Debug)]
+pub(super) struct Emptying {
+    pub(super) generation: u64,
+    /// In the order of the disk once everything is gathered.
+    spans: Vec<Span>,
+    /// Where gathering goes on; `None` if it is done.
+    from: Option<(QueueId, Position)>,
+    /// How many spans were read.
+    read: usize,
+}
+
+impl Emptying {
+    pub(super) fn new(generation: u64) -> Self {
+        let from = Some((QueueId(0), Position(0)));
+        Self { generation, spans: Vec::new(), from, read: 0 }
+    }
+
+    /// Looks for some more of the live entries. False when all were found.
+    ///
+    /// Between two calls entries may go, which is found out later; none comes, since nothing is written to an old
+    /// segment.
+    pub(super) fn gather(&mut self, state: &LogState) -> bool {
+        let Some(from) = self.from else { return false };
+        let spans = &mut self.spans;
+        let look = limits::FORWARD_LOOK;
+        self.from = state.entries_in(self.generation, from, look, &mut |location| {
+            spans.push(Span { offset: location.at.offset, length: location.length });
+        });
+        if self.from.is_none() {
+            self.spans.sort_unstable();
+            self.spans.dedup();
+        }
+        self.from.is_some()
+    }
+
+    /// Reads the next records; `None` when there are no more. The first damage ends it.
+    pub(super) fn read(&mut self, reader: &dyn LogReader) -> Result<Option<Portion>, Damage> {
+        let mut bytes = 0;
+        let rest = self.spans.get(self.read..).unwrap_or_default();
+        let fits = |span: &&Span| {
+            bytes += u64::from(span.length);
+            bytes <= limits::FORWARD_PORTION || bytes == u64::from(span.length)
+        };
+        let count = rest.iter().take_while(fits).count();
+        let mut portion = Portion::default();
+        let mut left = rest.get(..count).unwrap_or_default();
+        while !left.is_empty() {
+            let (together, behind) = left.split_at(stretch(left));
+            self.read_stretch(reader, together, &mut portion.records)?;
+            left = behind;
+        }
+        self.read += count;
+        Ok((count > 0).then_some(portion))
+    }
+
+    fn read_stretch(
+        &self,
+        reader: &dyn LogReader,
+        together: &[Span],
+        records: &mut Vec<LiveRecord>,
+    ) -> Result<(), Damage> {
+        let (Some(first), Some(last)) = (together.first(), together.last()) else { return Ok(()) };
+        let length = last.end() - u64::from(first.offset);
+        let bytes = self.read_at(reader, first.offset, u32::try_from(length).unwrap_or(u32::MAX));
+        for &span in together {
+            let from = (span.offset - first.offset) as usize;
+            let within =
+                bytes.as_ref().ok().map(|bytes| bytes.slice(from..from + span.length as usize));
+            let record = match within {
+                Some(record) => record,
+                // Somewhere in the stretch it fails; here it may not.
+                None => self.read_at(reader, span.offset, span.length)?,
+            };
+            records.push(self.verify(span, &record)?);
+        }
+        Ok(())
+    }
+
+    fn read_at(&self, reader: &dyn LogReader, offset: u32, length: u32) -> Result<Bytes, Damage> {
+        let at = LogPosition { generation: self.generation, offset };
+        reader.read(at, length).map_err(|error| damage(Location { at, length }, error))
+    }
+
+    fn verify(&self, span: Span, record: &[u8]) -> Result<LiveRecord, Damage> {
+        let at = LogPosition { generation: self.generation, offset: span.offset };
+        let location = Location { at, length: span.length };
+        let put = read_message(record).map_err(|_| unreadable(location))?;
+        // A copy: a slice would keep all of what was read in memory.
+        let blob = Bytes::copy_from_slice(put.blob);
+        Ok(LiveRecord { location, layout: put.layout, places: put.places, blob })
+    }
+}
+
+/// How many of the first `spans` are worth one read.
+fn stretch(spans: &[Span]) -> usize {
+    let Some(first) = spans.first() else { return 0 };
+    let mut end = first.end();
+    let near = spans.iter().take_while(|span| {
+        let is_near = u64::from(span.offset) <= end + u64::from(limits::RECOVERY_GAP)
+            && span.end() - u64::from(first.offset) <= u64::from(limits::RECOVERY_READ);
+        end = end.max(span.end());
+        is_near || *span == first
+    });
+    near.count()
+}
