@@ -35,6 +35,8 @@ pub(super) struct Committer {
     shared: Arc<Shared>,
     options: DurabilityOptions,
     batch: Batch,
+    /// The one written last, as far as the checkpoint thread was told.
+    segment: u64,
     /// When the oldest bytes that are not synced were appended.
     unsynced_since: Option<Instant>,
     /// When the free space was looked at last, and the segment that was written then.
@@ -67,7 +69,8 @@ impl Committer {
         options: DurabilityOptions,
     ) -> Self {
         let batch = Batch::default();
-        shared.tail.lock().segments = log.segments();
+        let (segments, segment) = (log.segments(), log.end().generation);
+        shared.tail.lock().segments = segments;
         Self {
             inbox: Arc::clone(broker.inbox()),
             alarms: Arc::clone(broker.alarms()),
@@ -76,6 +79,7 @@ impl Committer {
             shared,
             options,
             batch,
+            segment,
             unsynced_since: None,
             space_seen: None,
         }
@@ -220,9 +224,12 @@ impl Committer {
         } else if bytes > 0 {
             self.unsynced_since.get_or_insert(self.clock.now());
         }
+        let is_new = std::mem::replace(&mut self.segment, appended.end.generation)
+            != appended.end.generation;
+        let segments = is_new.then(|| self.log.segments());
         let mut tail = self.shared.tail.lock();
-        if tail.segments.last().is_none_or(|last| last.generation != appended.end.generation) {
-            tail.segments = self.log.segments();
+        if let Some(segments) = segments {
+            tail.segments = segments;
         }
         self.batch.apply(appended, &mut tail.state);
         let before = tail.bytes_since_checkpoint;
@@ -294,7 +301,8 @@ impl Committer {
         match self.log.release(release.before, &|generation| release.live.contains(&generation)) {
             Ok(released) => {
                 tracing::debug!(segments = released.len(), "segments can be reused");
-                self.shared.tail.lock().segments = self.log.segments();
+                let segments = self.log.segments();
+                self.shared.tail.lock().segments = segments;
                 Ok(())
             }
             // Recycling needs no space to speak of; the next checkpoint asks again.

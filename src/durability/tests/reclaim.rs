@@ -1,0 +1,386 @@
+//! Sparse segments are emptied: the disk stays in its bound, and no cut, damage or full disk makes it cost a message.
+
+use std::path::Path;
+
+mod cuts;
+
+use super::*;
+use crate::broker::delivery::Position;
+use crate::durability::reclaim::{DiskUse, Reclaimer, Step};
+use crate::limits;
+use crate::store::{Disk, LogReader, SegmentFiles, SimulatedDisk, StoreError};
+use crate::sync::{RankedMutex, rank};
+
+const SEGMENT: u64 = 64 * 1024;
+const SLACK: u64 = 6 * SEGMENT;
+
+fn log_on(disk: &SimulatedDisk, segment: u64) -> Box<dyn StoredLog> {
+    let files = SegmentFiles::new(Arc::new(disk.clone()), Path::new("log").to_owned());
+    Box::new(files.with_segment_size(segment))
+}
+
+/// A node whose reclaimer moves only when told to.
+struct Yard {
+    node: Node,
+    reclaimer: Reclaimer,
+}
+
+type Wrap<'a> = &'a dyn Fn(Box<dyn Log>) -> Box<dyn Log>;
+type WrapReader<'a> = &'a dyn Fn(Arc<dyn LogReader>) -> Arc<dyn LogReader>;
+
+impl Yard {
+    fn on(disk: &SimulatedDisk, memory: &MemoryStore) -> Self {
+        Self::wrapped(log_on(disk, SEGMENT), memory, SLACK, (&|log| log, &|reader| reader))
+    }
+
+    fn wrapped(
+        log: Box<dyn StoredLog>,
+        memory: &MemoryStore,
+        slack: u64,
+        (wrap, wrap_reader): (Wrap<'_>, WrapReader<'_>),
+    ) -> Self {
+        let reader = RankedMutex::<{ rank::LEAF }, _>::new(None);
+        let node = Node::recovered(log, memory.checkpoint(), &|log| {
+            *reader.lock() = Some(log.reader());
+            wrap(log)
+        });
+        let reader = wrap_reader(reader.lock().take().unwrap());
+        let options = DurabilityOptions {
+            reclaim_slack: slack,
+            disk_free_limit: 10 * SEGMENT,
+            ..DurabilityOptions::default()
+        };
+        let (shared, inbox) = (Arc::clone(&node.shared), Arc::clone(node.broker.inbox()));
+        let reclaimer = Reclaimer::new(shared, inbox, reader, options);
+        Self { node, reclaimer }
+    }
+
+    /// Empties what should be emptied; returns how many portions that took.
+    fn reclaim(&mut self) -> usize {
+        self.reclaimer.begin_round();
+        let mut portions = 0;
+        while self.reclaimer.step() == Step::Offered {
+            self.node.commit();
+            portions += 1;
+            assert!(portions < 1000, "it comes to an end");
+        }
+        portions
+    }
+
+    fn disk_use(&self) -> DiskUse {
+        DiskUse::of(&self.node.shared.tail.lock())
+    }
+
+    /// What the checkpoint thread does when one is due.
+    fn checkpoint(&mut self) {
+        self.reclaim();
+        self.node.checkpoint();
+    }
+
+    /// Ten messages that are consumed at once, and one that is not.
+    fn traffic(&mut self, slow: &Arc<Queue>, fast: &Arc<Queue>, body: &str) {
+        self.node.publish(&[slow], body);
+        for _ in 0..10 {
+            self.node.publish(&[fast], &"x".repeat(2000));
+        }
+        self.node.commit();
+        for _ in 0..10 {
+            self.node.take_first(fast);
+        }
+        self.node.commit();
+    }
+
+    /// Many sparse segments, and a checkpoint behind them. Returns the slow queue and what it holds.
+    fn with_sparse_segments(&mut self) -> (Arc<Queue>, Vec<String>) {
+        let (slow, fast) = (self.node.declare("slow"), self.node.declare("fast"));
+        let bodies: Vec<_> = (0..60).map(|number| numbered(number, 1000)).collect();
+        for body in &bodies {
+            self.traffic(&slow, &fast, body);
+        }
+        self.node.checkpoint();
+        (slow, bodies)
+    }
+
+    fn forwarded(&self) -> u64 {
+        self.node.shared.counters.read().forwarded
+    }
+
+    /// Segments with live entries.
+    fn in_use(&self) -> BTreeSet<u64> {
+        self.node.shared.tail.lock().state.live_segments()
+    }
+}
+
+/// Bytes of all files of the log.
+fn used(disk: &SimulatedDisk) -> u64 {
+    disk.list(Path::new("log")).unwrap().iter().map(|(_, bytes)| bytes).sum()
+}
+
+fn numbered(number: usize, length: usize) -> String {
+    format!("{number:06}{}", "s".repeat(length))
+}
+
+#[test]
+fn a_queue_that_is_never_read_costs_twice_its_messages_and_a_constant() {
+    let (disk, memory) = (SimulatedDisk::new(), MemoryStore::new());
+    let mut yard = Yard::on(&disk, &memory);
+    let (slow, fast) = (yard.node.declare("slow"), yard.node.declare("fast"));
+    let bodies: Vec<_> = (0..300).map(|number| numbered(number, 2000)).collect();
+    for (round, body) in bodies.iter().enumerate() {
+        yard.traffic(&slow, &fast, body);
+        if round % 2 == 0 {
+            yard.checkpoint();
+            let DiskUse { segments, live } = yard.disk_use();
+            assert!(segments <= 2 * live + SLACK, "{segments} bytes for {live} in round {round}");
+            let pool = limits::SEGMENT_POOL as u64 * SEGMENT;
+            let taken = used(&disk);
+            assert!(taken <= 2 * live + SLACK + pool, "{taken} bytes for {live} in round {round}");
+        }
+    }
+    yard.node.commit_marked();
+
+    let restarted = Yard::on(&disk.power_cut(&mut || false), &memory).node;
+    assert_eq!(restarted.report.damages, []);
+    assert_eq!(restarted.bodies()["slow"], bodies);
+}
+
+#[test]
+fn moving_writes_less_than_was_published_even_if_a_tenth_stays() {
+    let (disk, memory) = (SimulatedDisk::new(), MemoryStore::new());
+    let mut yard = Yard::on(&disk, &memory);
+    let (slow, fast) = (yard.node.declare("slow"), yard.node.declare("fast"));
+    for round in 0..300 {
+        yard.traffic(&slow, &fast, &numbered(round, 2000));
+        if round % 2 == 0 {
+            yard.checkpoint();
+        }
+    }
+
+    let written = yard.node.shared.counters.read();
+    assert!(written.forwarded > 0);
+    assert!(written.log * 10 < written.payload * 14, "{written:?}");
+}
+
+#[test]
+fn a_log_within_its_bound_is_left_alone() {
+    let (disk, memory) = (SimulatedDisk::new(), MemoryStore::new());
+    let mut yard = Yard::on(&disk, &memory);
+    let queue = yard.node.declare("q");
+    for number in 0..60 {
+        yard.node.publish(&[&queue], &numbered(number, 10_000));
+        yard.node.commit();
+    }
+    yard.node.checkpoint();
+
+    assert_eq!(yard.reclaim(), 0);
+}
+
+#[test]
+fn a_message_that_queues_share_moves_once_and_stays_shared() {
+    let (disk, memory) = (SimulatedDisk::new(), MemoryStore::new());
+    let mut yard = Yard::on(&disk, &memory);
+    let queues = ["a", "b", "c"].map(|name| yard.node.declare(name));
+    yard.node.publish(&[&queues[0], &queues[1], &queues[2]], &numbered(0, 100));
+    let fast = yard.node.declare("fast");
+    for _ in 0..3 {
+        yard.node.publish(&[&fast], &"x".repeat(20_000));
+        yard.node.commit();
+        yard.node.take_first(&fast);
+    }
+    yard.with_sparse_segments();
+    yard.node.take_first(&queues[1]);
+    yard.node.commit();
+    let places = |yard: &Yard| {
+        let tail = yard.node.shared.tail.lock();
+        let places = queues.iter().map(|queue| tail.state.location(queue.id, Position(0)));
+        places.collect::<Vec<_>>()
+    };
+    let before = places(&yard);
+    yard.checkpoint();
+    let after = places(&yard);
+
+    assert!(before[0] == before[2] && before[0] != after[0]);
+    assert!(after[0].is_some() && after[0] == after[2]);
+    assert_eq!(after[1], None);
+    yard.node.commit_marked();
+    let found = Yard::on(&disk.power_cut(&mut || false), &memory).node.bodies();
+    assert_eq!([&found["a"], &found["b"], &found["c"]].map(Vec::len), [1, 0, 1]);
+}
+
+#[test]
+fn what_is_settled_while_its_message_is_on_the_way_does_not_come_back() {
+    let (disk, memory) = (SimulatedDisk::new(), MemoryStore::new());
+    let mut yard = Yard::on(&disk, &memory);
+    let (slow, bodies) = yard.with_sparse_segments();
+    assert_eq!(yard.reclaimer.step(), Step::Offered);
+    // The portion holds the first messages; they go in the cycle that appends it.
+    for _ in 0..10 {
+        yard.node.take_first(&slow);
+    }
+    yard.node.commit_marked();
+    yard.checkpoint();
+    yard.node.commit_marked();
+
+    for survives in [false, true] {
+        let after = Yard::on(&disk.power_cut(&mut || survives), &memory).node;
+        assert_eq!(after.bodies()["slow"], bodies[10..]);
+    }
+}
+
+#[test]
+fn what_is_settled_right_after_its_move_does_not_come_back() {
+    let (disk, memory) = (SimulatedDisk::new(), MemoryStore::new());
+    let mut yard = Yard::on(&disk, &memory);
+    let (slow, bodies) = yard.with_sparse_segments();
+    assert_eq!(yard.reclaimer.step(), Step::Offered);
+    yard.node.commit();
+    for _ in 0..10 {
+        yard.node.take_first(&slow);
+    }
+    yard.node.commit_marked();
+
+    let after = Yard::on(&disk.power_cut(&mut || false), &memory).node;
+    assert_eq!(after.bodies()["slow"], bodies[10..]);
+}
+
+#[test]
+fn a_queue_that_is_deleted_while_its_messages_are_on_the_way_stays_deleted() {
+    let (disk, memory) = (SimulatedDisk::new(), MemoryStore::new());
+    let mut yard = Yard::on(&disk, &memory);
+    let (slow, _) = yard.with_sparse_segments();
+    assert_eq!(yard.reclaimer.step(), Step::Offered);
+    yard.node.delete(&slow);
+    yard.node.commit_marked();
+    assert_eq!(yard.forwarded(), 0);
+    yard.checkpoint();
+    yard.node.commit_marked();
+
+    let after = Yard::on(&disk.power_cut(&mut || false), &memory).node;
+    assert_eq!(after.report.damages, []);
+    assert_eq!(after.bodies(), queues(&[("fast", &[])]));
+}
+
+/// Reads one byte wrong, and counts the reads of its segment.
+struct Rotten {
+    reader: Arc<dyn LogReader>,
+    at: LogPosition,
+    reads: Arc<AtomicU64>,
+}
+
+impl LogReader for Rotten {
+    fn read(&self, at: LogPosition, length: u32) -> Result<Bytes, StoreError> {
+        let mut bytes = self.reader.read(at, length)?.to_vec();
+        if at.generation == self.at.generation {
+            self.reads.fetch_add(1, Ordering::SeqCst);
+            let byte = self.at.offset.checked_sub(at.offset);
+            if let Some(byte) = byte.and_then(|byte| bytes.get_mut(byte as usize)) {
+                *byte ^= 1;
+            }
+        }
+        Ok(bytes.into())
+    }
+}
+
+#[test]
+fn a_damaged_message_keeps_its_segment_and_is_not_moved() {
+    let (disk, memory) = (SimulatedDisk::new(), MemoryStore::new());
+    let (slow, place) = {
+        let mut yard = Yard::on(&disk, &memory);
+        let (slow, _) = yard.with_sparse_segments();
+        yard.node.commit_marked();
+        let tail = yard.node.shared.tail.lock();
+        (slow.id, tail.state.location(slow.id, Position(5)).unwrap())
+    };
+    let reads = Arc::new(AtomicU64::new(0));
+    let offset = place.at.offset + place.length / 2;
+    let at = LogPosition { offset, ..place.at };
+    let rotten = |reader| -> Arc<dyn LogReader> {
+        Arc::new(Rotten { reader, at, reads: Arc::clone(&reads) })
+    };
+    let mut yard = Yard::wrapped(log_on(&disk, SEGMENT), &memory, SLACK, (&|log| log, &rotten));
+
+    yard.checkpoint();
+    let reads_once = reads.load(Ordering::SeqCst);
+    yard.checkpoint();
+
+    assert!(reads_once > 0, "the damage was seen");
+    assert_eq!(reads.load(Ordering::SeqCst), reads_once, "and the segment not looked at again");
+    assert!(yard.forwarded() > 0, "others were emptied");
+    let found = yard.node.shared.tail.lock().state.location(slow, Position(5));
+    assert_eq!(found, Some(place));
+    let file = format!("log/{:016x}.seg", at.generation);
+    assert!(disk.contents(Path::new(&file)).is_some(), "the evidence is left alone");
+}
+
+#[test]
+fn a_full_disk_refuses_a_portion_and_nothing_else() {
+    let (disk, memory) = (SimulatedDisk::new(), MemoryStore::new());
+    let mut yard = Yard::on(&disk, &memory);
+    let (slow, mut bodies) = yard.with_sparse_segments();
+    let end = |yard: &Yard| yard.node.shared.tail.lock().state.position();
+    // Fills the segment that is written, but for a little.
+    let room = SEGMENT - u64::from(end(&yard).offset);
+    bodies.push(numbered(98, usize::try_from(room).unwrap() - 1500));
+    yard.node.publish(&[&slow], bodies.last().unwrap());
+    yard.node.commit_marked();
+    let before = end(&yard);
+    assert_eq!(yard.reclaimer.step(), Step::Offered);
+    disk.set_capacity(Some(used(&disk)));
+    yard.node.commit();
+
+    assert_eq!(yard.reclaimer.step(), Step::Done);
+    assert_eq!((end(&yard), yard.forwarded()), (before, 0));
+    // What somebody waits for still fits.
+    bodies.push(numbered(99, 100));
+    yard.node.publish(&[&slow], bodies.last().unwrap());
+    yard.node.commit_marked();
+    let after = Yard::on(&disk.power_cut(&mut || false), &memory).node;
+    assert_eq!(after.bodies()["slow"], bodies);
+
+    disk.set_capacity(None);
+    yard.checkpoint();
+    assert!(yard.forwarded() > 0);
+}
+
+#[test]
+fn near_the_disk_alarm_one_segment_is_emptied_before_each_checkpoint() {
+    let (disk, memory) = (SimulatedDisk::new(), MemoryStore::new());
+    let mut yard = Yard::on(&disk, &memory);
+    yard.with_sparse_segments();
+    let used = used(&disk);
+    let set_free = |yard: &mut Yard, free: u64| {
+        disk.set_capacity(Some(used + free));
+        yard.node.broker.clock().advance(limits::SPACE_INTERVAL);
+        yard.node.commit();
+    };
+    set_free(&mut yard, 0);
+    let before = yard.in_use();
+    let room_left = yard.node.shared.tail.lock().free_space;
+    assert!(room_left < SEGMENT);
+    assert_eq!(yard.reclaim(), 0, "there is no room for what it needs");
+
+    set_free(&mut yard, 2 * SEGMENT);
+    yard.reclaim();
+    assert_eq!(before.difference(&yard.in_use()).count(), 1);
+
+    set_free(&mut yard, 100 * SEGMENT);
+    yard.reclaim();
+    assert!(before.difference(&yard.in_use()).count() > 2);
+}
+
+#[test]
+fn a_committer_that_waits_for_space_keeps_no_checkpoint_waiting() {
+    let (disk, memory) = (SimulatedDisk::new(), MemoryStore::new());
+    let mut yard = Yard::on(&disk, &memory);
+    let (slow, _) = yard.with_sparse_segments();
+    assert_eq!(yard.reclaimer.step(), Step::Offered);
+    disk.set_capacity(Some(0));
+    yard.node.publish(&[&slow], &numbered(99, 100_000));
+    yard.node.mark();
+    yard.node.shared.stop();
+    let work = yard.node.broker.inbox().wait(Duration::ZERO, Duration::ZERO);
+    yard.node.committer.commit(work).unwrap_err();
+
+    let tail = yard.node.shared.tail.lock();
+    assert!(matches!(tail.offer, crate::durability::tail::Offer::Refused));
+}
