@@ -1,7 +1,9 @@
 //! The checkpoint thread: the state as of a log position into the checkpoint, and segments back to the log.
 //!
-//! A checkpoint is due after [`limits::CHECKPOINT_BYTES`] of log or the checkpoint interval, if
-//! anything changed. Before it sparse segments are emptied, see `reclaim`, which it then gives up. Its content is taken under the lock together with its position X, then the lock is
+//! A checkpoint is due after [`crate::limits::CHECKPOINT_BYTES`] of log, after so many changes of the index that
+//! memory should be rid of them ([`crate::limits::INDEX_CHANGED_SLOTS`]), or after the checkpoint interval, if
+//! anything changed. Before it, sparse segments are emptied (see `reclaim`), and given up with it. Its content is
+//! taken under the lock together with its position X, then the lock is
 //! gone; the commit thread never waits for the checkpoint's disk.
 //!
 //! # Which segments may be reused
@@ -27,7 +29,6 @@ use std::time::Duration;
 
 use super::reclaim::{DiskUse, Reclaimer};
 use super::tail::{Counters, Release, Shared};
-use crate::limits;
 use crate::store::{Checkpoint, CheckpointBatch, LogPosition, StoreError};
 
 /// See the module.
@@ -95,7 +96,7 @@ impl Checkpointer {
                 return Wait::Final;
             }
             // What failed is tried again after the interval, not at once.
-            if self.pending.is_none() && tail.bytes_since_checkpoint >= limits::CHECKPOINT_BYTES {
+            if self.pending.is_none() && tail.is_checkpoint_due() {
                 return Wait::Due;
             }
             if tail.wait_for(&self.shared.news, self.interval) && !tail.is_final {
@@ -144,6 +145,8 @@ impl Checkpointer {
             let mut tail = self.shared.tail.lock();
             tail.durable = Some(pending.position);
             tail.release = Some(pending.release);
+            // There is never more than one batch on its way.
+            tail.state.checkpoint_applied();
             DiskUse::of(&tail)
         };
         let (position, keys) = (pending.position, pending.batch.len());

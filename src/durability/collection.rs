@@ -10,18 +10,18 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::forward::LiveRecord;
-use super::index::Location;
 use super::record::{
-    Place, begin_payload, put_blob, put_definition_record, put_delivered, put_gone, put_message,
-    put_returned, runs,
+    Place, begin_payload, put_blob, put_definition_record, put_delivered, put_gone, put_gone_runs,
+    put_message, put_returned, runs,
 };
-use super::state::LogState;
+use super::slot::Location;
+use super::state::{LogState, NewEntry};
 use crate::broker::change::{Definition, Put, QueueChanges, Retries};
 use crate::broker::commit_inbox::{CommitInbox, Work};
-use crate::broker::delivery::{Position, QueueId};
+use crate::broker::delivery::{Position, QueueId, Run};
 use crate::broker::message::Message;
 use crate::limits;
-use crate::store::{Appended, FrameBuffer};
+use crate::store::{Appended, FrameBuffer, StoreError};
 
 /// Changes taken out of queues and virtual hosts.
 #[derive(Debug, Default)]
@@ -55,6 +55,7 @@ pub(super) struct Batch {
     definitions: Vec<Definition>,
     puts: Vec<EncodedPut>,
     gone: Vec<(QueueId, Vec<Position>)>,
+    purged: Vec<(QueueId, Vec<Run>)>,
     delivered: Vec<(QueueId, Position)>,
     returned: Vec<(QueueId, Vec<(Position, Retries)>)>,
     is_frame_open: bool,
@@ -65,11 +66,12 @@ pub(super) struct Batch {
 /// One place of an encoded message.
 #[derive(Clone, Copy, Debug)]
 struct EncodedPut {
-    queue: QueueId,
-    position: Position,
+    place: Place,
     /// Where in the batch its record begins.
     here: usize,
     length: u32,
+    priority: Option<u8>,
+    body_bytes: u32,
 }
 
 type Places = Vec<Place>;
@@ -102,6 +104,11 @@ impl Batch {
             self.record(|into| put_gone(into, queue, &changes.gone));
             self.gone.push((queue, changes.gone));
         }
+        if !changes.purged.is_empty() {
+            changes.purged.sort_unstable_by_key(|run| run.first);
+            self.record(|into| put_gone_runs(into, queue, changes.purged.iter().copied()));
+            self.purged.push((queue, changes.purged));
+        }
         if let Some(up_to) = changes.delivered {
             self.record(|into| put_delivered(into, queue, up_to));
             self.delivered.push((queue, up_to));
@@ -114,26 +121,28 @@ impl Batch {
 
     fn put(&mut self, message: &Message, places: &[Place]) {
         self.payload += message.blob().len() as u64;
-        self.put_record(places, |into| put_message(into, message, places));
+        let (priority, body_bytes) = (message.priority(), message.body_size());
+        self.put_record(places, (priority, body_bytes), |into| put_message(into, message, places));
     }
 
-    /// Encodes records that lie elsewhere in the log, each with those places it still has.
-    pub(super) fn encode_again<'a>(
+    /// Encodes a record that lies elsewhere in the log, with those places it still has.
+    pub(super) fn put_again(&mut self, record: &LiveRecord, places: &[Place]) {
+        let LiveRecord { layout, blob, .. } = record;
+        let facts = (layout.priority_in(blob), layout.body_size_in(blob));
+        self.put_record(places, facts, |into| put_blob(into, *layout, blob, places));
+    }
+
+    fn put_record(
         &mut self,
-        records: impl Iterator<Item = (&'a LiveRecord, Vec<Place>)>,
+        places: &[Place],
+        (priority, body_bytes): (Option<u8>, usize),
+        write: impl FnOnce(&mut Vec<u8>),
     ) {
-        for (record, places) in records {
-            self.put_record(&places, |into| put_blob(into, record.layout, &record.blob, &places));
-        }
-        self.end_frame();
-    }
-
-    fn put_record(&mut self, places: &[Place], write: impl FnOnce(&mut Vec<u8>)) {
         let (here, length) = self.record(write);
         // A record beyond 4 GiB makes a batch that no log takes.
         let length = u32::try_from(length).unwrap_or(u32::MAX);
-        let encoded =
-            |&Place { queue, position, .. }: &Place| EncodedPut { queue, position, here, length };
+        let body_bytes = u32::try_from(body_bytes).unwrap_or(u32::MAX);
+        let encoded = |&place: &Place| EncodedPut { place, here, length, priority, body_bytes };
         self.puts.extend(places.iter().map(encoded));
     }
 
@@ -153,32 +162,44 @@ impl Batch {
         (here, length)
     }
 
-    fn end_frame(&mut self) {
+    pub(super) fn end_frame(&mut self) {
         if std::mem::take(&mut self.is_frame_open) {
             self.frames.end_frame();
         }
     }
 
     /// Brings `state` up to date with the batch, which was appended at `appended`, and empties the batch.
-    pub(super) fn apply(&mut self, appended: Appended, state: &mut LogState) {
+    pub(super) fn apply(
+        &mut self,
+        appended: Appended,
+        state: &mut LogState,
+    ) -> Result<(), StoreError> {
         for definition in self.definitions.drain(..) {
             state.define(definition);
         }
-        for EncodedPut { queue, position, here, length } in self.puts.drain(..) {
-            state.put(queue, position, Location { at: appended.position(here), length });
+        for put in self.puts.drain(..) {
+            let Place { queue, position, expires_at_ms } = put.place;
+            let EncodedPut { here, length, priority, body_bytes, .. } = put;
+            let location = Location { at: appended.position(here), length };
+            let entry = NewEntry { position, location, priority, body_bytes, expires_at_ms };
+            state.put(queue, entry)?;
         }
         for (queue, positions) in self.gone.drain(..) {
-            state.gone(queue, runs(&positions));
+            state.gone(queue, runs(&positions))?;
+        }
+        for (queue, runs) in self.purged.drain(..) {
+            state.gone(queue, runs)?;
         }
         for (queue, up_to) in self.delivered.drain(..) {
             state.delivered(queue, up_to);
         }
         for (queue, retries) in self.returned.drain(..) {
-            state.returned(queue, retries);
+            state.returned(queue, retries)?;
         }
         state.advance(appended.end);
         self.frames.clear();
         self.payload = 0;
+        Ok(())
     }
 
     /// Empties a batch that was only encoded again and could not be appended: all of it is in the log already.

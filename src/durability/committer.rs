@@ -19,6 +19,7 @@ use super::tail::{Counters, Offer, Shared, Tail};
 use crate::broker::Broker;
 use crate::broker::alarms::{Alarm, Alarms};
 use crate::broker::commit_inbox::{CommitInbox, Mark, Work};
+use crate::broker::paging::Paging;
 use crate::clock::Clock;
 use crate::limits;
 use crate::store::{Appended, Flush, Log, LogPosition, StoreError};
@@ -30,6 +31,7 @@ pub type OnFatal = Arc<dyn Fn() + Send + Sync>;
 pub(super) struct Committer {
     inbox: Arc<CommitInbox>,
     alarms: Arc<Alarms>,
+    paging: Arc<Paging>,
     clock: Arc<Clock>,
     log: Box<dyn Log>,
     shared: Arc<Shared>,
@@ -69,11 +71,13 @@ impl Committer {
         options: DurabilityOptions,
     ) -> Self {
         let batch = Batch::default();
-        let (segments, segment) = (log.segments(), log.end().generation);
+        let segments = log.segments();
+        let segment = segments.last().map_or(0, |last| last.generation);
         shared.tail.lock().segments = segments;
         Self {
             inbox: Arc::clone(broker.inbox()),
             alarms: Arc::clone(broker.alarms()),
+            paging: Arc::clone(broker.paging()),
             clock: Arc::clone(broker.clock()),
             log,
             shared,
@@ -132,7 +136,9 @@ impl Committer {
         self.watch_space();
         self.inbox.let_in();
 
-        self.bring_up_to_date(appended, flush);
+        self.bring_up_to_date(appended, flush)?;
+        self.inbox.end_cycle();
+        self.paging.committed(self.inbox.cycles());
         let is_due = self.unsynced_since.is_some_and(|since| {
             self.clock.now().saturating_duration_since(since) >= limits::SYNC_INTERVAL
         });
@@ -212,8 +218,9 @@ impl Committer {
         Ok(())
     }
 
-    /// Tells the checkpoint thread what was appended.
-    fn bring_up_to_date(&mut self, appended: Appended, flush: Flush) {
+    /// Tells the checkpoint thread what was appended. If the state cannot be brought up to date, nobody knows
+    /// which segments are needed: that is as bad as a failed write.
+    fn bring_up_to_date(&mut self, appended: Appended, flush: Flush) -> Result<(), Stop> {
         let bytes = self.batch.frames.len() as u64;
         let counters = &self.shared.counters;
         Counters::add(&counters.log, bytes);
@@ -231,17 +238,16 @@ impl Committer {
         if let Some(segments) = segments {
             tail.segments = segments;
         }
-        self.batch.apply(appended, &mut tail.state);
-        let before = tail.bytes_since_checkpoint;
+        let was_due = tail.is_checkpoint_due();
+        self.batch.apply(appended, &mut tail.state).map_err(Stop::Fatal)?;
         tail.bytes_since_checkpoint += bytes;
-        let is_due = before < limits::CHECKPOINT_BYTES
-            && tail.bytes_since_checkpoint >= limits::CHECKPOINT_BYTES;
-        if is_due {
+        if !was_due && tail.is_checkpoint_due() {
             self.shared.news.notify_all();
         }
         if let Some(synced) = synced {
             self.note_sync(&mut tail, synced);
         }
+        Ok(())
     }
 
     fn sync(&mut self) -> Result<(), Stop> {
@@ -266,14 +272,15 @@ impl Committer {
     fn forward(&mut self) -> Result<(), Stop> {
         {
             let mut tail = self.shared.tail.lock();
+            let tail = &mut *tail;
             let Offer::Made(portion) = &tail.offer else { return Ok(()) };
-            self.batch.encode_again(portion.still_there(&tail.state));
+            portion.encode(&mut tail.state, &mut self.batch).map_err(Stop::Fatal)?;
             tail.offer = Offer::Taken;
         }
         let bytes = self.batch.frames.len() as u64;
         match self.log.append(&mut self.batch.frames, Flush::Buffered) {
             Ok(appended) => {
-                self.bring_up_to_date(appended, Flush::Buffered);
+                self.bring_up_to_date(appended, Flush::Buffered)?;
                 Counters::add(&self.shared.counters.forwarded, bytes);
                 self.answer_offer(Offer::None);
                 Ok(())

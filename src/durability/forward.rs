@@ -11,14 +11,15 @@
 
 use bytes::Bytes;
 
-use super::index::Location;
+use super::collection::Batch;
 use super::messages::{damage, unreadable};
 use super::record::{Place, read_message};
+use super::slot::Location;
 use super::state::LogState;
-use crate::broker::delivery::{Position, QueueId};
+use crate::broker::delivery::QueueId;
 use crate::broker::message::Layout;
 use crate::limits;
-use crate::store::{Damage, LogPosition, LogReader};
+use crate::store::{Damage, LogPosition, LogReader, StoreError};
 
 /// A message's record as the log has it.
 #[derive(Debug)]
@@ -37,18 +38,16 @@ pub(super) struct Portion {
 }
 
 impl Portion {
-    /// Each record with the places at which `state` knows it, and none that has no such place.
-    pub(super) fn still_there<'a>(
-        &'a self,
-        state: &'a LogState,
-    ) -> impl Iterator<Item = (&'a LiveRecord, Vec<Place>)> + 'a {
-        self.records.iter().filter_map(|record| {
-            let is_there = |place: &&Place| {
-                state.location(place.queue, place.position) == Some(record.location)
-            };
-            let places: Vec<Place> = record.places.iter().filter(is_there).copied().collect();
-            (!places.is_empty()).then_some((record, places))
-        })
+    /// Encodes each record with the places at which `state` knows it, and none that has no such place.
+    pub(super) fn encode(&self, state: &mut LogState, batch: &mut Batch) -> Result<(), StoreError> {
+        for record in &self.records {
+            let places = state.places_of(record.location, &record.places)?;
+            if !places.is_empty() {
+                batch.put_again(record, &places);
+            }
+        }
+        batch.end_frame();
+        Ok(())
     }
 }
 
@@ -72,14 +71,14 @@ pub(super) struct Emptying {
     /// In the order of the disk once everything is gathered.
     spans: Vec<Span>,
     /// Where gathering goes on; `None` if it is done.
-    from: Option<(QueueId, Position)>,
+    from: Option<(QueueId, u64)>,
     /// How many spans were read.
     read: usize,
 }
 
 impl Emptying {
     pub(super) fn new(generation: u64) -> Self {
-        let from = Some((QueueId(0), Position(0)));
+        let from = Some((QueueId(0), 0));
         Self { generation, spans: Vec::new(), from, read: 0 }
     }
 
@@ -87,18 +86,18 @@ impl Emptying {
     ///
     /// Between two calls entries may go, which is found out later; none comes, since nothing is written to an old
     /// segment.
-    pub(super) fn gather(&mut self, state: &LogState) -> bool {
-        let Some(from) = self.from else { return false };
+    pub(super) fn gather(&mut self, state: &LogState) -> Result<bool, StoreError> {
+        let Some(from) = self.from else { return Ok(false) };
         let spans = &mut self.spans;
-        let look = limits::FORWARD_LOOK;
-        self.from = state.entries_in(self.generation, from, look, &mut |location| {
-            spans.push(Span { offset: location.at.offset, length: location.length });
-        });
+        self.from = state.some_entries_in(self.generation, from, &mut |entry| {
+            let Location { at, length } = entry.location;
+            spans.push(Span { offset: at.offset, length });
+        })?;
         if self.from.is_none() {
             self.spans.sort_unstable();
             self.spans.dedup();
         }
-        self.from.is_some()
+        Ok(self.from.is_some())
     }
 
     /// Reads the next records; `None` when there are no more. The first damage ends it.

@@ -38,11 +38,12 @@ use std::sync::Arc;
 use super::DurabilityOptions;
 use super::forward::{Emptying, Portion};
 use super::messages::unreadable;
-use super::state::Use;
+use super::segments::SegmentUse;
+use super::slot::Location;
 use super::tail::{Offer, Shared, Tail};
 use crate::broker::commit_inbox::CommitInbox;
 use crate::limits;
-use crate::store::{Damage, LogReader, SegmentInfo};
+use crate::store::{Damage, LogPosition, LogReader, SegmentInfo, StoreError};
 
 /// See the module.
 pub(super) struct Reclaimer {
@@ -137,7 +138,11 @@ impl Reclaimer {
             }
             let begun = self.emptying.take().or_else(|| self.choose());
             let Some(mut emptying) = begun else { return Step::Done };
-            while emptying.gather(&self.shared.tail.lock().state) {}
+            if let Err(error) = self.gather(&mut emptying) {
+                tracing::error!(%error, "a sparse segment cannot be emptied");
+                self.kept.insert(emptying.generation);
+                continue;
+            }
             match emptying.read(&*self.reader) {
                 Ok(Some(portion)) => {
                     self.emptying = Some(emptying);
@@ -149,6 +154,11 @@ impl Reclaimer {
             }
         }
         Step::Done
+    }
+
+    fn gather(&self, emptying: &mut Emptying) -> Result<(), StoreError> {
+        while emptying.gather(&self.shared.tail.lock().state)? {}
+        Ok(())
     }
 
     /// False if none will come.
@@ -213,11 +223,11 @@ impl Reclaimer {
     /// All that could be read was moved.
     fn finish(&mut self, generation: u64) {
         let left = self.shared.tail.lock().state.segment_use().get(&generation).copied();
-        let Some(Use { entries, bytes }) = left else { return };
+        let Some(SegmentUse { entries, bytes }) = left else { return };
         tracing::error!(entries, "entries lie where no record names them");
-        let at = crate::store::LogPosition { generation, offset: 0 };
+        let at = LogPosition { generation, offset: 0 };
         let length = u32::try_from(bytes).unwrap_or(u32::MAX);
-        self.keep(generation, &unreadable(super::Location { at, length }));
+        self.keep(generation, &unreadable(Location { at, length }));
     }
 
     fn keep(&mut self, generation: u64, damage: &Damage) {

@@ -7,13 +7,14 @@ use parking_lot::Condvar;
 
 use super::forward::Portion;
 use super::state::LogState;
+use crate::limits;
 use crate::store::{LogPosition, SegmentInfo};
 use crate::sync::{RankedMutex, rank};
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) tail: RankedMutex<{ rank::LEAF }, Tail>,
+    pub(super) tail: RankedMutex<{ rank::TAIL }, Tail>,
     /// The checkpoint thread waits here: for bytes, for a sync, for the end.
     pub(super) news: Condvar,
     pub(super) counters: Counters,
@@ -103,6 +104,13 @@ impl Counters {
             forwarded: read(&self.forwarded),
             checkpoint: read(&self.checkpoint),
         }
+    }
+}
+
+impl Tail {
+    /// So much happened since the last checkpoint that the next one should not wait.
+    pub(super) fn is_checkpoint_due(&self) -> bool {
+        self.bytes_since_checkpoint >= limits::CHECKPOINT_BYTES || self.state.has_many_changes()
     }
 }
 

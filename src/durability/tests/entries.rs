@@ -6,10 +6,10 @@ use proptest::sample::Index;
 use super::crash::{Cut, CutLog, Cuts};
 use super::*;
 use crate::broker::change::{Definition, Put, QueueChanges, QueueDefinition, Retries};
-use crate::broker::delivery::{Position, QueueId};
+use crate::broker::delivery::Position;
 use crate::durability::collection::{Batch, Collection};
 use crate::durability::forward::Emptying;
-use crate::durability::recovery::read_contents;
+use crate::durability::recovery::{load, read_contents};
 use crate::store::{Flush, Survives};
 
 const QUEUES: u64 = 3;
@@ -23,7 +23,7 @@ fn content_of(store: &MemoryStore) -> Content {
     let recovered = recover(store.log(), &*store.checkpoint(), &[], clock).unwrap();
     let Recovered { log, state, mut report, .. } = recovered;
     let mut content = Content::new();
-    for (queue, entries) in read_contents(&state, &*log.reader(), &mut report) {
+    for (queue, entries) in read_contents(&state, &*log.reader(), &mut report).unwrap() {
         assert!(entries.is_sorted_by_key(|entry| entry.position), "{queue:?} is out of order");
         for entry in entries {
             let body = String::from_utf8(entry.message.body().to_vec()).unwrap();
@@ -92,7 +92,7 @@ impl Writer {
         let writer = Self {
             log: CutLog::new(store, &collector, &cuts),
             checkpoint: store.checkpoint(),
-            state: LogState::default(),
+            state: load(&*store.checkpoint()).unwrap(),
             batch: Batch::default(),
             collector,
             now: Content::new(),
@@ -128,6 +128,7 @@ impl Writer {
             Then::Checkpoint => {
                 self.sync();
                 self.checkpoint.apply(self.state.checkpoint_batch()).unwrap();
+                self.state.checkpoint_applied();
             }
             Then::Forward => self.forward(),
         }
@@ -185,7 +186,7 @@ impl Writer {
         self.batch.encode(collection);
         self.history.push(self.now.clone());
         let appended = self.log.append(&mut self.batch.frames, flush).unwrap();
-        self.batch.apply(appended, &mut self.state);
+        self.batch.apply(appended, &mut self.state).unwrap();
         if flush == Flush::Synced {
             self.release();
         }
@@ -193,12 +194,12 @@ impl Writer {
 
     fn forward(&mut self) {
         let mut emptying = Emptying::new(self.log.end().generation);
-        while emptying.gather(&self.state) {}
+        while emptying.gather(&self.state).unwrap() {}
         while let Some(portion) = emptying.read(&*self.log.reader()).unwrap() {
-            self.batch.encode_again(portion.still_there(&self.state));
+            portion.encode(&mut self.state, &mut self.batch).unwrap();
             self.history.push(self.now.clone());
             let appended = self.log.append(&mut self.batch.frames, Flush::Buffered).unwrap();
-            self.batch.apply(appended, &mut self.state);
+            self.batch.apply(appended, &mut self.state).unwrap();
         }
     }
 
@@ -225,6 +226,7 @@ fn unchanged(queue: u64) -> QueueChanges {
         queue: QueueId(queue),
         puts: Vec::new(),
         gone: Vec::new(),
+        purged: Vec::new(),
         delivered: None,
         returned: Vec::new(),
     }

@@ -20,16 +20,16 @@ use bytes::Bytes;
 use super::checkpointer::Checkpointer;
 use super::committer::{Committer, Next};
 use super::tail::Shared;
-use super::{DurabilityOptions, LogState, Recovered, RecoveryReport, recover};
+use super::{DurabilityOptions, Located, LogState, Recovered, RecoveryReport, recover};
 use crate::broker::Broker;
 use crate::broker::commit_inbox::{Awaiting, Mark};
-use crate::broker::delivery::Entry;
+use crate::broker::delivery::{Entry, QueueId};
 use crate::broker::message::{Layout, Message};
 use crate::broker::options::QueueOptions;
 use crate::broker::queue::{DeleteIf, Outcome, Queue};
 use crate::broker::vhost::VHost;
 use crate::clock::Clock;
-use crate::store::{Checkpoint, Log, LogPosition, MemoryStore, StoredLog};
+use crate::store::{Checkpoint, Log, LogPosition, MemoryStore, StoreError, StoredLog};
 
 /// Somebody who waits for changes to be durable, and remembers how far they are.
 #[derive(Debug, Default)]
@@ -111,7 +111,7 @@ impl Node {
     /// Takes the first message of a queue, to be settled.
     fn get(&self, queue: &Arc<Queue>) -> Option<Entry> {
         let mut turn = self.broker.begin_turn();
-        let entry = queue.get(false, &mut turn).map(|(entry, _)| entry);
+        let entry = queue.get(false, &mut turn).message().map(|(entry, _)| entry);
         turn.finish(&self.broker);
         entry
     }
@@ -202,7 +202,7 @@ fn drain(broker: &Broker) -> BTreeMap<String, Vec<Entry>> {
     let mut all = BTreeMap::new();
     for queue in broker.vhost("/").unwrap().queues() {
         let mut turn = broker.begin_turn();
-        let next = || queue.get(false, &mut turn).map(|(entry, _)| entry);
+        let next = || queue.get(false, &mut turn).message().map(|(entry, _)| entry);
         all.insert(queue.name.to_string(), std::iter::from_fn(next).collect());
         turn.finish(broker);
     }
@@ -234,8 +234,9 @@ fn no_arguments() -> FieldTable {
 
 /// Positions of the entries in all queues of a state.
 fn live(state: &LogState) -> BTreeSet<(u64, u64)> {
-    let entries = state.queues().flat_map(|queue| {
-        queue.entries().map(|(position, _)| (queue.definition().id.0, position.0))
-    });
-    entries.collect()
+    let place = |entry: Result<(QueueId, Located), StoreError>| {
+        let (queue, located) = entry.unwrap();
+        (queue.0, located.position.0)
+    };
+    state.entries().map(place).collect()
 }

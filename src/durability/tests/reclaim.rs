@@ -5,7 +5,8 @@ use std::path::Path;
 mod cuts;
 
 use super::*;
-use crate::broker::delivery::Position;
+use crate::broker::delivery::{Position, Run};
+use crate::durability::Location;
 use crate::durability::reclaim::{DiskUse, Reclaimer, Step};
 use crate::limits;
 use crate::store::{Disk, LogReader, SegmentFiles, SimulatedDisk, StoreError};
@@ -101,6 +102,13 @@ impl Yard {
         (slow, bodies)
     }
 
+    /// Where a message lies.
+    fn location(&self, queue: &Arc<Queue>, position: u64) -> Option<Location> {
+        let run = Run { first: Position(position), last: Position(position) };
+        let located = self.node.shared.tail.lock().state.locate(queue.id, None, &[run]).unwrap();
+        located.first().map(|entry| entry.location)
+    }
+
     fn forwarded(&self) -> u64 {
         self.node.shared.counters.read().forwarded
     }
@@ -191,9 +199,7 @@ fn a_message_that_queues_share_moves_once_and_stays_shared() {
     yard.node.take_first(&queues[1]);
     yard.node.commit();
     let places = |yard: &Yard| {
-        let tail = yard.node.shared.tail.lock();
-        let places = queues.iter().map(|queue| tail.state.location(queue.id, Position(0)));
-        places.collect::<Vec<_>>()
+        queues.iter().map(|queue| yard.location(queue, 0)).collect::<Vec<_>>()
     };
     let before = places(&yard);
     yard.checkpoint();
@@ -288,8 +294,8 @@ fn a_damaged_message_keeps_its_segment_and_is_not_moved() {
         let mut yard = Yard::on(&disk, &memory);
         let (slow, _) = yard.with_sparse_segments();
         yard.node.commit_marked();
-        let tail = yard.node.shared.tail.lock();
-        (slow.id, tail.state.location(slow.id, Position(5)).unwrap())
+        let place = yard.location(&slow, 5).unwrap();
+        (slow, place)
     };
     let reads = Arc::new(AtomicU64::new(0));
     let offset = place.at.offset + place.length / 2;
@@ -306,8 +312,7 @@ fn a_damaged_message_keeps_its_segment_and_is_not_moved() {
     assert!(reads_once > 0, "the damage was seen");
     assert_eq!(reads.load(Ordering::SeqCst), reads_once, "and the segment not looked at again");
     assert!(yard.forwarded() > 0, "others were emptied");
-    let found = yard.node.shared.tail.lock().state.location(slow, Position(5));
-    assert_eq!(found, Some(place));
+    assert_eq!(yard.location(&slow, 5), Some(place));
     let file = format!("log/{:016x}.seg", at.generation);
     assert!(disk.contents(Path::new(&file)).is_some(), "the evidence is left alone");
 }
