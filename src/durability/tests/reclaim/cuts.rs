@@ -195,11 +195,9 @@ impl Run {
     }
 
     fn check(&self, cut: &Cut) {
-        let restarted =
-            Node::recovered(log_on(&cut.disk, SMALL), cut.memory.checkpoint(), &|log| log);
         let past = &self.history[usize::try_from(cut.committed).unwrap()];
         let mut found = Placed::new();
-        for (queue, bodies) in restarted.bodies() {
+        for (queue, bodies) in found_on(&cut.disk, &cut.memory, SMALL) {
             assert!(bodies.is_sorted(), "{queue} is out of order");
             let queue: usize = queue[1..].parse().unwrap();
             for body in bodies {
