@@ -161,6 +161,8 @@ pub const LENT_BYTES: usize = 1024 * 1024;
 pub const PAGE_IN_BYTES: u64 = 1024 * 1024;
 /// Time after which too much in memory is looked at again of which nothing could leave.
 pub const PAGE_OUT_PAUSE: Duration = Duration::from_millis(10);
+/// Damages that are remembered, to be told once each.
+pub const DAMAGES_KEPT: usize = 1024;
 /// Most messages that leave memory under one hold of a queue's lock.
 pub const PAGE_OUT_BURST: usize = 1024;
 /// Messages at the front of a queue below which it asks for more, and that stay when others leave memory.

@@ -47,7 +47,7 @@ pub(super) struct Committer {
 
 /// Why the committer ends before its last cycle.
 #[derive(Debug)]
-pub(super) enum Stop {
+pub enum Stop {
     /// The disk is full and the broker stops. What is in hand was promised to nobody.
     Full,
     /// Nobody knows what the disk holds.

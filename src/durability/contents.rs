@@ -60,7 +60,9 @@ fn stretches(queue: &StoredQueue) -> Vec<Known> {
     let chunks = all.chunk_by(|one, next| one.first == next.first);
     let known = chunks.flat_map(|chunk| {
         let is_alike = chunk.len() == 1 && !chunk.iter().any(came_back);
-        chunk.iter().map(move |&one| if is_alike { Known::Alike(one) } else { Known::Differing(one) })
+        chunk
+            .iter()
+            .map(move |&one| if is_alike { Known::Alike(one) } else { Known::Differing(one) })
     });
     known.collect()
 }

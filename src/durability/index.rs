@@ -286,7 +286,7 @@ impl Index {
         let slots = self.chunks.values().map(|chunk| chunk.weight().warm).sum::<usize>();
         let heap = self.chunks.values().map(|chunk| chunk.summary().heap_bytes()).sum::<usize>();
         let sets = 2 * size_of::<u64>() * (self.changed.len() + self.pages.len());
-        in_map + slots * size_of::<super::slot::Slot>() + heap + sets
+        in_map + slots * size_of::<Slot>() + heap + sets
     }
 }
 

@@ -58,6 +58,7 @@ mod returns;
 mod segments;
 mod slot;
 mod state;
+mod stepped;
 mod stored_queue;
 mod summary;
 mod table;
@@ -72,7 +73,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-pub use self::committer::OnFatal;
+pub use self::committer::{OnFatal, Stop};
 pub use self::index::Located;
 pub use self::loader::StateLoader;
 pub use self::reclaim::DiskUse;
@@ -80,6 +81,7 @@ pub use self::recovery::{Recovered, RecoveryError, RecoveryReport, apply_frame, 
 pub use self::segments::SegmentUse;
 pub use self::slot::Location;
 pub use self::state::{LogState, NewEntry};
+pub use self::stepped::{Checkpointed, Stepped};
 pub use self::stored_queue::{StoredQueue, StoredStretch};
 pub use self::tail::Written;
 

@@ -7,6 +7,7 @@
 //! * At most a read of [`limits::PAGE_IN_BYTES`], or one message, is in memory besides the messages.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::index::Located;
 use super::messages::{Wanted, read_messages};
@@ -17,7 +18,8 @@ use crate::broker::delivery::{Position, Run};
 use crate::broker::paging::{Paging, PagingWork};
 use crate::broker::queue::{Found, Page, PageIn, Queue};
 use crate::limits;
-use crate::store::{LogReader, StoreError};
+use crate::store::{Damage, LogReader, StoreError};
+use crate::sync::{RankedMutex, rank};
 
 /// See the module.
 pub(super) struct Pager {
@@ -25,6 +27,7 @@ pub(super) struct Pager {
     paging: Arc<Paging>,
     shared: Arc<Shared>,
     reader: Arc<dyn LogReader>,
+    damages: RankedMutex<{ rank::LEAF }, Vec<Damage>>,
 }
 
 /// Whether there was something to do about too much in memory.
@@ -44,14 +47,20 @@ impl Pager {
     ) -> Self {
         let paging = Arc::clone(broker.paging());
         paging.open();
-        Self { broker, paging, shared, reader }
+        Self { broker, paging, shared, reader, damages: RankedMutex::default() }
+    }
+
+    /// What was found damaged so far; the first of it, if it is much.
+    pub(super) fn damages(&self) -> Vec<Damage> {
+        self.damages.lock().clone()
     }
 
     /// The thread's whole life.
     pub(super) fn run(&self, on_fatal: &(dyn Fn() + Send + Sync)) {
         let mut is_helpless = false;
         loop {
-            let patience = if is_helpless { limits::PAGE_OUT_PAUSE } else { limits::COMMIT_PATIENCE };
+            let patience =
+                if is_helpless { limits::PAGE_OUT_PAUSE } else { limits::COMMIT_PATIENCE };
             let work = self.paging.wait(patience, is_helpless);
             let is_last = work.last;
             match self.work(work) {
@@ -66,6 +75,11 @@ impl Pager {
                 return;
             }
         }
+    }
+
+    /// What there is to do now.
+    pub(super) fn work_at_hand(&self) -> PagingWork {
+        self.paging.wait(Duration::ZERO, false)
     }
 
     /// One round.
@@ -136,11 +150,22 @@ impl Pager {
         wanted.sort_unstable();
         let mut puts: Vec<Put> = Vec::with_capacity(wanted.len());
         let damages = read_messages(&*self.reader, wanted, &mut |_, put| puts.push(put));
-        for damage in damages {
-            tracing::error!(%damage, "damage in the store; what it held is not delivered");
-        }
+        self.note_damages(damages);
         puts.sort_unstable_by_key(|put| put.position);
         puts
+    }
+
+    fn note_damages(&self, damages: Vec<Damage>) {
+        for damage in damages {
+            let mut known = self.damages.lock();
+            // What is looked at twice because it may have moved is told once.
+            if !known.contains(&damage) {
+                tracing::error!(%damage, "damage in the store; what it held is not delivered");
+                if known.len() < limits::DAMAGES_KEPT {
+                    known.push(damage);
+                }
+            }
+        }
     }
 
     /// Lets messages leave memory until there is room again, from where there are most.
@@ -164,7 +189,8 @@ impl Pager {
     /// Queues with messages that may leave memory, and how many bytes these have.
     fn queues(&self) -> Vec<(usize, Arc<Queue>)> {
         let vhosts = self.broker.vhosts().into_iter();
-        let queues = vhosts.flat_map(|vhost| vhost.queues().into_iter().chain(vhost.waiting_rooms()));
+        let queues =
+            vhosts.flat_map(|vhost| vhost.queues().into_iter().chain(vhost.waiting_rooms()));
         queues
             .map(|queue| (queue.resident_bytes(), queue))
             .filter(|(bytes, _)| *bytes > 0)

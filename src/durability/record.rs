@@ -134,11 +134,7 @@ pub fn put_gone(into: &mut Vec<u8>, queue: QueueId, positions: &[Position]) {
 }
 
 /// The same of positions that nobody has counted. The runs are rising and apart.
-pub fn put_gone_runs(
-    into: &mut Vec<u8>,
-    queue: QueueId,
-    runs: impl Iterator<Item = Run> + Clone,
-) {
+pub fn put_gone_runs(into: &mut Vec<u8>, queue: QueueId, runs: impl Iterator<Item = Run> + Clone) {
     into.push(GONE);
     put_varint(into, queue.0);
     put_varint(into, runs.clone().count() as u64);

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use super::keys::{BEHIND_CHUNK_KEYS, CHUNK_KEYS};
 use super::loader::StateLoader;
 use super::options::{exchange_options, queue_options};
 use super::record::{Record, RecordError, records};
+use super::segments::SegmentUse;
 use super::state::LogState;
 use super::stored_queue::StoredQueue;
 use crate::broker::Broker;
@@ -115,6 +117,7 @@ pub fn recover(
     let mut report = RecoveryReport::default();
     let log = replay(log, checkpoint.position(), &mut state, &mut report)?;
     let broker = rebuild(&mut state, &*log.reader(), vhosts, clock, &mut report)?;
+    report.damages.extend(missing_segments(&state, &*log));
     for damage in &report.damages {
         tracing::error!(%damage, "damage in the store; what it held is not delivered");
     }
@@ -141,6 +144,19 @@ pub fn load(checkpoint: &dyn Checkpoint) -> Result<LogState, RecoveryError> {
     let mut state = loader.finish(checkpoint.position()).map_err(unreadable)?;
     state.read_from(checkpoint.reader());
     Ok(state)
+}
+
+/// Segments in which messages lie, and that are not there.
+fn missing_segments(state: &LogState, log: &dyn Log) -> Vec<Damage> {
+    let there: BTreeSet<u64> = log.segments().iter().map(|segment| segment.generation).collect();
+    let missing = state.segment_use().iter().filter(|(generation, _)| !there.contains(generation));
+    let damage = |(generation, used): (&u64, &SegmentUse)| Damage {
+        file: PathBuf::from(format!("{generation:016x}.seg")),
+        offset: 0,
+        bytes: used.bytes,
+        what: "the segment is missing",
+    };
+    missing.map(damage).collect()
 }
 
 fn replay(

@@ -320,8 +320,11 @@ impl Session {
 
     /// Requeues deliveries, cancels consumers, deletes exclusive queues.
     fn give_everything_back(&mut self, turn: &mut Turn) {
-        for id in self.channels.ids() {
-            self.close_channel(id, turn);
+        // All end before the first gives anything back: it would go to the next, and come back once more.
+        let ids = self.channels.ids().into_iter();
+        let ended: Vec<_> = ids.filter_map(|id| Some((id, self.end_channel(id)?))).collect();
+        for (id, leftovers) in ended {
+            self.clear_away(id, leftovers, turn);
         }
         self.confirming.clear();
         if let Some(login) = self.login.take() {
@@ -447,12 +450,22 @@ impl Session {
 
     /// Gives back what a channel has, if it is open here.
     fn close_channel(&mut self, id: ChannelId, turn: &mut Turn) {
-        let Some(channel) = self.channels.remove(id) else { return };
+        if let Some(leftovers) = self.end_channel(id) {
+            self.clear_away(id, leftovers, turn);
+        }
+    }
+
+    /// Nothing more is delivered to the channel. Returns what it has.
+    fn end_channel(&mut self, id: ChannelId) -> Option<Leftovers> {
+        let channel = self.channels.remove(id)?;
         let taken = match channel.mode {
             Mode::Transaction(transaction) => transaction.into_taken(),
             Mode::Plain | Mode::Confirm(_) => Taken::new(),
         };
-        let leftovers = self.outbox.close_book(channel.book, taken);
+        Some(self.outbox.close_book(channel.book, taken))
+    }
+
+    fn clear_away(&mut self, id: ChannelId, leftovers: Leftovers, turn: &mut Turn) {
         for Leaving { queue, tag, .. } in &leftovers.consumers {
             self.tell_consumer_deleted(id, tag, &queue.name);
         }

@@ -13,10 +13,10 @@ mod stretch;
 
 use std::collections::VecDeque;
 
-pub use self::stretch::{Members, add_member};
+use self::level::{Examined, Level};
 pub(super) use self::level::{PageOut, PagedOut};
 pub(super) use self::stretch::Portion;
-use self::level::{Examined, Level};
+pub use self::stretch::{Members, add_member};
 use super::StoredStretch;
 use crate::broker::delivery::{Absent, Deadline, Entry, Position, Run};
 use crate::broker::message::Message;
@@ -151,7 +151,8 @@ impl Backlog {
     pub(super) fn remove(&mut self, position: Position, priority: Priority) -> Option<Entry> {
         let level = self.level_if_any(priority)?;
         let Some(entry) = level.remove(position) else {
-            let is_due = level.stretch_at(position).is_some_and(|stretch| stretch.soonest.is_some());
+            let is_due =
+                level.stretch_at(position).is_some_and(|stretch| stretch.soonest.is_some());
             if is_due && !self.due.contains(&(priority, position)) {
                 self.due.push_back((priority, position));
             }
@@ -250,7 +251,11 @@ impl Backlog {
     }
 
     /// Puts entries back that are in the log only, each in its level. They come in rising position.
-    pub(super) fn put_back_absent(&mut self, mut absents: Vec<Absent>, level_of: impl Fn(&Absent) -> Priority) {
+    pub(super) fn put_back_absent(
+        &mut self,
+        mut absents: Vec<Absent>,
+        level_of: impl Fn(&Absent) -> Priority,
+    ) {
         self.bytes += absents.iter().map(|absent| absent.body_size).sum::<usize>();
         while let Some(level) = absents.first().map(&level_of) {
             let (same, others): (Vec<_>, Vec<_>) =
@@ -276,7 +281,9 @@ impl Backlog {
     pub(super) fn page_out(&mut self, how: PageOut) -> Vec<(Priority, PagedOut)> {
         let mut all = Vec::new();
         let mut left = how.at_most;
-        for (priority, level) in (0..=Priority::MAX).zip(std::iter::once(&mut self.bottom).chain(&mut self.higher)) {
+        for (priority, level) in
+            (0..=Priority::MAX).zip(std::iter::once(&mut self.bottom).chain(&mut self.higher))
+        {
             let mut out = PagedOut::default();
             level.page_out(PageOut { at_most: left, ..how }, &mut out);
             left = left.saturating_sub(out.freed.len());
@@ -293,7 +300,8 @@ impl Backlog {
 
     /// What must be read before the next entry can be taken, or soon; `least` is for what a queue can best do without.
     pub(super) fn wanted(&self, least: bool) -> Option<Wanted> {
-        let mut levels = (0..=Priority::MAX).zip(self.levels()).filter(|(_, level)| level.len() > 0);
+        let mut levels =
+            (0..=Priority::MAX).zip(self.levels()).filter(|(_, level)| level.len() > 0);
         let (priority, level) = if least { levels.next()? } else { levels.last()? };
         let stretch = level.front()?;
         if level.at_hand() >= at_hand(stretch.absent(), stretch.absent_bytes()) {
@@ -343,7 +351,12 @@ impl Backlog {
 
     /// Takes out what has expired of a portion of a stretch; the others stay where they are. Nothing if the stretch is
     /// not as it was any more.
-    pub(super) fn expire(&mut self, wanted: &Wanted, portion: Portion, now: Deadline) -> Option<Expired> {
+    pub(super) fn expire(
+        &mut self,
+        wanted: &Wanted,
+        portion: Portion,
+        now: Deadline,
+    ) -> Option<Expired> {
         let Portion { entries, up_to, .. } = portion;
         let (gone, left): (Vec<Entry>, Vec<Entry>) =
             entries.into_iter().partition(|entry| entry.expires_at.is_some_and(|at| at <= now));

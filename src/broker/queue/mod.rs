@@ -39,10 +39,10 @@ use super::delivery::{ConnectionId, Deadline, Entry, Position, QueueId};
 use super::error::BrokerError;
 use super::message::Message;
 use super::options::{QueueOptions, QueueType};
+use super::paging::{Paging, Resident};
 use super::retry::Return;
 use super::settings::QueueSettings;
 use super::timetable::Timetable;
-use super::paging::{Paging, Resident};
 use super::turn::Turn;
 use crate::sync::{RankedGuard, RankedMutex, rank};
 

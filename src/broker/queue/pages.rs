@@ -287,7 +287,10 @@ impl QueueState {
                 self.expiries.note_stretch(position, deadline, wanted.level);
             }
             if missing > 0 {
-                tracing::error!(missing, "messages of a queue cannot be read; they are not delivered");
+                tracing::error!(
+                    missing,
+                    "messages of a queue cannot be read; they are not delivered"
+                );
             }
         }
     }
@@ -298,9 +301,10 @@ impl QueueState {
         let Some(last) = last else { return };
         let mut found = found.into_iter().peekable();
         // In rising position since they were asked for; what came since is behind.
-        let (mut asked, behind): (Vec<_>, Vec<_>) = std::mem::take(&mut self.pages.lost)
-            .into_iter()
-            .partition(|(absent, _)| absent.position <= last && is_member(members, absent.position));
+        let (mut asked, behind): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.pages.lost).into_iter().partition(|(absent, _)| {
+                absent.position <= last && is_member(members, absent.position)
+            });
         asked.sort_unstable_by_key(|(absent, _)| absent.position);
         for (absent, reason) in asked {
             while found.next_if(|entry| entry.position < absent.position).is_some() {}

@@ -10,12 +10,12 @@
 use std::sync::Arc;
 
 use super::QueueOptions;
+use super::StoredStretch;
 use super::backlog::Backlog;
 use super::consumers::{Consumer, ConsumerId, Consumers};
 use super::delayed::Delayed;
 use super::expiries::Expiries;
 use super::length::{Admission, Limit, Load};
-use super::StoredStretch;
 use super::offers::{Offers, Seen};
 use super::pages::Pages;
 use super::priorities::Priorities;

@@ -53,13 +53,13 @@ impl Yard {
             disk_free_limit: 10 * SEGMENT,
             ..DurabilityOptions::default()
         };
-        let (shared, inbox) = (Arc::clone(&node.shared), Arc::clone(node.broker.inbox()));
+        let (shared, inbox) = (Arc::clone(&node.stepped.shared), Arc::clone(node.broker.inbox()));
         let reclaimer = Reclaimer::new(shared, inbox, reader, options);
         Self { node, reclaimer }
     }
 
     fn shared(&self) -> &Shared {
-        &self.node.shared
+        &self.node.stepped.shared
     }
 
     /// Empties what should be emptied; returns how many portions that took.
@@ -417,7 +417,7 @@ fn a_committer_that_waits_for_space_keeps_no_checkpoint_waiting() {
     yard.node.mark();
     yard.shared().stop();
     let work = yard.node.broker.inbox().wait(Duration::ZERO, Duration::ZERO);
-    yard.node.committer.commit(work).unwrap_err();
+    yard.node.stepped.committer.commit(work).unwrap_err();
 
     let tail = yard.shared().tail.lock();
     assert!(matches!(tail.offer, Offer::Refused));

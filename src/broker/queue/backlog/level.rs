@@ -77,7 +77,10 @@ impl Level {
         self.head.first_expires_at()
     }
 
-    #[expect(clippy::inline_always, reason = "see `line::Slot`: an entry must not go through memory")]
+    #[expect(
+        clippy::inline_always,
+        reason = "see `line::Slot`: an entry must not go through memory"
+    )]
     #[inline(always)]
     pub(super) fn push(&mut self, entry: Entry) {
         let line = if self.stored.is_empty() { &mut self.head } else { &mut self.tail };
@@ -85,7 +88,10 @@ impl Level {
     }
 
     /// Takes the next entry, if that is in memory.
-    #[expect(clippy::inline_always, reason = "see `line::Slot`: an entry must not go through memory")]
+    #[expect(
+        clippy::inline_always,
+        reason = "see `line::Slot`: an entry must not go through memory"
+    )]
     #[inline(always)]
     pub(super) fn pop(&mut self) -> Option<Entry> {
         self.head.pop()
@@ -216,7 +222,9 @@ impl Level {
     fn page_out_head(&mut self, how: PageOut, limit: usize, out: &mut PagedOut) {
         let mut behind = self.head.split_off(how.kept);
         let stored = std::mem::take(&mut self.stored);
-        let before_stored = |line: &Line| !stored.is_empty() || line.first().is_some_and(|at| at < how.saved_before);
+        let before_stored = |line: &Line| {
+            !stored.is_empty() || line.first().is_some_and(|at| at < how.saved_before)
+        };
         while before_stored(&behind) {
             let Some(entry) = behind.pop() else { break };
             if out.freed.len() < limit || !stored.is_empty() {
@@ -345,7 +353,8 @@ impl Level {
 
     /// The places of its entries in memory, and when these expire; of a stretch, its first.
     pub(super) fn places(&self) -> impl Iterator<Item = (Position, Option<Deadline>)> {
-        let stretches = self.stored.iter().filter_map(|stretch| Some((stretch.first()?, stretch.soonest)));
+        let stretches =
+            self.stored.iter().filter_map(|stretch| Some((stretch.first()?, stretch.soonest)));
         let among = self.stored.iter().flat_map(|stretch| &stretch.resident);
         let among = among.map(|entry| (entry.position, entry.expires_at));
         self.head.places().chain(stretches).chain(among).chain(self.tail.places())

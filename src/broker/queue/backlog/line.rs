@@ -145,7 +145,9 @@ impl Line {
 
     /// Adds entries that are all behind its own.
     pub(super) fn append(&mut self, mut behind: Self) {
-        debug_assert!(self.last().is_none_or(|last| behind.first().is_none_or(|first| last < first)));
+        debug_assert!(
+            self.last().is_none_or(|last| behind.first().is_none_or(|first| last < first))
+        );
         self.empty += behind.empty;
         if self.slots.is_empty() {
             self.slots = behind.slots;

@@ -172,7 +172,10 @@ impl Paged {
         let one = footprint(&durable(0).message);
         prop_assert_eq!(self.backlog.len(), self.model.len());
         prop_assert_eq!(self.backlog.bytes(), self.model.len());
-        prop_assert_eq!(self.backlog.resident(), Resident { transient: 0, durable: in_memory * one });
+        prop_assert_eq!(
+            self.backlog.resident(),
+            Resident { transient: 0, durable: in_memory * one }
+        );
         Ok(())
     }
 }
