@@ -3,10 +3,11 @@
 //!
 //! # The rule
 //!
-//! While the segments take up more than twice what lives in them and the slack, the sparsest old segment is emptied:
-//! its live messages are appended to the log again, and the next checkpoint gives it up. Once that has begun it
-//! goes on a little below the bound, so that much is moved at once: what moves together lies together, and is not
-//! mixed with messages that will soon be gone, which would have it moved again.
+//! The segments shall not take up more than twice what lives in them and the slack. Before they do, at 1.75 times that
+//! and half the slack, the sparsest old segment is emptied: its live messages are appended to the log again, and the
+//! next checkpoint gives it up. Once that has begun it goes on down to 1.5 times and a quarter of the slack, so that
+//! much is moved at once: what moves together lies together, and is not mixed with messages that will soon be gone,
+//! which would have it moved again.
 //!
 //! * Old is what lies wholly before the last durable checkpoint. What is younger is about to be emptied by its
 //!   consumers.
@@ -193,10 +194,11 @@ impl Reclaimer {
             let tail = self.shared.tail.lock();
             (Survey::of(&tail, &self.kept), tail.free_space)
         };
+        let (quarter, slack) = (survey.live / 4, self.slack);
         self.is_behind = if self.is_behind {
-            survey.bytes > survey.live + survey.live / 4 * 3 + self.slack / 2
+            survey.bytes > 6 * quarter + slack / 4
         } else {
-            survey.bytes > 2 * survey.live + self.slack
+            survey.bytes > 7 * quarter + slack / 2
         };
         let sparsest = survey.sparsest.filter(|_| self.is_behind);
         let Some(Sparse { generation, size, live }) = sparsest else {
