@@ -6,10 +6,11 @@ mod cuts;
 
 use super::*;
 use crate::broker::delivery::{Position, QueueId, Run};
+use crate::broker::turn::Turn;
 use crate::durability::messages::{Wanted, read_messages};
 use crate::durability::reclaim::{DiskUse, Reclaimer, Step};
 use crate::durability::tail::{Offer, Shared};
-use crate::durability::{Located, Location};
+use crate::durability::{Durability, Location, OnFatal};
 use crate::limits;
 use crate::store::{Disk, LogReader, SegmentFiles, SimulatedDisk, StoreError};
 use crate::sync::{RankedMutex, rank};
@@ -421,4 +422,62 @@ fn a_committer_that_waits_for_space_keeps_no_checkpoint_waiting() {
 
     let tail = yard.shared().tail.lock();
     assert!(matches!(tail.offer, Offer::Refused));
+}
+
+#[test]
+fn the_threads_keep_the_bound_by_themselves_and_stop_when_told_to() {
+    let (disk, memory) = (SimulatedDisk::new(), MemoryStore::new());
+    let checkpoint = memory.checkpoint();
+    let clock = Arc::new(Clock::real());
+    let vhosts = ["/".to_owned()];
+    let recovered = recover(log_on(&disk, SEGMENT), &*checkpoint, &vhosts, clock).unwrap();
+    let Recovered { broker, log, state, .. } = recovered;
+    let broker = Arc::new(broker);
+    let options = DurabilityOptions {
+        reclaim_slack: SLACK,
+        disk_free_limit: 0,
+        checkpoint_interval: Duration::from_millis(5),
+        ..DurabilityOptions::default()
+    };
+    let store = Store { log, checkpoint, state };
+    let on_fatal: OnFatal = Arc::new(|| panic!("the store is fine"));
+    let durability = Durability::start(&broker, store, options, on_fatal).unwrap();
+    let (slow, fast) = (declare(&broker, "slow"), declare(&broker, "fast"));
+    let collector = Arc::default();
+    let bodies: Vec<_> = (0..60).map(|number| numbered(number, 1000)).collect();
+    for (body, sequence) in bodies.iter().zip(1..) {
+        publish(&broker, &[&slow], &message(body, false));
+        for _ in 0..10 {
+            publish(&broker, &[&fast], &message(&"x".repeat(2000), false));
+        }
+        leave_mark(&broker, &collector, sequence);
+        until(|| collector.committed() == sequence);
+        let mut turn = broker.begin_turn();
+        let next = || queue_get(&fast, &mut turn);
+        let entries = std::iter::from_fn(next).collect();
+        fast.settle(entries, Outcome::Settled, &[], &mut turn);
+        turn.finish(&broker);
+    }
+
+    until(|| {
+        let DiskUse { segments, live } = durability.disk_use();
+        segments <= 2 * live + SLACK
+    });
+    assert!(durability.written().forwarded > 0);
+    assert!(durability.stop());
+    assert_eq!(found_on(&disk.power_cut(&mut || false), &memory, SEGMENT)["slow"], bodies);
+}
+
+fn queue_get(queue: &Arc<Queue>, turn: &mut Turn) -> Option<Entry> {
+    queue.get(false, turn).message().map(|(entry, _)| entry)
+}
+
+fn until(mut is_so: impl FnMut() -> bool) {
+    for _ in 0..4000 {
+        if is_so() {
+            return;
+        }
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+    panic!("it never came to be");
 }
