@@ -146,6 +146,9 @@ impl Committer {
             self.sync()?;
         }
         self.release_segments()?;
+        if bytes > 0 {
+            self.shared.tail.lock().bytes_of_cycle = bytes as u64;
+        }
         if !work.last {
             self.forward()?;
         }

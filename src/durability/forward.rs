@@ -7,7 +7,8 @@
 //! * A record is read once, in the order of the disk, and moved with all places it still has, however many queues
 //!   share it.
 //! * A record that fails its checksum is never moved: it stays where somebody may repair it.
-//! * At most one portion, of [`limits::FORWARD_PORTION`] or one message, is in memory besides the read that brings it.
+//! * At most two portions, of [`limits::FORWARD_PORTION_MOST`] or one message, are in memory: one that is read and one
+//!   that is appended.
 
 use bytes::Bytes;
 
@@ -100,13 +101,17 @@ impl Emptying {
         Ok(self.from.is_some())
     }
 
-    /// Reads the next records; `None` when there are no more. The first damage ends it.
-    pub(super) fn read(&mut self, reader: &dyn LogReader) -> Result<Option<Portion>, Damage> {
+    /// Reads the next records, `most` bytes or one; `None` when there are no more. The first damage ends it.
+    pub(super) fn read(
+        &mut self,
+        reader: &dyn LogReader,
+        most: u64,
+    ) -> Result<Option<Portion>, Damage> {
         let mut bytes = 0;
         let rest = self.spans.get(self.read..).unwrap_or_default();
         let fits = |span: &&Span| {
             bytes += u64::from(span.length);
-            bytes <= limits::FORWARD_PORTION || bytes == u64::from(span.length)
+            bytes <= most || bytes == u64::from(span.length)
         };
         let count = rest.iter().take_while(fits).count();
         let mut portion = Portion::default();

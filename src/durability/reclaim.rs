@@ -3,11 +3,11 @@
 //!
 //! # The rule
 //!
-//! The segments shall not take up more than twice what lives in them and the slack. Before they do, at 1.75 times that
-//! and half the slack, the sparsest old segment is emptied: its live messages are appended to the log again, and the
-//! next checkpoint gives it up. Once that has begun it goes on down to 1.5 times and a quarter of the slack, so that
-//! much is moved at once: what moves together lies together, and is not mixed with messages that will soon be gone,
-//! which would have it moved again.
+//! The segments shall not take up more than twice what lives in them and the slack. Before they do, at half the slack,
+//! the sparsest old segment is emptied: its live messages are appended to the log again, and the next checkpoint gives
+//! it up. Once that has begun it goes on down to 1.75 times what lives and a quarter of the slack, and a portion is as large
+//! as what the commit thread writes by itself. So much is moved at once, and lies together: mixed thinly with messages
+//! that will soon be gone, it would have to be moved again.
 //!
 //! * Old is what lies wholly before the last durable checkpoint. What is younger is about to be emptied by its
 //!   consumers.
@@ -144,7 +144,8 @@ impl Reclaimer {
                 self.kept.insert(emptying.generation);
                 continue;
             }
-            match emptying.read(&*self.reader) {
+            let portion = self.portion();
+            match emptying.read(&*self.reader, portion) {
                 Ok(Some(portion)) => {
                     self.emptying = Some(emptying);
                     self.offer(portion);
@@ -160,6 +161,12 @@ impl Reclaimer {
     fn gather(&self, emptying: &mut Emptying) -> Result<(), StoreError> {
         while emptying.gather(&self.shared.tail.lock().state)? {}
         Ok(())
+    }
+
+    /// How many bytes may move in one cycle.
+    fn portion(&self) -> u64 {
+        let cycle = self.shared.tail.lock().bytes_of_cycle;
+        cycle.clamp(limits::FORWARD_PORTION, limits::FORWARD_PORTION_MOST)
     }
 
     /// False if none will come.
@@ -190,15 +197,16 @@ impl Reclaimer {
 
     /// The segment to empty next, if the rule wants one and there is room.
     fn choose(&mut self) -> Option<Emptying> {
-        let (survey, free) = {
+        let (survey, free, is_due) = {
             let tail = self.shared.tail.lock();
-            (Survey::of(&tail, &self.kept), tail.free_space)
+            let is_due = tail.state.has_many_changes();
+            (Survey::of(&tail, &self.kept), tail.free_space, is_due)
         };
         let (quarter, slack) = (survey.live / 4, self.slack);
         self.is_behind = if self.is_behind {
-            survey.bytes > 6 * quarter + slack / 4
+            survey.bytes > 7 * quarter + slack / 4
         } else {
-            survey.bytes > 7 * quarter + slack / 2
+            survey.bytes > 2 * survey.live + slack / 2
         };
         let sparsest = survey.sparsest.filter(|_| self.is_behind);
         let Some(Sparse { generation, size, live }) = sparsest else {
@@ -212,7 +220,7 @@ impl Reclaimer {
         let may_begin = if is_first {
             needed <= free
         } else {
-            needed <= spare && self.moving + live <= limits::CHECKPOINT_BYTES
+            !is_due && needed <= spare && self.moving + live <= limits::CHECKPOINT_BYTES
         };
         if !may_begin {
             return None;

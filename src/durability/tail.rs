@@ -32,6 +32,8 @@ pub(super) struct Tail {
     pub(super) is_sync_awaited: bool,
     /// Bytes appended since the last checkpoint was taken.
     pub(super) bytes_since_checkpoint: u64,
+    /// Bytes that the last commit cycle with something to write appended, without what it moved.
+    pub(super) bytes_of_cycle: u64,
     /// What the last durable checkpoint stands for.
     pub(super) durable: Option<LogPosition>,
     /// Segments the checkpoint thread has no more use for.
@@ -110,7 +112,8 @@ impl Counters {
 impl Tail {
     /// So much happened since the last checkpoint that the next one should not wait.
     pub(super) fn is_checkpoint_due(&self) -> bool {
-        self.bytes_since_checkpoint >= limits::CHECKPOINT_BYTES || self.state.has_many_changes()
+        let is_much = self.bytes_since_checkpoint >= limits::CHECKPOINT_BYTES;
+        self.state.is_ahead_of_checkpoint() && (is_much || self.state.has_many_changes())
     }
 }
 
@@ -121,6 +124,7 @@ impl Shared {
             synced,
             is_sync_awaited: false,
             bytes_since_checkpoint: 0,
+            bytes_of_cycle: 0,
             durable: None,
             release: None,
             offer: Offer::None,
