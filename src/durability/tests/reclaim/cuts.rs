@@ -9,7 +9,7 @@ const OPERATIONS: u32 = 300;
 /// Segments for a few messages, and the slack of as much: something moves most of the time.
 const SMALL: u64 = 16 * 1024;
 
-/// The same numbers for the same seed (SplitMix64).
+/// The same numbers for the same seed: `SplitMix64`.
 #[derive(Clone)]
 struct Chance(Arc<AtomicU64>);
 
