@@ -178,6 +178,19 @@ pub const FRAME_TARGET: usize = 1024 * 1024;
 pub const CHECKPOINT_BYTES: u64 = 64 * 1024 * 1024;
 /// Time after which a checkpoint is due if anything changed.
 pub const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(5);
+/// Bytes the segments may take up beyond twice what lives in them, before sparse ones are moved together. Room for
+/// what comes between two checkpoints, which is not looked at, twice over.
+pub const RECLAIM_SLACK: u64 = 8 * SEGMENT;
+/// Bytes of messages that are moved in one commit cycle, or one message: some milliseconds of a disk's time. A cycle
+/// that writes more itself moves as much again: mixed thinly with what will soon be gone, it would be moved again.
+pub const FORWARD_PORTION: u64 = 1024 * 1024;
+/// As many at most, however much a cycle writes.
+pub const FORWARD_PORTION_MOST: u64 = 8 * 1024 * 1024;
+/// Chunks of the index looked at under one hold of the lock that the commit thread needs, to find what lives in a
+/// segment, and how many of them are read, perhaps from disk: well below a millisecond.
+pub const FORWARD_LOOKS: usize = 4096;
+/// See [`FORWARD_LOOKS`].
+pub const FORWARD_READS: usize = 8;
 /// Index entries in one checkpoint chunk: positions that share all but their low ten bits.
 pub const INDEX_CHUNK: u64 = 1024;
 /// Chunks whose summaries are one value of the checkpoint: 256 are some 6 KiB, and forty values are ten million entries.

@@ -92,6 +92,7 @@ fn start_broker(
         linger: settings.linger,
         checkpoint_interval: settings.checkpoint_interval,
         disk_free_limit: settings.disk_free_limit,
+        ..DurabilityOptions::default()
     };
     let store = Store { log: recovered.log, checkpoint, state: recovered.state };
     let durability = Durability::start(&broker, store, options, durability::exit_process())?;

@@ -2,7 +2,8 @@
 //!
 //! A checkpoint is due after [`crate::limits::CHECKPOINT_BYTES`] of log, after so many changes of the index that
 //! memory should be rid of them ([`crate::limits::INDEX_CHANGED_SLOTS`]), or after the checkpoint interval, if
-//! anything changed. Its content is taken under the lock together with its position X, then the lock is
+//! anything changed. Before it, sparse segments are emptied (see `reclaim`), and given up with it. Its content is
+//! taken under the lock together with its position X, then the lock is
 //! gone; the commit thread never waits for the checkpoint's disk.
 //!
 //! # Which segments may be reused
@@ -26,7 +27,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::tail::{Release, Shared};
+use super::reclaim::{DiskUse, Reclaimer};
+use super::tail::{Counters, Release, Shared};
 use crate::store::{Checkpoint, CheckpointBatch, LogPosition, StoreError};
 
 /// See the module.
@@ -57,14 +59,18 @@ impl Checkpointer {
         checkpoint: Box<dyn Checkpoint>,
         interval: Duration,
     ) -> Self {
+        shared.tail.lock().durable = checkpoint.position();
         Self { shared, checkpoint, interval, pending: None }
     }
 
     /// The thread's whole life.
-    pub(super) fn run(mut self) {
+    pub(super) fn run(mut self, mut reclaimer: Reclaimer) {
         let mut is_failing = false;
+        let mut is_behind = false;
         loop {
-            let wait = self.wait_until_due();
+            let wait = if is_behind { self.look() } else { self.wait_until_due() };
+            // Without a checkpoint nothing is given up, and what was moved would only be there twice.
+            is_behind = wait == Wait::Due && self.pending.is_none() && reclaimer.round();
             match self.checkpoint() {
                 Ok(()) => is_failing = false,
                 Err(error) if is_failing => tracing::debug!(%error, "the checkpoint failed again"),
@@ -77,6 +83,10 @@ impl Checkpointer {
                 return;
             }
         }
+    }
+
+    fn look(&self) -> Wait {
+        if self.shared.tail.lock().is_final { Wait::Final } else { Wait::Due }
     }
 
     fn wait_until_due(&self) -> Wait {
@@ -129,11 +139,18 @@ impl Checkpointer {
             self.pending = Some(pending);
             return Err(error);
         }
-        tracing::debug!(position = %pending.position, keys = pending.batch.len(), "checkpoint");
-        let mut tail = self.shared.tail.lock();
-        tail.release = Some(pending.release);
-        // There is never more than one batch on its way.
-        tail.state.checkpoint_applied();
+        let counters = &self.shared.counters;
+        Counters::add(&counters.checkpoint, pending.batch.bytes());
+        let DiskUse { segments, live } = {
+            let mut tail = self.shared.tail.lock();
+            tail.durable = Some(pending.position);
+            tail.release = Some(pending.release);
+            // There is never more than one batch on its way.
+            tail.state.checkpoint_applied();
+            DiskUse::of(&tail)
+        };
+        let (position, keys) = (pending.position, pending.batch.len());
+        tracing::debug!(%position, keys, segments, live, written = ?counters.read(), "checkpoint");
         Ok(())
     }
 

@@ -286,6 +286,12 @@ impl CheckpointBatch {
         self.changes.len()
     }
 
+    /// Bytes of all keys and values in it.
+    pub fn bytes(&self) -> u64 {
+        let value = |value: &Option<Vec<u8>>| value.as_ref().map_or(0, Vec::len);
+        self.changes.iter().map(|(key, change)| (key.len() + value(change)) as u64).sum()
+    }
+
     /// Whether only the position changes.
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty()

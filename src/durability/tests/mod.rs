@@ -3,6 +3,7 @@
 mod crash;
 mod entries;
 mod moves;
+mod reclaim;
 mod restart;
 mod size;
 mod space;
