@@ -25,9 +25,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::tail::{Release, Shared};
+use super::backup::{Dump, Dumped};
+use super::tail::{Release, Shared, Tail};
 use crate::limits;
-use crate::store::{Checkpoint, CheckpointBatch, LogPosition, StoreError};
+use crate::store::{
+    BackupError, BackupWriter, Checkpoint, CheckpointBatch, LogPosition, StoreError,
+};
 
 /// See the module.
 pub(super) struct Checkpointer {
@@ -48,6 +51,8 @@ struct Pending {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wait {
     Due,
+    /// A backup wants to begin.
+    Backup,
     Final,
 }
 
@@ -65,6 +70,10 @@ impl Checkpointer {
         let mut is_failing = false;
         loop {
             let wait = self.wait_until_due();
+            if wait == Wait::Backup {
+                self.dump();
+                continue;
+            }
             match self.checkpoint() {
                 Ok(()) => is_failing = false,
                 Err(error) if is_failing => tracing::debug!(%error, "the checkpoint failed again"),
@@ -84,6 +93,9 @@ impl Checkpointer {
         loop {
             if tail.is_final {
                 return Wait::Final;
+            }
+            if matches!(tail.dump, Dump::Wanted(_)) {
+                return Wait::Backup;
             }
             // What failed is tried again after the interval, not at once.
             if self.pending.is_none() && tail.bytes_since_checkpoint >= limits::CHECKPOINT_BYTES {
@@ -112,11 +124,15 @@ impl Checkpointer {
         if !tail.state.is_ahead_of_checkpoint() {
             return None;
         }
+        Some(Self::take_from(&mut tail))
+    }
+
+    fn take_from(tail: &mut Tail) -> Pending {
         tail.bytes_since_checkpoint = 0;
         let position = tail.state.position();
         let batch = tail.state.checkpoint_batch();
         let release = Release { before: position.generation, live: tail.state.live_segments() };
-        Some(Pending { batch, position, release })
+        Pending { batch, position, release }
     }
 
     fn apply(&mut self, pending: Pending) -> Result<(), StoreError> {
@@ -132,6 +148,37 @@ impl Checkpointer {
         tracing::debug!(position = %pending.position, keys = pending.batch.len(), "checkpoint");
         self.shared.tail.lock().release = Some(pending.release);
         Ok(())
+    }
+
+    /// Takes a checkpoint, whether or not one is due, and writes it down for a backup.
+    fn dump(&mut self) {
+        let wanted = std::mem::replace(&mut self.shared.tail.lock().dump, Dump::Busy);
+        let Dump::Wanted(writer) = wanted else {
+            self.shared.tail.lock().dump = wanted;
+            return;
+        };
+        let dumped = self.dump_into(*writer);
+        self.shared.tail.lock().dump = Dump::Done(Box::new(dumped));
+        self.shared.news.notify_all();
+    }
+
+    fn dump_into(&mut self, mut writer: BackupWriter) -> Result<Dumped, BackupError> {
+        let failed = |error: StoreError| BackupError::NoCheckpoint(error.to_string());
+        if let Some(pending) = self.pending.take() {
+            self.apply(pending).map_err(failed)?;
+        }
+        let pending = Self::take_from(&mut self.shared.tail.lock());
+        let (position, release) = (pending.position, pending.release.clone());
+        self.apply(pending).map_err(failed)?;
+        if self.checkpoint.position() != Some(position) {
+            return Err(BackupError::Cancelled);
+        }
+        // Before the first batch there is nothing, and no place to go on from.
+        let position = Some(position).filter(|position| position.generation > 0);
+        if let Some(position) = position {
+            writer.checkpoint(&*self.checkpoint, position)?;
+        }
+        Ok(Dumped { writer, position, release })
     }
 
     /// False if the commit thread ended before.

@@ -31,6 +31,8 @@
 //! The log belongs to the commit thread and the checkpoint to the checkpoint thread; both block, and
 //! neither ever runs on a tokio worker.
 
+mod backup;
+mod check;
 mod checkpointer;
 mod codec;
 mod collection;
@@ -52,10 +54,13 @@ mod topology;
 mod transient;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+pub use self::backup::{BackedUp, Backups, back_up_stopped, restore};
+pub use self::check::{CheckListener, CheckStep, CheckSummary, Finding, Severity, check};
 pub use self::committer::OnFatal;
 pub use self::index::Location;
 pub use self::recovery::{Recovered, RecoveryError, RecoveryReport, apply_frame, load, recover};
@@ -148,6 +153,12 @@ impl Durability {
         let work_from = Arc::clone(&inbox);
         let commit = spawn("commit", exit_process(), move || transient::run(&work_from))?;
         Ok(Self { inbox, shared, commit, checkpoint: None })
+    }
+
+    /// A handle that makes backups of the data directory `data_dir`, whose store this is, and leaves `reserve`
+    /// bytes of its disk free.
+    pub fn backups(&self, data_dir: PathBuf, reserve: u64) -> Backups {
+        Backups::new(Arc::clone(&self.shared), data_dir, reserve)
     }
 
     /// Writes and syncs what there is, takes a last checkpoint, and joins the threads. Whoever changes the

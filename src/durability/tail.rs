@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Condvar;
 
+use super::backup::Dump;
 use super::state::LogState;
 use crate::store::LogPosition;
 use crate::sync::{RankedMutex, rank};
@@ -25,22 +26,35 @@ pub(super) struct Tail {
     pub(super) state: LogState,
     /// Everything before this place survives a power cut.
     pub(super) synced: LogPosition,
-    /// The checkpoint thread waits for `synced` to rise.
+    /// How often that was noted.
+    pub(super) syncs: u64,
+    /// Somebody waits for `synced` to rise.
     pub(super) is_sync_awaited: bool,
     /// Bytes appended since the last checkpoint was taken.
     pub(super) bytes_since_checkpoint: u64,
     /// Segments the checkpoint thread has no more use for.
     pub(super) release: Option<Release>,
+    /// While there are any, segments are kept whatever `release` says.
+    pub(super) pins: usize,
+    /// A backup wants a checkpoint of its own.
+    pub(super) dump: Dump,
     /// The commit thread has ended; nothing changes any more.
     pub(super) is_final: bool,
 }
 
 /// Permission to reuse segments: a durable checkpoint stands for everything before generation `before`,
 /// and refers only to `live` ones among these.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Release {
     pub(super) before: u64,
     pub(super) live: BTreeSet<u64>,
+}
+
+impl Tail {
+    /// What may be reused now.
+    pub(super) fn take_release(&mut self) -> Option<Release> {
+        if self.pins > 0 { None } else { self.release.take() }
+    }
 }
 
 impl Shared {
@@ -48,9 +62,12 @@ impl Shared {
         let tail = Tail {
             state,
             synced,
+            syncs: 0,
             is_sync_awaited: false,
             bytes_since_checkpoint: 0,
             release: None,
+            pins: 0,
+            dump: Dump::None,
             is_final: false,
         };
         Self {

@@ -18,13 +18,16 @@
 //! nothing on disk             memory.rs       the same traits in memory
 //! ```
 
+mod backup;
 mod checkpoint;
 mod directory;
 mod disk;
 mod error;
 mod log;
 mod memory;
+mod read_only_disk;
 mod simulated_disk;
+mod stored;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -33,13 +36,19 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+pub use self::backup::{Backup, BackupError, BackupWriter, Cancelled, Restoring};
 pub use self::checkpoint::FjallCheckpoint;
 pub use self::directory::DataDirectory;
 pub use self::disk::{Disk, DiskFile, RealDisk};
 pub use self::error::StoreError;
-pub use self::log::{FRAME_OVERHEAD, FrameBuffer, SEGMENT_HEADER_AREA, SegmentFiles, SegmentLog};
+pub use self::log::{
+    DamageVisitor, FRAME_OVERHEAD, FrameBuffer, Inspected, LogInspection, SEGMENT_HEADER_AREA,
+    SegmentFiles, SegmentLog,
+};
 pub use self::memory::{MemoryStore, Survives};
+pub use self::read_only_disk::ReadOnlyDisk;
 pub use self::simulated_disk::SimulatedDisk;
+pub use self::stored::{CopiedCheckpoint, StoredData};
 
 /// A place in the log. Places are ordered as the log was written and are never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -251,6 +260,12 @@ impl CheckpointBatch {
     /// Deletes a key, whether it exists or not.
     pub fn delete(&mut self, key: impl Into<Vec<u8>>) {
         self.change(key.into(), None);
+    }
+
+    /// The same changes, for another position.
+    #[must_use]
+    pub fn at(self, position: LogPosition) -> Self {
+        Self { position, ..self }
     }
 
     /// How many keys change.

@@ -1,0 +1,452 @@
+//! Reads all there is of a data directory or a backup and says what is damaged. Nothing is changed.
+//!
+//! What is verified: every octet of a backup against its manifest; of every segment both headers and every
+//! frame; every record of every frame; every pair of the checkpoint; and of every message that is in a queue
+//! by checkpoint and log together, that its record can be read where it should be, is intact and names its
+//! place.
+//!
+//! Findings are told as they come. Memory is what a start of the broker takes, and one chunk of entries.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::index::Location;
+use super::messages::{Wanted, read_messages};
+use super::record::{Record, read_message, records};
+use super::recovery::{RecoveryError, apply_frame, load};
+use super::state::{LogState, StoredQueue};
+use crate::broker::delivery::Position;
+use crate::limits;
+use crate::store::{
+    Backup, Checkpoint, Damage, LogInspection, LogPosition, LogReader, ScannedFrame, StoreError,
+    StoredData,
+};
+
+/// Something that is not as it was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Whether something may be lost by it.
+    pub severity: Severity,
+    /// In which file.
+    pub file: PathBuf,
+    /// Where in it.
+    pub offset: u64,
+    /// How much of it.
+    pub bytes: u64,
+    /// What is wrong, and with what.
+    pub what: String,
+}
+
+/// How bad a [`Finding`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// Something may be lost.
+    Damage,
+    /// The remains of a write that nobody was told is safe.
+    Note,
+}
+
+impl Finding {
+    pub(super) fn damage(damage: Damage) -> Self {
+        let Damage { file, offset, bytes, what } = damage;
+        Self { severity: Severity::Damage, file, offset, bytes, what: what.to_owned() }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { severity, file, offset, bytes, what } = self;
+        let severity = match severity {
+            Severity::Damage => "damage",
+            Severity::Note => "note",
+        };
+        write!(formatter, "{severity}: {}: {bytes} bytes at {offset}: {what}", file.display())
+    }
+}
+
+/// What there is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CheckSummary {
+    /// Segments of the log.
+    pub segments: u64,
+    /// Intact frames in them.
+    pub frames: u64,
+    /// Bytes of their payloads.
+    pub bytes: u64,
+    /// Intact pairs of the checkpoint.
+    pub pairs: u64,
+    /// Durable queues.
+    pub queues: u64,
+    /// Messages that can be read, counted in each queue they are in.
+    pub messages: u64,
+    /// Files that are kept to become segments again.
+    pub pool: u64,
+    /// Findings by which something may be lost.
+    pub damages: u64,
+    /// Where the log ends.
+    pub end: Option<LogPosition>,
+}
+
+/// Takes what a check has to say.
+pub trait CheckListener {
+    /// Something was found.
+    fn found(&mut self, finding: Finding);
+
+    /// `done` of `all` bytes of log, or messages, were looked at. Called often.
+    fn progress(&mut self, step: CheckStep, done: u64, all: u64);
+}
+
+/// What a check is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckStep {
+    /// Reading frames; counted in bytes.
+    Log,
+    /// Reading messages; counted in messages.
+    Messages,
+}
+
+/// Checks the data directory or backup at `path`. A database is opened in a copy in `scratch`.
+pub fn check(
+    path: &Path,
+    scratch: &Path,
+    listener: &mut dyn CheckListener,
+) -> Result<CheckSummary, StoreError> {
+    let mut check = Check { listener, summary: CheckSummary::default() };
+    if Backup::is_at(path) {
+        check.backup(path, scratch)?;
+    } else {
+        check.data(path, scratch)?;
+    }
+    Ok(check.summary)
+}
+
+/// Checks what was opened already, in the directory `place`.
+pub(super) fn check_parts(
+    log: &LogInspection,
+    checkpoint: Option<&dyn Checkpoint>,
+    place: &Path,
+    listener: &mut dyn CheckListener,
+) -> Result<CheckSummary, StoreError> {
+    let mut check = Check { listener, summary: CheckSummary::default() };
+    check.parts(log, checkpoint, place)?;
+    Ok(check.summary)
+}
+
+struct Check<'a> {
+    listener: &'a mut dyn CheckListener,
+    summary: CheckSummary,
+}
+
+impl Check<'_> {
+    fn data(&mut self, path: &Path, scratch: &Path) -> Result<(), StoreError> {
+        let data = StoredData::open(path)?;
+        data.format(&mut self.damages())?;
+        let log = data.log()?;
+        let mut cut = Vec::new();
+        let meta = path.join("meta");
+        match data.checkpoint(scratch, &mut |damage| cut.push(damage)) {
+            Ok(copied) => {
+                let checkpoint = copied.as_ref().and_then(|copied| copied.get());
+                let before = self.summary.damages;
+                self.parts(&log, checkpoint, &meta)?;
+                // With every frame behind the checkpoint there, the log still says what a journal lost.
+                let is_harmless = self.summary.damages == before;
+                let severity = if is_harmless { Severity::Note } else { Severity::Damage };
+                for damage in cut {
+                    self.found(Finding { severity, ..Finding::damage(damage) });
+                }
+            }
+            Err(error) => {
+                self.lost_checkpoint(&meta, error)?;
+                self.frames_only(&log)?;
+            }
+        }
+        let pool = log.read_pool(&mut self.damages())?;
+        self.summary.pool = pool as u64;
+        Ok(())
+    }
+
+    fn backup(&mut self, path: &Path, scratch: &Path) -> Result<(), StoreError> {
+        let backup = match Backup::open(path) {
+            Err(StoreError::Damaged { file, offset, what }) => {
+                let damage = Damage { file, offset, bytes: 0, what };
+                self.found(Finding::damage(damage));
+                return Ok(());
+            }
+            opened => opened?,
+        };
+        backup.files(&mut self.damages())?;
+        let log = backup.log()?;
+        match backup.checkpoint(scratch) {
+            Ok(copied) => {
+                let checkpoint = copied.as_ref().and_then(|copied| copied.get());
+                self.parts(&log, checkpoint, path)
+            }
+            Err(error) => {
+                self.lost_checkpoint(path, error)?;
+                self.frames_only(&log)
+            }
+        }
+    }
+
+    /// A checkpoint that cannot be opened is a finding; a disk that is full, or refuses, is none.
+    fn lost_checkpoint(&mut self, path: &Path, error: StoreError) -> Result<(), StoreError> {
+        let (file, offset, what) = match error {
+            StoreError::Damaged { file, offset, what } => (file, offset, what.to_owned()),
+            error @ StoreError::Checkpoint { .. } => (path.to_owned(), 0, error.to_string()),
+            error => return Err(error),
+        };
+        let what = format!("{what}; which messages there should be is not known");
+        self.found(Finding { severity: Severity::Damage, file, offset, bytes: 0, what });
+        Ok(())
+    }
+
+    /// Checks log and checkpoint; `place` is the checkpoint's.
+    fn parts(
+        &mut self,
+        log: &LogInspection,
+        checkpoint: Option<&dyn Checkpoint>,
+        place: &Path,
+    ) -> Result<(), StoreError> {
+        let Some(checkpoint) = checkpoint else {
+            let mut state = LogState::default();
+            self.frames(log, None, &mut state)?;
+            return self.messages(log, &state);
+        };
+        let loaded = self.pairs(checkpoint).and_then(|()| load(checkpoint).map_err(Unloaded::from));
+        match loaded {
+            Ok(mut state) => {
+                self.frames(log, checkpoint.position(), &mut state)?;
+                self.messages(log, &state)
+            }
+            Err(Unloaded(what)) => {
+                let what = format!("{what}; which messages there should be is not known");
+                let (file, severity) = (place.to_owned(), Severity::Damage);
+                self.found(Finding { severity, file, offset: 0, bytes: 0, what });
+                self.frames_only(log)
+            }
+        }
+    }
+
+    /// Every pair is there and is the one that is found by its key.
+    fn pairs(&mut self, checkpoint: &dyn Checkpoint) -> Result<(), Unloaded> {
+        let mut count = 0;
+        let mut wrong = None;
+        checkpoint.load(&mut |key, value| {
+            count += 1;
+            if wrong.is_none() && checkpoint.get(key)?.as_deref() != Some(value) {
+                wrong = Some(format!("key {} is not found by itself", key.escape_ascii()));
+            }
+            Ok(())
+        })?;
+        self.summary.pairs = count;
+        wrong.map_or(Ok(()), |what| Err(Unloaded(what)))
+    }
+
+    fn frames_only(&mut self, log: &LogInspection) -> Result<(), StoreError> {
+        self.frames(log, None, &mut LogState::default())
+    }
+
+    /// Every header, every frame, every record; what they say is replayed into `state`.
+    fn frames(
+        &mut self,
+        log: &LogInspection,
+        position: Option<LogPosition>,
+        state: &mut LogState,
+    ) -> Result<(), StoreError> {
+        log.headers(&mut self.damages())?;
+        let progress = LogProgress::new(log);
+        let this = std::cell::RefCell::new(&mut *self);
+        let visit = &mut |frame: ScannedFrame<'_>| {
+            let mut this = this.borrow_mut();
+            progress.tell(frame.position, this.listener);
+            if let Err(finding) = look_at_frame(log, state, frame) {
+                this.found(finding);
+            }
+            Ok(())
+        };
+        let found = &mut |damage| this.borrow_mut().found(Finding::damage(damage));
+        let inspected = log.frames(position, visit, found)?;
+        self.summary.segments = log.segments().len() as u64;
+        self.summary.frames = inspected.frames;
+        self.summary.bytes = inspected.bytes;
+        self.summary.end = inspected.end;
+        if let Some(torn) = inspected.torn_tail {
+            let what = "an unfinished batch, which the next start cuts".to_owned();
+            let (severity, file, offset) = (Severity::Note, torn.file, torn.offset);
+            self.found(Finding { severity, file, offset, bytes: 0, what });
+        }
+        Ok(())
+    }
+
+    /// Every message that is in a queue.
+    fn messages(&mut self, log: &LogInspection, state: &LogState) -> Result<(), StoreError> {
+        let reader = log.reader();
+        let all = state.queues().map(|queue| queue.len() as u64).sum();
+        let mut done = 0;
+        for queue in state.queues() {
+            self.summary.queues += 1;
+            let mut missing = BTreeMap::new();
+            let mut entries = queue.entries();
+            loop {
+                let chunk: Vec<_> = entries.by_ref().take(CHUNK).collect();
+                if chunk.is_empty() {
+                    break;
+                }
+                done += chunk.len() as u64;
+                let look = Look { log, reader: &*reader, queue };
+                self.chunk(&look, chunk, &mut missing);
+                self.listener.progress(CheckStep::Messages, done, all);
+            }
+            for (generation, messages) in missing {
+                let what = format!(
+                    "the segment is gone, and with it {messages} messages of {}",
+                    name(queue)
+                );
+                let (file, severity) = (log.segment_path(generation), Severity::Damage);
+                self.found(Finding { severity, file, offset: 0, bytes: 0, what });
+            }
+        }
+        Ok(())
+    }
+
+    fn chunk(
+        &mut self,
+        look: &Look<'_>,
+        mut entries: Vec<(Position, Location)>,
+        missing: &mut BTreeMap<u64, u64>,
+    ) {
+        entries.retain(|(_, location)| {
+            let generation = location.at.generation;
+            let is_there = look.has_segment(generation);
+            if !is_there {
+                *missing.entry(generation).or_default() += 1;
+            }
+            is_there
+        });
+        let queue = look.queue.definition().id;
+        let mut wanted: Vec<Wanted> = entries
+            .into_iter()
+            .map(|(position, location)| Wanted { location, queue, position })
+            .collect();
+        wanted.sort_unstable();
+        let mut intact = 0;
+        if read_messages(look.reader, &wanted, &mut |_, _| intact += 1).is_empty() {
+            self.summary.messages += intact;
+            return;
+        }
+        // One by one, to know which.
+        for one in wanted {
+            let damages = read_messages(look.reader, &[one], &mut |_, _| ());
+            self.summary.messages += u64::from(damages.is_empty());
+            for damage in damages {
+                let (Wanted { location, position, .. }, file) =
+                    (one, look.log.segment_path(one.location.at.generation));
+                let what = format!(
+                    "the message at position {} of {} is lost: {}",
+                    position.0,
+                    name(look.queue),
+                    damage.what
+                );
+                let (offset, bytes) = (u64::from(location.at.offset), u64::from(location.length));
+                self.found(Finding { severity: Severity::Damage, file, offset, bytes, what });
+            }
+        }
+    }
+
+    fn damages(&mut self) -> impl FnMut(Damage) + '_ {
+        |damage| self.found(Finding::damage(damage))
+    }
+
+    fn found(&mut self, finding: Finding) {
+        self.summary.damages += u64::from(finding.severity == Severity::Damage);
+        self.listener.found(finding);
+    }
+}
+
+/// Messages that are looked at together.
+#[expect(clippy::cast_possible_truncation, reason = "a chunk has at most 65,536 places")]
+const CHUNK: usize = limits::INDEX_CHUNK as usize;
+
+/// Where the messages of a queue are looked for.
+struct Look<'a> {
+    log: &'a LogInspection,
+    reader: &'a dyn LogReader,
+    queue: &'a StoredQueue,
+}
+
+impl Look<'_> {
+    fn has_segment(&self, generation: u64) -> bool {
+        let segments = self.log.segments();
+        segments.binary_search_by_key(&generation, |segment| segment.generation).is_ok()
+    }
+}
+
+fn name(queue: &StoredQueue) -> String {
+    let definition = queue.definition();
+    format!("queue '{}' in vhost '{}'", definition.name, definition.vhost)
+}
+
+/// Why a checkpoint cannot be used.
+struct Unloaded(String);
+
+impl From<StoreError> for Unloaded {
+    fn from(error: StoreError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<RecoveryError> for Unloaded {
+    fn from(error: RecoveryError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// Reads all records of an intact frame; what they say behind the checkpoint goes into `state`.
+fn look_at_frame(
+    log: &LogInspection,
+    state: &mut LogState,
+    frame: ScannedFrame<'_>,
+) -> Result<(), Finding> {
+    let finding = |offset: usize, bytes: usize, what: String| Finding {
+        severity: Severity::Damage,
+        file: log.segment_path(frame.position.generation),
+        offset: u64::from(frame.position.offset) + offset as u64,
+        bytes: bytes as u64,
+        what,
+    };
+    let unreadable = |error| finding(0, frame.payload.len(), format!("intact, but {error}"));
+    for placed in records(frame.payload).map_err(unreadable)? {
+        let placed = placed.map_err(unreadable)?;
+        if let Record::Put(_) = placed.record {
+            let (start, length) = (placed.offset as usize, placed.length as usize);
+            let record = frame.payload.get(start..start + length).unwrap_or_default();
+            read_message(record).map_err(|error| finding(start, length, error.to_string()))?;
+        }
+    }
+    apply_frame(state, frame).map_err(unreadable)
+}
+
+/// How far reading the log has come.
+struct LogProgress {
+    /// Bytes before each segment.
+    before: BTreeMap<u64, u64>,
+    all: u64,
+}
+
+impl LogProgress {
+    fn new(log: &LogInspection) -> Self {
+        let (mut before, mut all) = (BTreeMap::new(), 0);
+        for segment in log.segments() {
+            before.insert(segment.generation, all);
+            all += segment.bytes;
+        }
+        Self { before, all }
+    }
+
+    fn tell(&self, at: LogPosition, listener: &mut dyn CheckListener) {
+        let before = self.before.get(&at.generation).copied().unwrap_or_default();
+        listener.progress(CheckStep::Log, before + u64::from(at.offset), self.all);
+    }
+}
