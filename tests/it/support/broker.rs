@@ -132,18 +132,29 @@ impl TestBroker {
         Process::spawn(self.command(data_dir, listen)).ends()
     }
 
+    /// The binary, to be run with a command.
+    pub fn binary() -> Command {
+        Command::new(env!("CARGO_BIN_EXE_leveret"))
+    }
+
+    /// Its id as long as it runs.
+    pub fn pid(&self) -> u32 {
+        self.process.lock().unwrap().as_ref().expect("the broker is running").child.id()
+    }
+
     /// Replaces config.toml for the next start.
     pub fn configure(&self, config: &str) {
         std::fs::write(self.home.path().join("config.toml"), config).unwrap();
     }
 
-    fn at_home() -> Self {
+    /// Ours, not started yet: its directory is free to be made first.
+    pub fn at_home() -> Self {
         let home = Arc::new(TempDir::new().unwrap());
         Self { address: String::new(), process: Arc::default(), home }
     }
 
     fn command(&self, data_dir: &Path, listen: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_leveret"));
+        let mut command = Self::binary();
         command
             .current_dir(self.home.path())
             .args(["--listen", listen])
