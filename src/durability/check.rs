@@ -10,14 +10,15 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use super::index::Location;
+use super::index::Located;
 use super::messages::{Wanted, read_messages};
-use super::record::{Record, read_message, records};
-use super::recovery::{RecoveryError, apply_frame, load};
-use super::state::{LogState, StoredQueue};
-use crate::broker::delivery::Position;
-use crate::limits;
+use super::record::{Record, RecordError, read_message, records};
+use super::recovery::{apply_frame, load};
+use super::state::LogState;
+use super::stored_queue::StoredQueue;
+use crate::broker::delivery::QueueId;
 use crate::store::{
     Backup, Checkpoint, Damage, LogInspection, LogPosition, LogReader, ScannedFrame, StoreError,
     StoredData,
@@ -194,7 +195,9 @@ impl Check<'_> {
     fn lost_checkpoint(&mut self, path: &Path, error: StoreError) -> Result<(), StoreError> {
         let (file, offset, what) = match error {
             StoreError::Damaged { file, offset, what } => (file, offset, what.to_owned()),
-            error @ StoreError::Checkpoint { .. } => (path.to_owned(), 0, error.to_string()),
+            error @ (StoreError::Checkpoint { .. } | StoreError::DamagedValue { .. }) => {
+                (path.to_owned(), 0, error.to_string())
+            }
             error => return Err(error),
         };
         let what = format!("{what}; which messages there should be is not known");
@@ -209,39 +212,55 @@ impl Check<'_> {
         checkpoint: Option<&dyn Checkpoint>,
         place: &Path,
     ) -> Result<(), StoreError> {
-        let Some(checkpoint) = checkpoint else {
-            let mut state = LogState::default();
-            self.frames(log, None, &mut state)?;
-            return self.messages(log, &state);
-        };
-        let loaded = self.pairs(checkpoint).and_then(|()| load(checkpoint).map_err(Unloaded::from));
-        match loaded {
-            Ok(mut state) => {
-                self.frames(log, checkpoint.position(), &mut state)?;
-                self.messages(log, &state)
-            }
-            Err(Unloaded(what)) => {
-                let what = format!("{what}; which messages there should be is not known");
-                let (file, severity) = (place.to_owned(), Severity::Damage);
-                self.found(Finding { severity, file, offset: 0, bytes: 0, what });
-                self.frames_only(log)
+        let position = checkpoint.and_then(|checkpoint| checkpoint.position());
+        let mut state = LogState::default();
+        if let Some(checkpoint) = checkpoint {
+            self.pairs(checkpoint, place)?;
+            match load(checkpoint) {
+                Ok(loaded) => state = loaded,
+                Err(error) => {
+                    let what = format!("{error}; which messages there should be is not known");
+                    self.found(in_checkpoint(place, what));
+                    return self.frames_only(log);
+                }
             }
         }
+        self.frames(log, position, &mut state)?;
+        self.messages(log, place, &state);
+        Ok(())
     }
 
-    /// Every pair is there and is the one that is found by its key.
-    fn pairs(&mut self, checkpoint: &dyn Checkpoint) -> Result<(), Unloaded> {
-        let mut count = 0;
-        let mut wrong = None;
-        checkpoint.load(&mut |key, value| {
-            count += 1;
-            if wrong.is_none() && checkpoint.get(key)?.as_deref() != Some(value) {
-                wrong = Some(format!("key {} is not found by itself", key.escape_ascii()));
+    /// Every pair is intact, and is the one that is found by its key.
+    fn pairs(&mut self, checkpoint: &dyn Checkpoint, place: &Path) -> Result<(), StoreError> {
+        let reader = checkpoint.reader();
+        let mut from = Vec::new();
+        loop {
+            let mut strays = Vec::new();
+            let loaded = checkpoint.load_range(&from, None, &mut |key, value| {
+                self.summary.pairs += 1;
+                let is_found = reader.get(key).is_ok_and(|it| it.as_deref() == Some(value));
+                if !is_found && strays.len() < STRAYS {
+                    strays.push(format!("key '{}' is not found by itself", key.escape_ascii()));
+                }
+                Ok(())
+            });
+            strays.into_iter().for_each(|what| self.found(in_checkpoint(place, what)));
+            match loaded {
+                Ok(()) => return Ok(()),
+                // On behind it.
+                Err(error @ StoreError::DamagedValue { .. }) => {
+                    self.found(in_checkpoint(place, error.to_string()));
+                    let StoreError::DamagedValue { mut key, .. } = error else { return Ok(()) };
+                    key.push(0);
+                    from = key;
+                }
+                Err(error @ StoreError::Checkpoint { .. }) => {
+                    self.found(in_checkpoint(place, error.to_string()));
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
             }
-            Ok(())
-        })?;
-        self.summary.pairs = count;
-        wrong.map_or(Ok(()), |what| Err(Unloaded(what)))
+        }
     }
 
     fn frames_only(&mut self, log: &LogInspection) -> Result<(), StoreError> {
@@ -281,76 +300,47 @@ impl Check<'_> {
     }
 
     /// Every message that is in a queue.
-    fn messages(&mut self, log: &LogInspection, state: &LogState) -> Result<(), StoreError> {
-        let reader = log.reader();
+    fn messages(&mut self, log: &LogInspection, place: &Path, state: &LogState) {
+        self.summary.queues = state.queues().count() as u64;
         let all = state.queues().map(|queue| queue.len() as u64).sum();
-        let mut done = 0;
-        for queue in state.queues() {
-            self.summary.queues += 1;
-            let mut missing = BTreeMap::new();
-            let mut entries = queue.entries();
-            loop {
-                let chunk: Vec<_> = entries.by_ref().take(CHUNK).collect();
-                if chunk.is_empty() {
-                    break;
+        let (mut done, mut chunk) = (0, Vec::new());
+        let mut look = Look { log, reader: log.reader(), state, missing: BTreeMap::new() };
+        for entry in state.entries() {
+            match entry {
+                Ok((queue, Located { position, location })) => {
+                    chunk.push(Wanted { location, queue, position });
                 }
-                done += chunk.len() as u64;
-                let look = Look { log, reader: &*reader, queue };
-                self.chunk(&look, chunk, &mut missing);
+                Err(error) => self.found(in_checkpoint(place, error.to_string())),
+            }
+            if chunk.len() == CHUNK {
+                done += CHUNK as u64;
+                self.chunk(&mut look, std::mem::take(&mut chunk));
                 self.listener.progress(CheckStep::Messages, done, all);
             }
-            for (generation, messages) in missing {
-                let what = format!(
-                    "the segment is gone, and with it {messages} messages of {}",
-                    name(queue)
-                );
-                let (file, severity) = (log.segment_path(generation), Severity::Damage);
-                self.found(Finding { severity, file, offset: 0, bytes: 0, what });
-            }
         }
-        Ok(())
+        self.chunk(&mut look, chunk);
+        for (&(queue, generation), messages) in &look.missing {
+            let lost = format!("{messages} messages of {}", look.name(queue));
+            let what = format!("the segment is gone, and with it {lost}");
+            let (file, severity) = (log.segment_path(generation), Severity::Damage);
+            self.found(Finding { severity, file, offset: 0, bytes: 0, what });
+        }
     }
 
-    fn chunk(
-        &mut self,
-        look: &Look<'_>,
-        mut entries: Vec<(Position, Location)>,
-        missing: &mut BTreeMap<u64, u64>,
-    ) {
-        entries.retain(|(_, location)| {
-            let generation = location.at.generation;
-            let is_there = look.has_segment(generation);
-            if !is_there {
-                *missing.entry(generation).or_default() += 1;
-            }
-            is_there
-        });
-        let queue = look.queue.definition().id;
-        let mut wanted: Vec<Wanted> = entries
-            .into_iter()
-            .map(|(position, location)| Wanted { location, queue, position })
-            .collect();
+    fn chunk(&mut self, look: &mut Look<'_>, mut wanted: Vec<Wanted>) {
+        wanted.retain(|one| look.has_segment(one));
         wanted.sort_unstable();
         let mut intact = 0;
-        if read_messages(look.reader, &wanted, &mut |_, _| intact += 1).is_empty() {
+        if read_messages(&*look.reader, &wanted, &mut |_, _| intact += 1).is_empty() {
             self.summary.messages += intact;
             return;
         }
         // One by one, to know which.
         for one in wanted {
-            let damages = read_messages(look.reader, &[one], &mut |_, _| ());
+            let damages = read_messages(&*look.reader, &[one], &mut |_, _| ());
             self.summary.messages += u64::from(damages.is_empty());
             for damage in damages {
-                let (Wanted { location, position, .. }, file) =
-                    (one, look.log.segment_path(one.location.at.generation));
-                let what = format!(
-                    "the message at position {} of {} is lost: {}",
-                    position.0,
-                    name(look.queue),
-                    damage.what
-                );
-                let (offset, bytes) = (u64::from(location.at.offset), u64::from(location.length));
-                self.found(Finding { severity: Severity::Damage, file, offset, bytes, what });
+                self.found(look.lost(one, damage.what));
             }
         }
     }
@@ -366,41 +356,54 @@ impl Check<'_> {
 }
 
 /// Messages that are looked at together.
-#[expect(clippy::cast_possible_truncation, reason = "a chunk has at most 65,536 places")]
-const CHUNK: usize = limits::INDEX_CHUNK as usize;
+const CHUNK: usize = 1024;
+/// Pairs of a checkpoint that are not found, and told one by one; they have one cause.
+const STRAYS: usize = 100;
 
-/// Where the messages of a queue are looked for.
+/// Where messages are looked for.
 struct Look<'a> {
     log: &'a LogInspection,
-    reader: &'a dyn LogReader,
-    queue: &'a StoredQueue,
+    reader: Arc<dyn LogReader>,
+    state: &'a LogState,
+    /// How many messages of each queue lie in each segment that is gone.
+    missing: BTreeMap<(QueueId, u64), u64>,
 }
 
 impl Look<'_> {
-    fn has_segment(&self, generation: u64) -> bool {
+    /// If not, that is noted.
+    fn has_segment(&mut self, wanted: &Wanted) -> bool {
+        let generation = wanted.location.at.generation;
         let segments = self.log.segments();
-        segments.binary_search_by_key(&generation, |segment| segment.generation).is_ok()
+        let found = segments.binary_search_by_key(&generation, |segment| segment.generation);
+        if found.is_err() {
+            *self.missing.entry((wanted.queue, generation)).or_default() += 1;
+        }
+        found.is_ok()
+    }
+
+    fn lost(&self, Wanted { location, queue, position }: Wanted, why: &str) -> Finding {
+        Finding {
+            severity: Severity::Damage,
+            file: self.log.segment_path(location.at.generation),
+            offset: u64::from(location.at.offset),
+            bytes: u64::from(location.length),
+            what: format!(
+                "the message at position {} of {} is lost: {why}",
+                position.0,
+                self.name(queue)
+            ),
+        }
+    }
+
+    fn name(&self, queue: QueueId) -> String {
+        let found = self.state.queues().map(StoredQueue::definition).find(|it| it.id == queue);
+        let Some(definition) = found else { return format!("queue {}", queue.0) };
+        format!("queue '{}' in vhost '{}'", definition.name, definition.vhost)
     }
 }
 
-fn name(queue: &StoredQueue) -> String {
-    let definition = queue.definition();
-    format!("queue '{}' in vhost '{}'", definition.name, definition.vhost)
-}
-
-/// Why a checkpoint cannot be used.
-struct Unloaded(String);
-
-impl From<StoreError> for Unloaded {
-    fn from(error: StoreError) -> Self {
-        Self(error.to_string())
-    }
-}
-
-impl From<RecoveryError> for Unloaded {
-    fn from(error: RecoveryError) -> Self {
-        Self(error.to_string())
-    }
+fn in_checkpoint(place: &Path, what: String) -> Finding {
+    Finding { severity: Severity::Damage, file: place.to_owned(), offset: 0, bytes: 0, what }
 }
 
 /// Reads all records of an intact frame; what they say behind the checkpoint goes into `state`.
@@ -416,7 +419,8 @@ fn look_at_frame(
         bytes: bytes as u64,
         what,
     };
-    let unreadable = |error| finding(0, frame.payload.len(), format!("intact, but {error}"));
+    let unreadable =
+        |error: RecordError| finding(0, frame.payload.len(), format!("intact, but {error}"));
     for placed in records(frame.payload).map_err(unreadable)? {
         let placed = placed.map_err(unreadable)?;
         if let Record::Put(_) = placed.record {
@@ -425,7 +429,7 @@ fn look_at_frame(
             read_message(record).map_err(|error| finding(start, length, error.to_string()))?;
         }
     }
-    apply_frame(state, frame).map_err(unreadable)
+    apply_frame(state, frame).map_err(|error| finding(0, frame.payload.len(), error.to_string()))
 }
 
 /// How far reading the log has come.

@@ -7,13 +7,14 @@ use parking_lot::Condvar;
 
 use super::backup::Dump;
 use super::state::LogState;
+use crate::limits;
 use crate::store::LogPosition;
 use crate::sync::{RankedMutex, rank};
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) tail: RankedMutex<{ rank::LEAF }, Tail>,
+    pub(super) tail: RankedMutex<{ rank::TAIL }, Tail>,
     /// The checkpoint thread waits here: for bytes, for a sync, for the end.
     pub(super) news: Condvar,
     stopping: AtomicBool,
@@ -54,6 +55,12 @@ impl Tail {
     /// What may be reused now.
     pub(super) fn take_release(&mut self) -> Option<Release> {
         if self.pins > 0 { None } else { self.release.take() }
+    }
+
+    /// So much happened since the last checkpoint that the next one should not wait.
+    pub(super) fn is_checkpoint_due(&self) -> bool {
+        let is_much = self.bytes_since_checkpoint >= limits::CHECKPOINT_BYTES;
+        self.state.is_ahead_of_checkpoint() && (is_much || self.state.has_many_changes())
     }
 }
 
