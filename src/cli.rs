@@ -62,6 +62,19 @@ pub enum Command {
     ///
     /// Exit code: 0 done, 1 the backup is damaged, 2 not done.
     Restore(Restore),
+
+    /// Read everything in the copy of a database
+    // For the commands above: a process of its own may fail as it likes.
+    #[command(hide = true)]
+    Probe(Probe),
+}
+
+/// What to try.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct Probe {
+    /// The database
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
 }
 
 /// What to check.

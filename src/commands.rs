@@ -6,16 +6,16 @@
 use std::error::Error;
 use std::io::{Write as _, stderr, stdout};
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{self, ExitCode};
 use std::time::{Duration, Instant};
 
-use leveret::cli::{Backup, Check, Command, Restore};
+use leveret::cli::{Backup, Check, Command, Probe, Restore};
 use leveret::clock::Clock;
 use leveret::durability::{
-    self, CheckListener, CheckStep, CheckSummary, Finding, Severity, back_up_stopped,
+    self, CheckListener, CheckStep, CheckSummary, Finding, Severity, Workshop, back_up_stopped,
 };
 use leveret::server::control::{AskError, ask};
-use leveret::store::{BackupError, StoreError};
+use leveret::store::{BackupError, StoreError, probe_checkpoint};
 use serde_json::{Value, json};
 
 type Failure = Box<dyn Error>;
@@ -29,6 +29,7 @@ pub(crate) fn execute(command: &Command) -> ExitCode {
         Command::Check(command) => check(command),
         Command::Backup(command) => backup(command),
         Command::Restore(command) => restore(command),
+        Command::Probe(command) => try_checkpoint(command),
     };
     match done {
         Ok(0) => ExitCode::SUCCESS,
@@ -44,7 +45,7 @@ pub(crate) fn execute(command: &Command) -> ExitCode {
 /// How many damages there are.
 fn check(command: &Check) -> Result<u64, Failure> {
     let mut teller = Teller::new(command.json);
-    let checked = durability::check(&command.data_dir, &std::env::temp_dir(), &mut teller);
+    let checked = look(&command.data_dir, &mut teller);
     let summary = checked.map_err(|error| match error {
         StoreError::InUse { path } => format!(
             "{} is in use by another process, probably its broker: stop it, or check a backup of it",
@@ -56,6 +57,30 @@ fn check(command: &Check) -> Result<u64, Failure> {
     Ok(summary.damages)
 }
 
+fn look(path: &Path, teller: &mut Teller) -> Result<CheckSummary, StoreError> {
+    let scratch = std::env::temp_dir();
+    durability::check(path, Workshop { scratch: &scratch, probe: &probe }, teller)
+}
+
+/// Lets another process of this program try to open a database.
+fn probe(directory: &Path) -> Result<(), String> {
+    let program = std::env::current_exe().map_err(|error| error.to_string())?;
+    let tried = process::Command::new(program).arg("probe").arg(directory).output();
+    let tried = tried.map_err(|error| format!("it cannot be tried: {error}"))?;
+    if tried.status.success() {
+        return Ok(());
+    }
+    // The first line is the reason; a backtrace may follow.
+    let said = String::from_utf8_lossy(&tried.stderr);
+    let why = said.lines().find(|line| !line.is_empty()).unwrap_or("it gave no reason");
+    Err(format!("{}: {why}", tried.status))
+}
+
+fn try_checkpoint(command: &Probe) -> Result<u64, Failure> {
+    probe_checkpoint(&command.directory)?;
+    Ok(0)
+}
+
 fn backup(command: &Backup) -> Result<u64, Failure> {
     let mut teller = Teller::new(command.json);
     let target = std::path::absolute(&command.target)?;
@@ -64,13 +89,13 @@ fn backup(command: &Backup) -> Result<u64, Failure> {
     let (segments, bytes) = match ask(&command.data_dir, &request) {
         Ok(done) => (number(&done, "segments"), number(&done, "bytes")),
         Err(AskError::NoBroker) => {
-            let done = back_up_stopped(&command.data_dir, &target, &|| false)?;
+            let done = back_up_stopped(&command.data_dir, &target, &probe, &|| false)?;
             (done.segments, done.bytes)
         }
         Err(error) => return Err(error.into()),
     };
     let took = teller.elapsed();
-    let summary = durability::check(&target, &std::env::temp_dir(), &mut teller)
+    let summary = look(&target, &mut teller)
         .map_err(|error| format!("the backup is written, but cannot be verified: {error}"))?;
     let what = format!(
         "backed up in {:.1} s, {bytes} bytes in {segments} segments; verified",

@@ -24,7 +24,7 @@ use super::check::{CheckListener, CheckSummary, Finding, check_parts};
 use super::recovery::load;
 use super::tail::{Release, Shared};
 use crate::store::{
-    Backup, BackupError, BackupWriter, Cancelled, LogInspection, LogPosition, ReadOnlyDisk,
+    Backup, BackupError, BackupWriter, Cancelled, LogInspection, LogPosition, Probe, ReadOnlyDisk,
     Restoring, StoreError, StoredData,
 };
 
@@ -198,6 +198,7 @@ fn write_segments(
 pub fn back_up_stopped(
     data_dir: &Path,
     target: &Path,
+    probe: &Probe<'_>,
     is_cancelled: &Cancelled<'_>,
 ) -> Result<BackedUp, BackupError> {
     refuse_inside(data_dir, target)?;
@@ -205,7 +206,7 @@ pub fn back_up_stopped(
     let log = data.log()?;
     let mut writer = BackupWriter::create(target)?;
     // The copy of the database is gone before the backup is finished.
-    let copied = data.checkpoint(target, &mut |_| {})?;
+    let copied = data.checkpoint(target, probe, &mut |_| {})?;
     let checkpoint = copied.as_ref().and_then(|copied| copied.get());
     let position = checkpoint.and_then(|checkpoint| checkpoint.position());
     let mut live = BTreeSet::new();

@@ -20,8 +20,8 @@ use super::state::LogState;
 use super::stored_queue::StoredQueue;
 use crate::broker::delivery::QueueId;
 use crate::store::{
-    Backup, Checkpoint, Damage, LogInspection, LogPosition, LogReader, ScannedFrame, StoreError,
-    StoredData,
+    Backup, Checkpoint, Damage, LogInspection, LogPosition, LogReader, Probe, ScannedFrame,
+    StoreError, StoredData,
 };
 
 /// Something that is not as it was written.
@@ -107,17 +107,26 @@ pub enum CheckStep {
     Messages,
 }
 
-/// Checks the data directory or backup at `path`. A database is opened in a copy in `scratch`.
+/// Where a check may put files, and how it finds out whether a database can be opened.
+#[derive(Clone, Copy)]
+pub struct Workshop<'a> {
+    /// Databases are opened in a copy in this directory.
+    pub scratch: &'a Path,
+    /// Tries such a copy.
+    pub probe: &'a Probe<'a>,
+}
+
+/// Checks the data directory or backup at `path`.
 pub fn check(
     path: &Path,
-    scratch: &Path,
+    workshop: Workshop<'_>,
     listener: &mut dyn CheckListener,
 ) -> Result<CheckSummary, StoreError> {
     let mut check = Check { listener, summary: CheckSummary::default() };
     if Backup::is_at(path) {
-        check.backup(path, scratch)?;
+        check.backup(path, workshop)?;
     } else {
-        check.data(path, scratch)?;
+        check.data(path, workshop)?;
     }
     Ok(check.summary)
 }
@@ -140,13 +149,14 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
-    fn data(&mut self, path: &Path, scratch: &Path) -> Result<(), StoreError> {
+    fn data(&mut self, path: &Path, workshop: Workshop<'_>) -> Result<(), StoreError> {
         let data = StoredData::open(path)?;
         data.format(&mut self.damages())?;
         let log = data.log()?;
         let mut cut = Vec::new();
         let meta = path.join("meta");
-        match data.checkpoint(scratch, &mut |damage| cut.push(damage)) {
+        let Workshop { scratch, probe } = workshop;
+        match data.checkpoint(scratch, probe, &mut |damage| cut.push(damage)) {
             Ok(copied) => {
                 let checkpoint = copied.as_ref().and_then(|copied| copied.get());
                 let before = self.summary.damages;
@@ -168,7 +178,7 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn backup(&mut self, path: &Path, scratch: &Path) -> Result<(), StoreError> {
+    fn backup(&mut self, path: &Path, workshop: Workshop<'_>) -> Result<(), StoreError> {
         let backup = match Backup::open(path) {
             Err(StoreError::Damaged { file, offset, what }) => {
                 let damage = Damage { file, offset, bytes: 0, what };
@@ -179,7 +189,7 @@ impl Check<'_> {
         };
         backup.files(&mut self.damages())?;
         let log = backup.log()?;
-        match backup.checkpoint(scratch) {
+        match backup.checkpoint(workshop.scratch) {
             Ok(copied) => {
                 let checkpoint = copied.as_ref().and_then(|copied| copied.get());
                 self.parts(&log, checkpoint, path)

@@ -69,7 +69,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 pub use self::backup::{BackedUp, Backups, back_up_stopped, restore};
-pub use self::check::{CheckListener, CheckStep, CheckSummary, Finding, Severity, check};
+pub use self::check::{CheckListener, CheckStep, CheckSummary, Finding, Severity, Workshop, check};
 pub use self::committer::OnFatal;
 pub use self::index::Located;
 pub use self::loader::StateLoader;

@@ -49,7 +49,7 @@ pub use self::log::{
 pub use self::memory::{MemoryStore, Survives};
 pub use self::read_only_disk::ReadOnlyDisk;
 pub use self::simulated_disk::SimulatedDisk;
-pub use self::stored::{CopiedCheckpoint, StoredData};
+pub use self::stored::{CopiedCheckpoint, Probe, StoredData, probe_checkpoint};
 
 /// A place in the log. Places are ordered as the log was written and are never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
