@@ -191,9 +191,17 @@ mod tests {
 
         Settings come from the defaults, then the configuration file, then environment variables (LEVERET_
         and the key in capitals, for example LEVERET_DATA_DIR or LEVERET_LOG_LEVEL), then these options; the
-        later wins. The config.toml that comes with Leveret explains every setting.
+        later wins. The config.toml that comes with Leveret explains every setting. Without a command the
+        broker is run.
 
         Usage: leveret [OPTIONS]
+               leveret <COMMAND>
+
+        Commands:
+          check    Read everything in a data directory or a backup and report what is damaged; changes
+                   nothing
+          backup   Write a consistent copy of a data directory, also while its broker runs
+          restore  Make a data directory from a backup and verify it
 
         Options:
               --config <FILE>

@@ -56,3 +56,32 @@ impl Place {
         Ok(near.join(socket.file_name().unwrap_or_default()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+
+    use super::*;
+
+    #[test]
+    fn a_socket_in_a_directory_with_a_long_path_can_be_reached() {
+        let scratch = tempfile::tempdir().unwrap();
+        let long = scratch.path().join("d".repeat(120));
+        fs::create_dir(&long).unwrap();
+        // tokio's listener needs a runtime to be made in.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let _inside = runtime.enter();
+
+        let place = Place::of(&long).unwrap();
+        let listener = place.bind("s.sock").unwrap().into_std().unwrap();
+        listener.set_nonblocking(false).unwrap();
+        let mut client = Place::of(&long).unwrap().connect("s.sock").unwrap();
+        client.write_all(b"x").unwrap();
+
+        let mut heard = [0];
+        listener.accept().unwrap().0.read_exact(&mut heard).unwrap();
+        assert_eq!(heard, *b"x");
+        // The next start replaces it.
+        assert!(place.bind("s.sock").is_ok());
+    }
+}
