@@ -35,8 +35,7 @@ pub(crate) fn execute(command: &Command) -> ExitCode {
         Ok(0) => ExitCode::SUCCESS,
         Ok(_damages) => ExitCode::from(DAMAGED),
         Err(error) => {
-            // If nobody can read it there is nobody else to tell; the exit code remains.
-            let _ = writeln!(stderr(), "leveret: {error}");
+            say(&format!("leveret: {error}"));
             ExitCode::from(NOT_DONE)
         }
     }
@@ -46,12 +45,12 @@ pub(crate) fn execute(command: &Command) -> ExitCode {
 fn check(command: &Check) -> Result<u64, Failure> {
     let mut teller = Teller::new(command.json);
     let checked = look(&command.data_dir, &mut teller);
-    let summary = checked.map_err(|error| match error {
-        StoreError::InUse { path } => format!(
+    let summary = checked.map_err(|error| {
+        let StoreError::InUse { path } = &error else { return error.to_string() };
+        format!(
             "{} is in use by another process, probably its broker: stop it, or check a backup of it",
             path.display()
-        ),
-        error => error.to_string(),
+        )
     })?;
     teller.summary("checked", &summary, json!({}));
     Ok(summary.damages)
@@ -111,7 +110,7 @@ fn restore(command: &Restore) -> Result<u64, Failure> {
     let restored = durability::restore(backup, data_dir, *accept_damage, &mut teller, &|| false);
     let summary = match restored {
         Err(error @ BackupError::Damaged(damages)) => {
-            teller.say(&format!("leveret: {error}"));
+            say(&format!("leveret: {error}"));
             return Ok(damages);
         }
         restored => restored?,
@@ -155,11 +154,6 @@ impl Teller {
         // Who closed the other end has seen enough; the exit code remains.
         let _ =
             if self.is_json { writeln!(stdout(), "{json}") } else { writeln!(stdout(), "{text}") };
-    }
-
-    fn say(&self, text: &str) {
-        // The same.
-        let _ = writeln!(stderr(), "{text}");
     }
 
     /// The last line. `more` are further members of the JSON object.
@@ -207,8 +201,14 @@ impl CheckListener for Teller {
             CheckStep::Log => "bytes of the log",
             CheckStep::Messages => "messages",
         };
-        self.say(&format!("leveret: {done} of {all} {what} are read"));
+        say(&format!("leveret: {done} of {all} {what} are read"));
     }
+}
+
+/// For the operator alone.
+fn say(text: &str) {
+    // If nobody can read it there is nobody else to tell; the exit code remains.
+    let _ = writeln!(stderr(), "{text}");
 }
 
 fn shown(path: &Path) -> String {

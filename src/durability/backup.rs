@@ -24,8 +24,8 @@ use super::check::{CheckListener, CheckSummary, Finding, check_parts};
 use super::recovery::load;
 use super::tail::{Release, Shared};
 use crate::store::{
-    Backup, BackupError, BackupWriter, Cancelled, LogInspection, LogPosition, Probe, ReadOnlyDisk,
-    Restoring, StoreError, StoredData,
+    Backup, BackupError, BackupWriter, Cancelled, Checkpoint, LogInspection, LogPosition, Probe,
+    ReadOnlyDisk, Restoring, StoreError, StoredData,
 };
 
 /// How often somebody who waits looks whether it is still wanted.
@@ -106,7 +106,7 @@ impl Backups {
                 Dump::Wanted(_) if tail.is_final || is_cancelled() => {
                     return Err(BackupError::Cancelled);
                 }
-                other => tail.dump = other,
+                other @ (Dump::None | Dump::Wanted(_) | Dump::Busy) => tail.dump = other,
             }
             tail.wait_for(&self.shared.news, PATIENCE);
         }
@@ -208,7 +208,7 @@ pub fn back_up_stopped(
     // The copy of the database is gone before the backup is finished.
     let copied = data.checkpoint(target, probe, &mut |_| {})?;
     let checkpoint = copied.as_ref().and_then(|copied| copied.get());
-    let position = checkpoint.and_then(|checkpoint| checkpoint.position());
+    let position = checkpoint.and_then(Checkpoint::position);
     let mut live = BTreeSet::new();
     if let (Some(checkpoint), Some(position)) = (checkpoint, position) {
         let state =

@@ -203,12 +203,13 @@ impl Check<'_> {
 
     /// A checkpoint that cannot be opened is a finding; a disk that is full, or refuses, is none.
     fn lost_checkpoint(&mut self, path: &Path, error: StoreError) -> Result<(), StoreError> {
-        let (file, offset, what) = match error {
-            StoreError::Damaged { file, offset, what } => (file, offset, what.to_owned()),
-            error @ (StoreError::Checkpoint { .. } | StoreError::DamagedValue { .. }) => {
-                (path.to_owned(), 0, error.to_string())
-            }
-            error => return Err(error),
+        if !is_damage(&error) {
+            return Err(error);
+        }
+        let (file, offset, what) = if let StoreError::Damaged { file, offset, what } = error {
+            (file, offset, what.to_owned())
+        } else {
+            (path.to_owned(), 0, error.to_string())
         };
         let what = format!("{what}; which messages there should be is not known");
         self.found(Finding { severity: Severity::Damage, file, offset, bytes: 0, what });
@@ -222,7 +223,7 @@ impl Check<'_> {
         checkpoint: Option<&dyn Checkpoint>,
         place: &Path,
     ) -> Result<(), StoreError> {
-        let position = checkpoint.and_then(|checkpoint| checkpoint.position());
+        let position = checkpoint.and_then(Checkpoint::position);
         let mut state = LogState::default();
         if let Some(checkpoint) = checkpoint {
             self.pairs(checkpoint, place)?;
@@ -254,22 +255,18 @@ impl Check<'_> {
                 }
                 Ok(())
             });
-            strays.into_iter().for_each(|what| self.found(in_checkpoint(place, what)));
-            match loaded {
-                Ok(()) => return Ok(()),
-                // On behind it.
-                Err(error @ StoreError::DamagedValue { .. }) => {
-                    self.found(in_checkpoint(place, error.to_string()));
-                    let StoreError::DamagedValue { mut key, .. } = error else { return Ok(()) };
-                    key.push(0);
-                    from = key;
-                }
-                Err(error @ StoreError::Checkpoint { .. }) => {
-                    self.found(in_checkpoint(place, error.to_string()));
-                    return Ok(());
-                }
-                Err(error) => return Err(error),
+            for what in strays {
+                self.found(in_checkpoint(place, what));
             }
+            let Err(error) = loaded else { return Ok(()) };
+            if !is_damage(&error) {
+                return Err(error);
+            }
+            self.found(in_checkpoint(place, error.to_string()));
+            let StoreError::DamagedValue { mut key, .. } = error else { return Ok(()) };
+            // On behind it.
+            key.push(0);
+            from = key;
         }
     }
 
@@ -410,6 +407,16 @@ impl Look<'_> {
         let Some(definition) = found else { return format!("queue {}", queue.0) };
         format!("queue '{}' in vhost '{}'", definition.name, definition.vhost)
     }
+}
+
+/// Not the machine's trouble, but that of what is read.
+fn is_damage(error: &StoreError) -> bool {
+    matches!(
+        error,
+        StoreError::Damaged { .. }
+            | StoreError::DamagedValue { .. }
+            | StoreError::Checkpoint { .. }
+    )
 }
 
 fn in_checkpoint(place: &Path, what: String) -> Finding {

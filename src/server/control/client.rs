@@ -36,10 +36,10 @@ impl std::error::Error for AskError {}
 /// Sends one request to the broker that has `data_dir` and waits for the answer, for as long as it takes.
 pub fn ask(data_dir: &Path, request: &Value) -> Result<Value, AskError> {
     let connected = Place::of(data_dir).and_then(|place| place.connect(SOCKET));
-    let mut broker = connected.map_err(|error| match error.kind() {
-        // Refused: the name is left from a broker that was killed.
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => AskError::NoBroker,
-        _ => AskError::Io(error),
+    // Refused: the name is left from a broker that was killed.
+    let nobody = [io::ErrorKind::NotFound, io::ErrorKind::ConnectionRefused];
+    let mut broker = connected.map_err(|error| {
+        if nobody.contains(&error.kind()) { AskError::NoBroker } else { AskError::Io(error) }
     })?;
     broker.write_all(format!("{request}\n").as_bytes()).map_err(AskError::Io)?;
     let mut line = String::new();

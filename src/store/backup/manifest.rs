@@ -40,7 +40,7 @@ impl Manifest {
         let mut text = format!("{FORMAT}\n");
         for ManifestFile { name, length, checksums } in &self.files {
             let checksums: Vec<String> = checksums.iter().map(|it| format!("{it:08x}")).collect();
-            text += &format!("{name} {length} {}\n", checksums.join(","));
+            text.extend([name.as_str(), &format!(" {length} "), &checksums.join(","), "\n"]);
         }
         let checksum = crc32c::crc32c(text.as_bytes());
         text + &format!("end {checksum:08x}\n")

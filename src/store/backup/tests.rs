@@ -1,3 +1,5 @@
+//! Backups on a disk that fills up, fails and loses power.
+
 use std::io;
 
 use super::*;
@@ -21,7 +23,7 @@ fn checkpoint() -> Box<dyn crate::store::Checkpoint> {
 fn source() -> SimulatedDisk {
     let disk = SimulatedDisk::new();
     let file = disk.create(Path::new("/log/03.seg")).unwrap();
-    let bytes: Vec<u8> = (0..3 * BLOCK / 2).map(|at| (at % 251) as u8).collect();
+    let bytes: Vec<u8> = (0..=250).cycle().take(3 * BLOCK / 2).collect();
     file.write_at(&bytes, 0).unwrap();
     disk
 }
@@ -130,9 +132,9 @@ fn a_power_cut_leaves_a_whole_backup_or_none() {
         let mut writer = BackupWriter::begin(Arc::new(disk.clone()), Path::new(HERE)).unwrap();
         writer.checkpoint(&*checkpoint(), POSITION).unwrap();
         writer.copy(&source(), Path::new("/log/03.seg"), None, &|| false).unwrap();
-        let before = disk.power_cut(&mut || next(&mut random) % 2 == 0);
+        let before = disk.power_cut(&mut || next(&mut random).is_multiple_of(2));
         writer.finish().unwrap();
-        let after = disk.power_cut(&mut || next(&mut random) % 2 == 0);
+        let after = disk.power_cut(&mut || next(&mut random).is_multiple_of(2));
 
         assert!(matches!(open(&before), Err(StoreError::Unusable { .. })));
         let backup = open(&after).unwrap();

@@ -177,7 +177,7 @@ fn begun(broker: &TestBroker, target: &Path) -> Child {
     let command = &mut TestBroker::binary();
     command.arg("backup").arg(broker.data_dir()).arg(target);
     let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let is_segment = |name: &str| name.ends_with(".seg");
+    let is_segment = |name: &str| Path::new(name).extension().is_some_and(|it| it == "seg");
     eventually(PATIENCE, "a segment is being copied", || {
         let entries = std::fs::read_dir(target).into_iter().flatten().flatten();
         entries.into_iter().any(|entry| is_segment(&entry.file_name().to_string_lossy()))
@@ -280,7 +280,8 @@ fn the_control_socket_is_its_owners_and_takes_one_bounded_line() {
 
     let pid = format!("\"pid\":{}", broker.pid());
     assert!(ask(&broker, b"{\"command\":\"status\"}\n").contains(&pid));
-    for wrong in [&b"{\"command\":\"shutdown\"}\n"[..], b"{\n", b"[]\n", b"\xFF\n", &[b' '; 40_000]]
+    for wrong in
+        [&b"{\"command\":\"shutdown\"}\n"[..], b"{\n", b"[]\n", b"\xFF\n", &b" ".repeat(40_000)]
     {
         let answer = ask(&broker, wrong);
         assert!(answer.contains("error") || answer.is_empty(), "{answer}");
