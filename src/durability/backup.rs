@@ -75,16 +75,19 @@ impl Backups {
 
     /// Whoever was told that something is durable was told so before a sync that is noted when this returns.
     fn wait_for_sync(&self, is_cancelled: &Cancelled<'_>) -> Result<(), BackupError> {
-        let mut tail = self.shared.tail.lock();
-        let before = tail.syncs;
-        while tail.syncs == before {
-            if tail.is_final || is_cancelled() {
-                return Err(BackupError::Cancelled);
+        let before = self.shared.tail.lock().syncs;
+        while !is_cancelled() {
+            let mut tail = self.shared.tail.lock();
+            if tail.syncs != before {
+                return Ok(());
+            }
+            if tail.is_final {
+                break;
             }
             tail.is_sync_awaited = true;
             tail.wait_for(&self.shared.news, PATIENCE);
         }
-        Ok(())
+        Err(BackupError::Cancelled)
     }
 
     /// Lets the checkpoint thread begin the backup with a checkpoint.
@@ -93,17 +96,24 @@ impl Backups {
         writer: BackupWriter,
         is_cancelled: &Cancelled<'_>,
     ) -> Result<Dumped, BackupError> {
-        let mut tail = self.shared.tail.lock();
-        if !matches!(tail.dump, Dump::None) {
-            return Err(BackupError::NoCheckpoint("another backup is being written".to_owned()));
+        {
+            let mut tail = self.shared.tail.lock();
+            if !matches!(tail.dump, Dump::None) {
+                let why = "another backup is being written".to_owned();
+                return Err(BackupError::NoCheckpoint(why));
+            }
+            tail.dump = Dump::Wanted(Box::new(writer));
         }
-        tail.dump = Dump::Wanted(Box::new(writer));
         self.shared.news.notify_all();
         loop {
+            let is_given_up = is_cancelled();
+            let mut tail = self.shared.tail.lock();
             match std::mem::take(&mut tail.dump) {
                 Dump::Done(dumped) => return *dumped,
-                // Given up; dropped, it is removed.
-                Dump::Wanted(_) if tail.is_final || is_cancelled() => {
+                Dump::Wanted(writer) if tail.is_final || is_given_up => {
+                    // It removes what it made; nobody needs to wait for that.
+                    drop(tail);
+                    drop(writer);
                     return Err(BackupError::Cancelled);
                 }
                 other @ (Dump::None | Dump::Wanted(_) | Dump::Busy) => tail.dump = other,
@@ -259,4 +269,67 @@ fn refuse_inside(data_dir: &Path, target: &Path) -> Result<(), BackupError> {
         return Err(StoreError::Unusable { path: target.to_owned(), what }.into());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::durability::state::LogState;
+
+    fn shared() -> Arc<Shared> {
+        Arc::new(Shared::new(LogState::default(), LogPosition { generation: 1, offset: 8192 }))
+    }
+
+    #[test]
+    fn a_backup_waits_for_a_sync_because_confirms_are_ahead_of_the_state() {
+        let home = tempfile::tempdir().unwrap();
+        let (shared, target) = (shared(), home.path().join("backup"));
+        let backups = Backups::new(Arc::clone(&shared), home.path().join("data"), 0);
+        let looks = Cell::new(0);
+        let written = backups.write(&target, &|| {
+            let tail = shared.tail.lock();
+            assert!(
+                matches!(tail.dump, Dump::None),
+                "nothing is asked of the checkpoint thread yet"
+            );
+            assert_eq!(tail.pins, 1, "segments are kept from the beginning");
+            looks.set(looks.get() + 1);
+            looks.get() > 2
+        });
+
+        assert!(matches!(written, Err(BackupError::Cancelled)));
+        assert!(shared.tail.lock().is_sync_awaited);
+        assert_eq!(shared.tail.lock().pins, 0);
+        assert!(!target.exists());
+    }
+
+    #[test]
+    fn a_backup_that_nobody_begins_any_more_is_given_up() {
+        let home = tempfile::tempdir().unwrap();
+        let (shared, target) = (shared(), home.path().join("backup"));
+        let backups = Backups::new(Arc::clone(&shared), home.path().join("data"), 0);
+        let written = backups.write(&target, &|| {
+            let mut tail = shared.tail.lock();
+            tail.syncs += 1;
+            // The commit thread ends while the checkpoint is waited for.
+            tail.is_final = matches!(tail.dump, Dump::Wanted(_));
+            false
+        });
+
+        assert!(matches!(written, Err(BackupError::Cancelled)));
+        assert!(!target.exists());
+    }
+
+    #[test]
+    fn while_there_is_a_pin_no_segment_is_released() {
+        let shared = shared();
+        let release = Release { before: 7, live: BTreeSet::new() };
+        shared.tail.lock().release = Some(release);
+        let pin = Pin::new(&shared);
+        assert!(shared.tail.lock().take_release().is_none());
+        drop(pin);
+        assert!(shared.tail.lock().take_release().is_some());
+    }
 }
