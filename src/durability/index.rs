@@ -136,16 +136,17 @@ impl Index {
         }
     }
 
-    /// The live entries of a level in a run, positions rising. Once enough slots are in memory, chunks stay cold.
+    /// The live entries in a run, positions rising; only those of `level`, if one is given. Once enough slots are
+    /// in memory, chunks stay cold.
     pub(super) fn locate(
         &mut self,
-        level: u8,
+        level: Option<u8>,
         run: Run,
         pool: &mut Pool,
         located: &mut Vec<Located>,
     ) -> Result<(), StoreError> {
         for (&number, chunk) in self.chunks.range_mut(chunks_of(run)) {
-            if !chunk.summary().has_level(level) {
+            if level.is_some_and(|level| !chunk.summary().has_level(level)) {
                 continue;
             }
             let key = || chunk_key(self.queue, number);
@@ -154,7 +155,8 @@ impl Index {
             }
             let slots = chunk.peek(key, pool)?;
             let (from, to) = within(run, number);
-            let of_level = live(&slots, from, to).filter(|slot| slot.level == level);
+            let is_wanted = |slot: &&Slot| level.is_none_or(|level| slot.level == level);
+            let of_level = live(&slots, from, to).filter(is_wanted);
             located.extend(of_level.map(|slot| Located::new(number, slot)));
         }
         Ok(())

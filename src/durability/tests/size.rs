@@ -9,6 +9,7 @@ use crate::durability::codec::put_varint;
 use crate::durability::committer::Stop;
 use crate::durability::keys::{CHUNK_KEYS, PAGE_KEYS, STANDING_KEYS, queue_key, queue_part_key};
 use crate::durability::record::Run;
+use crate::durability::tail::Shared;
 use crate::durability::{Location, NewEntry, RecoveryError, StoredQueue, load};
 use crate::limits;
 use crate::store::{CheckpointBatch, FjallCheckpoint};
@@ -112,7 +113,7 @@ fn ten_million(levels: u8) {
     assert_eq!(stretches.iter().map(|stretch| stretch.bytes).sum::<u64>(), PAGES * PAGE * 1000);
 
     let run = Run { first: Position(0), last: Position(READABLE * PAGE - 1) };
-    let located = large.state.locate(QUEUE, 0, &[run]).unwrap();
+    let located = large.state.locate(QUEUE, Some(0), &[run]).unwrap();
     let of_level = stretches.iter().filter(|one| one.level == 0 && one.first <= run.last);
     assert_eq!(located.len(), of_level.map(|stretch| stretch.entries).sum::<usize>());
     let read = large.state.memory();
