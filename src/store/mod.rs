@@ -13,7 +13,7 @@
 //!
 //! ```text
 //! data/lock  data/format      directory.rs    one process, one format
-//! data/log/<generation>.seg   log/            segment files on a Disk (disk.rs, simulated_disk.rs)
+//! data/log/<generation>.seg   log/            segment files on a Disk (disk.rs, simulated_disk.rs, faulty_disk.rs)
 //! data/meta/                  checkpoint.rs   fjall
 //! nothing on disk             memory.rs       the same traits in memory
 //! ```
@@ -22,6 +22,7 @@ mod checkpoint;
 mod directory;
 mod disk;
 mod error;
+mod faulty_disk;
 mod log;
 mod memory;
 mod simulated_disk;
@@ -37,9 +38,10 @@ pub use self::checkpoint::FjallCheckpoint;
 pub use self::directory::DataDirectory;
 pub use self::disk::{Disk, DiskFile, RealDisk};
 pub use self::error::StoreError;
+pub use self::faulty_disk::{Fault, FaultyDisk, Operation};
 pub use self::log::{FRAME_OVERHEAD, FrameBuffer, SEGMENT_HEADER_AREA, SegmentFiles, SegmentLog};
 pub use self::memory::{MemoryStore, Survives};
-pub use self::simulated_disk::SimulatedDisk;
+pub use self::simulated_disk::{SimulatedDisk, Split};
 
 /// A place in the log. Places are ordered as the log was written and are never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

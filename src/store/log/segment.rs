@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::frame::{read_u32, read_u64};
-use crate::store::disk::{Disk, DiskFile};
+use crate::store::disk::{Disk, DiskFile, read_fully};
 use crate::store::error::{StoreError, is_full};
 
 /// Bytes at the start of a segment that hold no frames.
@@ -164,7 +164,7 @@ impl SegmentDirectory {
         let file = self.disk.open(&path).map_err(StoreError::io(&path, "open"))?;
         for at in COPIES_AT {
             let mut bytes = [0; HEADER];
-            let length = file.read_at(&mut bytes, at).map_err(StoreError::io(&path, "read"))?;
+            let length = read_fully(&*file, &mut bytes, at).map_err(StoreError::io(&path, "read"))?;
             match SegmentHeader::decode(&bytes[..length]) {
                 Ok(Some(header)) if header.generation == generation => {
                     return Ok(Some(Segment::new(header, path, file)));
