@@ -64,11 +64,7 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
 }
 
 /// Fills `buffer` from `offset` on; returns less than its length only at the end of the file.
-pub(super) fn read_fully(
-    file: &dyn DiskFile,
-    buffer: &mut [u8],
-    offset: u64,
-) -> io::Result<usize> {
+pub(super) fn read_fully(file: &dyn DiskFile, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {
         match file.read_at(&mut buffer[filled..], offset + filled as u64)? {

@@ -3,6 +3,7 @@
 mod crash;
 mod entries;
 mod moves;
+mod power;
 mod restart;
 mod space;
 mod threads;

@@ -120,7 +120,12 @@ fn scan_one(
     let end = scan.segment(&segment, u64::from(start), known_end(&segment, next))?;
     let lsn = segment.lsn(end);
     Ok(End {
-        current: Some(Current { segment, end, size: length }),
+        current: Some(Current {
+            segment,
+            end,
+            size: length,
+            synced: u64::from(SEGMENT_HEADER_AREA),
+        }),
         generation: generation + 1,
         lsn,
     })

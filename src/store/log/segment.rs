@@ -164,7 +164,8 @@ impl SegmentDirectory {
         let file = self.disk.open(&path).map_err(StoreError::io(&path, "open"))?;
         for at in COPIES_AT {
             let mut bytes = [0; HEADER];
-            let length = read_fully(&*file, &mut bytes, at).map_err(StoreError::io(&path, "read"))?;
+            let length =
+                read_fully(&*file, &mut bytes, at).map_err(StoreError::io(&path, "read"))?;
             match SegmentHeader::decode(&bytes[..length]) {
                 Ok(Some(header)) if header.generation == generation => {
                     return Ok(Some(Segment::new(header, path, file)));

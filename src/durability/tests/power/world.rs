@@ -1,0 +1,149 @@
+//! A broker on a simulated disk, and the cuts that are taken while it works.
+
+use std::path::Path;
+
+use super::super::*;
+use super::Dice;
+use crate::store::{
+    Disk, FaultyDisk, SEGMENT_HEADER_AREA, SegmentFiles, SimulatedDisk, Split, Survives,
+};
+use crate::sync::{RankedMutex, rank};
+
+/// Room for a few messages, so that segments roll and are recycled all the time.
+const SEGMENT: u64 = SEGMENT_HEADER_AREA as u64 + 2048;
+const LOG: &str = "log";
+
+/// How many of a hundred operations of the disk are followed by the end of the world.
+const CUT_CHANCE: u64 = 25;
+
+/// What a restart finds.
+#[derive(Clone, Debug)]
+pub(super) struct Stored {
+    disk: SimulatedDisk,
+    memory: MemoryStore,
+}
+
+impl Stored {
+    /// A broker on it that nobody watches.
+    pub(super) fn restart(&self) -> Node {
+        let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
+        Node::recovered(log_on(&disk), self.memory.checkpoint(), &|log| log)
+    }
+
+    fn copy(&self) -> Self {
+        Self { disk: self.disk.snapshot(), memory: self.memory.crash(Survives::Everything) }
+    }
+}
+
+/// What a cut left, and what had been confirmed by then.
+pub(super) struct Cut {
+    pub(super) stored: Stored,
+    /// In which life of the broker it came.
+    pub(super) life: usize,
+    pub(super) committed: u64,
+}
+
+/// What the disk's hook knows.
+struct Watch {
+    stored: Stored,
+    life: usize,
+    collector: Arc<Collector>,
+    dice: Dice,
+    cuts: Vec<Cut>,
+}
+
+impl Watch {
+    fn power_cut(&mut self) -> Stored {
+        let dice = &mut self.dice;
+        let split = if dice.percent(50) { Split::Sectors } else { Split::Pages };
+        let survival = [0, 10, 50, 90, 100][dice.below(5)];
+        let disk = self.stored.disk.power_cut_at(split, &mut || dice.percent(survival));
+        Stored { disk, memory: self.stored.memory.crash(Survives::Everything) }
+    }
+
+    fn maybe_cut(&mut self) {
+        if self.dice.percent(CUT_CHANCE) {
+            let stored = self.power_cut();
+            let committed = self.collector.committed();
+            self.cuts.push(Cut { stored, life: self.life, committed });
+        }
+    }
+}
+
+/// See the module.
+pub(super) struct World {
+    node: Option<Node>,
+    watch: Arc<RankedMutex<{ rank::QUEUE }, Watch>>,
+}
+
+impl World {
+    pub(super) fn new(dice: &mut Dice) -> Self {
+        let stored = Stored { disk: SimulatedDisk::new(), memory: MemoryStore::new() };
+        let watch = Watch {
+            stored,
+            life: 0,
+            collector: Arc::default(),
+            dice: Dice(dice.next()),
+            cuts: Vec::new(),
+        };
+        let mut world = Self { node: None, watch: Arc::new(RankedMutex::new(watch)) };
+        world.start();
+        world
+    }
+
+    pub(super) fn node(&mut self) -> &mut Node {
+        self.node.as_mut().unwrap()
+    }
+
+    /// What was confirmed in this life.
+    pub(super) fn committed(&self) -> u64 {
+        self.watch.lock().collector.committed()
+    }
+
+    /// Takes what is there away from the process and starts another; gives a copy of what it found.
+    pub(super) fn kill(&mut self) -> Stored {
+        self.node = None;
+        let found = self.watch.lock().stored.copy();
+        self.start();
+        found
+    }
+
+    /// The same, and what was not synced may be gone.
+    pub(super) fn cut_power(&mut self) -> Stored {
+        self.node = None;
+        let found = {
+            let mut watch = self.watch.lock();
+            watch.stored = watch.power_cut();
+            watch.stored.copy()
+        };
+        self.start();
+        found
+    }
+
+    pub(super) fn take_cuts(&self) -> Vec<Cut> {
+        std::mem::take(&mut self.watch.lock().cuts)
+    }
+
+    /// Starts a broker. Cuts before it has come up belong to the life before.
+    fn start(&mut self) {
+        let Stored { disk, memory } = self.watch.lock().stored.clone();
+        let watch = Arc::clone(&self.watch);
+        let disk: Arc<dyn Disk> = Arc::new(FaultyDisk::new(Arc::new(disk), move |operation, _| {
+            if operation.changes() {
+                watch.lock().maybe_cut();
+            }
+            None
+        }));
+        let node = Node::recovered(log_on(&disk), memory.checkpoint(), &|log| log);
+        let mut watch = self.watch.lock();
+        watch.collector = Arc::clone(&node.collector);
+        watch.life += 1;
+        drop(watch);
+        self.node = Some(node);
+    }
+}
+
+fn log_on(disk: &Arc<dyn Disk>) -> Box<dyn StoredLog> {
+    let files = SegmentFiles::new(Arc::clone(disk), Path::new(LOG).to_owned());
+    Box::new(files.with_segment_size(SEGMENT))
+}
