@@ -10,6 +10,7 @@
 //! CUT_SEED=<seed of a failure> CUTS=1 cargo test --lib power_cuts -- --nocapture
 //! ```
 
+mod failures;
 mod model;
 mod world;
 
@@ -20,6 +21,8 @@ use self::world::World;
 const CUTS: u64 = 10_000;
 /// Operations of one run.
 const STEPS: usize = 200;
+/// How many of a hundred operations of the disk are preceded by a cut.
+const CUT_CHANCE: u64 = 25;
 
 /// Small random numbers from a seed (SplitMix64).
 #[derive(Clone, Debug)]
@@ -89,8 +92,8 @@ fn perform(model: &mut Model, world: &mut World, dice: &mut Dice) {
         66..68 => model.delete(world, dice),
         68..69 => model.purge(world, dice),
         69..80 => model.mark(world),
-        80..90 => drop(world.node().commit()),
-        90..96 => world.node().checkpoint(),
+        80..90 => world.commit(),
+        90..96 => world.checkpoint(),
         96..98 => model.kill(world),
         _ => model.cut_power(world, dice),
     }
@@ -99,7 +102,7 @@ fn perform(model: &mut Model, world: &mut World, dice: &mut Dice) {
 /// One run with everything that a seed decides.
 fn run(seed: u64) -> Tally {
     let mut dice = Dice(seed);
-    let mut world = World::new(&mut dice);
+    let mut world = World::new(&mut dice, CUT_CHANCE);
     let mut model = Model::new(&mut world);
     for _ in 0..STEPS {
         perform(&mut model, &mut world, &mut dice);

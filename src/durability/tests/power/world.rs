@@ -4,17 +4,16 @@ use std::path::Path;
 
 use super::super::*;
 use super::Dice;
+use crate::durability::committer::Stop;
 use crate::store::{
-    Disk, FaultyDisk, SEGMENT_HEADER_AREA, SegmentFiles, SimulatedDisk, Split, Survives,
+    Disk, Fault, FaultyDisk, Operation, SEGMENT_HEADER_AREA, SegmentFiles, SimulatedDisk, Split,
+    Survives,
 };
 use crate::sync::{RankedMutex, rank};
 
 /// Room for a few messages, so that segments roll and are recycled all the time.
 const SEGMENT: u64 = SEGMENT_HEADER_AREA as u64 + 2048;
 const LOG: &str = "log";
-
-/// How many of a hundred operations of the disk are followed by the end of the world.
-const CUT_CHANCE: u64 = 25;
 
 /// What a restart finds.
 #[derive(Clone, Debug)]
@@ -43,16 +42,30 @@ pub(super) struct Cut {
     pub(super) committed: u64,
 }
 
+/// Decides what goes wrong with an operation of the disk.
+pub(super) type Trouble = Box<dyn FnMut(Operation, &Path, &SimulatedDisk) -> Option<Fault> + Send>;
+
 /// What the disk's hook knows.
 struct Watch {
     stored: Stored,
     life: usize,
     collector: Arc<Collector>,
     dice: Dice,
+    /// How many of a hundred changes to the disk are preceded by a cut.
+    cut_chance: u64,
     cuts: Vec<Cut>,
+    trouble: Option<Trouble>,
 }
 
 impl Watch {
+    fn before(&mut self, operation: Operation, path: &Path) -> Option<Fault> {
+        if operation.changes() && self.dice.percent(self.cut_chance) {
+            self.cut();
+        }
+        let trouble = self.trouble.as_mut()?;
+        trouble(operation, path, &self.stored.disk)
+    }
+
     fn power_cut(&mut self) -> Stored {
         let dice = &mut self.dice;
         let split = if dice.percent(50) { Split::Sectors } else { Split::Pages };
@@ -61,38 +74,92 @@ impl Watch {
         Stored { disk, memory: self.stored.memory.crash(Survives::Everything) }
     }
 
-    fn maybe_cut(&mut self) {
-        if self.dice.percent(CUT_CHANCE) {
-            let stored = self.power_cut();
-            let committed = self.collector.committed();
-            self.cuts.push(Cut { stored, life: self.life, committed });
-        }
+    fn cut(&mut self) {
+        let stored = self.power_cut();
+        let committed = self.collector.committed();
+        self.cuts.push(Cut { stored, life: self.life, committed });
     }
 }
 
 /// See the module.
 pub(super) struct World {
     node: Option<Node>,
+    /// The store failed, and the process would have ended.
+    is_dead: bool,
     watch: Arc<RankedMutex<{ rank::QUEUE }, Watch>>,
 }
 
 impl World {
-    pub(super) fn new(dice: &mut Dice) -> Self {
+    pub(super) fn new(dice: &mut Dice, cut_chance: u64) -> Self {
         let stored = Stored { disk: SimulatedDisk::new(), memory: MemoryStore::new() };
         let watch = Watch {
             stored,
             life: 0,
             collector: Arc::default(),
             dice: Dice(dice.next()),
+            cut_chance,
             cuts: Vec::new(),
+            trouble: None,
         };
-        let mut world = Self { node: None, watch: Arc::new(RankedMutex::new(watch)) };
+        let mut world =
+            Self { node: None, is_dead: false, watch: Arc::new(RankedMutex::new(watch)) };
         world.start();
         world
     }
 
     pub(super) fn node(&mut self) -> &mut Node {
         self.node.as_mut().unwrap()
+    }
+
+    /// One cycle of the committer, unless it came to its end.
+    pub(super) fn commit(&mut self) {
+        if self.is_dead {
+            return;
+        }
+        let node = self.node.as_mut().unwrap();
+        let work = node.broker.inbox().wait(Duration::ZERO, Duration::ZERO);
+        match node.committer.commit(work) {
+            Ok(next) => assert_eq!(next, Next::Cycle),
+            Err(Stop::Full) => panic!("nobody told it to stop"),
+            Err(Stop::Fatal(_)) => self.die(),
+        }
+    }
+
+    /// Whatever is asked of it later, nothing is confirmed.
+    fn die(&mut self) {
+        self.is_dead = true;
+        let node = self.node.as_mut().unwrap();
+        let committed = node.collector.committed();
+        node.shared.tail.lock().is_final = true;
+        node.mark();
+        let work = node.broker.inbox().wait(Duration::ZERO, Duration::ZERO);
+        assert!(matches!(node.committer.commit(work), Err(Stop::Fatal(_))));
+        assert_eq!(node.collector.committed(), committed);
+    }
+
+    pub(super) fn is_dead(&self) -> bool {
+        self.is_dead
+    }
+
+    /// A checkpoint, if the disk lets it be.
+    pub(super) fn checkpoint(&mut self) {
+        // A cycle that finds nothing to do syncs, which a checkpoint waits for.
+        self.commit();
+        self.commit();
+        if !self.is_dead {
+            // What fails is tried again with the next one.
+            let _made = self.node().checkpointer.checkpoint();
+        }
+        self.commit();
+    }
+
+    pub(super) fn set_trouble(&self, trouble: Option<Trouble>) {
+        self.watch.lock().trouble = trouble;
+    }
+
+    /// Cuts the power for those who judge, and not for the broker.
+    pub(super) fn add_cut(&self) {
+        self.watch.lock().cut();
     }
 
     /// What was confirmed in this life.
@@ -128,12 +195,10 @@ impl World {
     fn start(&mut self) {
         let Stored { disk, memory } = self.watch.lock().stored.clone();
         let watch = Arc::clone(&self.watch);
-        let disk: Arc<dyn Disk> = Arc::new(FaultyDisk::new(Arc::new(disk), move |operation, _| {
-            if operation.changes() {
-                watch.lock().maybe_cut();
-            }
-            None
-        }));
+        let disk: Arc<dyn Disk> =
+            Arc::new(FaultyDisk::new(Arc::new(disk), move |operation, path| {
+                watch.lock().before(operation, path)
+            }));
         let node = Node::recovered(log_on(&disk), memory.checkpoint(), &|log| log);
         let mut watch = self.watch.lock();
         watch.collector = Arc::clone(&node.collector);
