@@ -157,6 +157,13 @@ pub const CHECKPOINT_BYTES: u64 = 64 * 1024 * 1024;
 pub const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(5);
 /// Index entries in one checkpoint chunk: positions that share all but their low ten bits.
 pub const INDEX_CHUNK: u64 = 1024;
+/// Chunks whose summaries are one value of the checkpoint: 256 are some 6 KiB, and forty values are ten million entries.
+pub const INDEX_PAGE: u64 = 256;
+/// Index entries of all queues kept in memory; the others are read when they are needed. 24 octets each: 6 MiB.
+pub const INDEX_WARM_SLOTS: usize = 256 * 1024;
+/// Changed index entries in memory after which a checkpoint is due. Only a checkpoint lets them go, and 64 MiB of
+/// log may be 1.6 million tiny messages.
+pub const INDEX_CHANGED_SLOTS: usize = 256 * 1024;
 
 // ---- Users ---------------------------------------------------------------------------------------
 
@@ -182,6 +189,8 @@ pub const CHECKPOINT_MEMTABLE: u64 = 8 * 1024 * 1024;
 pub const CHECKPOINT_JOURNAL: u64 = 64 * 1024 * 1024;
 /// Blocks of its tables kept in memory.
 pub const CHECKPOINT_CACHE: u64 = 4 * 1024 * 1024;
+/// Free space without which it is not opened again after a failed write: its new journal and a table.
+pub const CHECKPOINT_REOPEN_SPACE: u64 = 2 * CHECKPOINT_MEMTABLE;
 /// Its table files kept open.
 pub const CHECKPOINT_FILES: usize = 64;
 

@@ -29,21 +29,30 @@
 //! ```
 //!
 //! The log belongs to the commit thread and the checkpoint to the checkpoint thread; both block, and
-//! neither ever runs on a tokio worker.
+//! neither ever runs on a tokio worker. The state keeps a small part of the index in memory; whoever has it may
+//! read the checkpoint for the rest.
 
 mod checkpointer;
+mod chunk;
 mod codec;
 mod collection;
 mod committer;
 mod definition;
 mod index;
+mod keys;
+mod loader;
 mod messages;
 mod options;
 mod policy;
+mod pool;
 pub mod record;
 mod recovery;
 mod returns;
+mod segments;
+mod slot;
 mod state;
+mod stored_queue;
+mod summary;
 mod table;
 mod tail;
 #[cfg(test)]
@@ -57,9 +66,13 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 pub use self::committer::OnFatal;
-pub use self::index::Location;
+pub use self::index::Located;
+pub use self::loader::StateLoader;
 pub use self::recovery::{Recovered, RecoveryError, RecoveryReport, apply_frame, load, recover};
-pub use self::state::{LogState, StateLoader, StoredQueue};
+pub use self::segments::SegmentUse;
+pub use self::slot::Location;
+pub use self::state::{LogState, NewEntry};
+pub use self::stored_queue::{StoredQueue, StoredStretch};
 
 use self::checkpointer::Checkpointer;
 use self::committer::Committer;

@@ -10,10 +10,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::index::Located;
+use super::keys::{BEHIND_CHUNK_KEYS, CHUNK_KEYS};
+use super::loader::StateLoader;
 use super::messages::{Wanted, read_messages};
 use super::options::{exchange_options, queue_options};
 use super::record::{Record, RecordError, records};
-use super::state::{LogState, StateLoader};
+use super::state::LogState;
 use crate::broker::Broker;
 use crate::broker::change::{BindingDefinition, DestinationName, PolicyRecord, Put, Retries};
 use crate::broker::delivery::QueueId;
@@ -112,7 +115,7 @@ pub fn recover(
     let mut state = load(checkpoint)?;
     let mut report = RecoveryReport::default();
     let log = replay(log, checkpoint.position(), &mut state, &mut report)?;
-    let broker = rebuild(&state, &*log.reader(), vhosts, clock, &mut report);
+    let broker = rebuild(&state, &*log.reader(), vhosts, clock, &mut report)?;
     for damage in &report.damages {
         tracing::error!(%damage, "damage in the store; what it held is not delivered");
     }
@@ -120,20 +123,25 @@ pub fn recover(
     Ok(Recovered { broker, log, state, report })
 }
 
-/// The state of a checkpoint.
+/// The state of a checkpoint. Where its entries lie is not read, however many there are: the state reads that
+/// when it is needed.
 pub fn load(checkpoint: &dyn Checkpoint) -> Result<LogState, RecoveryError> {
     let unreadable = |error| RecoveryError::Checkpoint { error };
     let mut loader = StateLoader::default();
     let mut failed = Ok(());
-    checkpoint.load(&mut |key, value| {
+    let mut add = |key: &[u8], value: &[u8]| {
         // The rest is of no use, but the loading itself did not fail.
         if failed.is_ok() {
             failed = loader.add(key, value);
         }
         Ok(())
-    })?;
+    };
+    checkpoint.load_range(&[], Some(CHUNK_KEYS), &mut add)?;
+    checkpoint.load_range(BEHIND_CHUNK_KEYS, None, &mut add)?;
     failed.map_err(unreadable)?;
-    loader.finish(checkpoint.position()).map_err(unreadable)
+    let mut state = loader.finish(checkpoint.position()).map_err(unreadable)?;
+    state.read_from(checkpoint.reader());
+    Ok(state)
 }
 
 fn replay(
@@ -145,8 +153,7 @@ fn replay(
     let mut failed = Ok(());
     let (log, scanned) = log.open(from, &mut |frame| {
         if failed.is_ok() {
-            let at = frame.position;
-            failed = apply_frame(state, frame).map_err(|error| RecoveryError::Frame { at, error });
+            failed = apply_frame(state, frame);
         }
         Ok(())
     })?;
@@ -158,11 +165,12 @@ fn replay(
 
 /// Replays the records of a frame. If part of its batch is lost, nothing is gone by it: what was taken out of
 /// one queue may have gone into another, by a put in the part that is lost. Better twice than never.
-pub fn apply_frame(state: &mut LogState, frame: ScannedFrame<'_>) -> Result<(), RecordError> {
-    for placed in records(frame.payload)? {
-        let placed = placed?;
+pub fn apply_frame(state: &mut LogState, frame: ScannedFrame<'_>) -> Result<(), RecoveryError> {
+    let unreadable = |error| RecoveryError::Frame { at: frame.position, error };
+    for placed in records(frame.payload).map_err(unreadable)? {
+        let placed = placed.map_err(unreadable)?;
         if frame.is_batch_whole || !matches!(placed.record, Record::Gone { .. }) {
-            state.apply(placed, frame.position);
+            state.apply(placed, frame.position)?;
         }
     }
     let length = u32::try_from(frame.payload.len()).unwrap_or(u32::MAX);
@@ -177,7 +185,7 @@ fn rebuild(
     vhosts: &[String],
     clock: Arc<Clock>,
     report: &mut RecoveryReport,
-) -> Broker {
+) -> Result<Broker, StoreError> {
     let mut names: BTreeSet<&str> = vhosts.iter().map(String::as_str).collect();
     names.extend(state.queues().map(|queue| &*queue.definition().vhost));
     names.extend(state.exchanges().map(|exchange| &*exchange.vhost));
@@ -188,9 +196,9 @@ fn rebuild(
     // First: queues and exchanges come back with what their policies make of them.
     restore_policies(&broker, state);
     restore_exchanges(&broker, state, report);
-    restore_queues(&broker, state, reader, report);
+    restore_queues(&broker, state, reader, report)?;
     restore_bindings(&broker, state, report);
-    broker
+    Ok(broker)
 }
 
 fn restore_policies(broker: &Broker, state: &LogState) {
@@ -232,8 +240,8 @@ fn restore_queues(
     state: &LogState,
     reader: &dyn LogReader,
     report: &mut RecoveryReport,
-) {
-    let mut contents = read_contents(state, reader, report);
+) -> Result<(), StoreError> {
+    let mut contents = read_contents(state, reader, report)?;
     for queue in state.queues() {
         let definition = queue.definition();
         let Some(vhost) = broker.vhost(&definition.vhost) else { continue };
@@ -250,6 +258,7 @@ fn restore_queues(
         let (next_position, delivered) = (queue.next_position(), queue.delivered());
         vhost.restore_queue(identity, QueueContent { entries, next_position, delivered });
     }
+    Ok(())
 }
 
 /// Reads the entries that live in `state`; what cannot be read is in the report.
@@ -257,12 +266,11 @@ pub(super) fn read_contents(
     state: &LogState,
     reader: &dyn LogReader,
     report: &mut RecoveryReport,
-) -> Contents {
+) -> Result<Contents, StoreError> {
     let mut wanted: Vec<Wanted> = Vec::new();
-    for stored in state.queues() {
-        let queue = stored.definition().id;
-        let entries = stored.entries();
-        wanted.extend(entries.map(|(position, location)| Wanted { location, queue, position }));
+    for entry in state.entries() {
+        let (queue, Located { position, location }) = entry?;
+        wanted.push(Wanted { location, queue, position });
     }
     wanted.sort_unstable();
     let mut contents = Contents::new();
@@ -279,7 +287,7 @@ pub(super) fn read_contents(
             entry.retries = queue.retries(entry.position);
         }
     }
-    contents
+    Ok(contents)
 }
 
 fn restore_bindings(broker: &Broker, state: &LogState, report: &mut RecoveryReport) {

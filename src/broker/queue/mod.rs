@@ -26,6 +26,7 @@ pub use self::consumers::{Consumer, ConsumerId};
 pub use self::length::Admission;
 use self::length::Limit;
 pub(super) use self::parting::{Dead, Role};
+pub use self::priorities::Priorities;
 pub(super) use self::state::Lost;
 use self::state::{Dispatched, QueueState};
 use super::change::{QueueChanges, Retries};

@@ -6,9 +6,9 @@ use proptest::sample::Index;
 use super::crash::{Cut, CutLog, Cuts};
 use super::*;
 use crate::broker::change::{Definition, Put, QueueChanges, QueueDefinition, Retries};
-use crate::broker::delivery::{Position, QueueId};
+use crate::broker::delivery::Position;
 use crate::durability::collection::{Batch, Collection};
-use crate::durability::recovery::read_contents;
+use crate::durability::recovery::{load, read_contents};
 use crate::store::{Flush, Survives};
 
 const QUEUES: u64 = 3;
@@ -22,7 +22,7 @@ fn content_of(store: &MemoryStore) -> Content {
     let recovered = recover(store.log(), &*store.checkpoint(), &[], clock).unwrap();
     let Recovered { log, state, mut report, .. } = recovered;
     let mut content = Content::new();
-    for (queue, entries) in read_contents(&state, &*log.reader(), &mut report) {
+    for (queue, entries) in read_contents(&state, &*log.reader(), &mut report).unwrap() {
         assert!(entries.is_sorted_by_key(|entry| entry.position), "{queue:?} is out of order");
         for entry in entries {
             let body = String::from_utf8(entry.message.body().to_vec()).unwrap();
@@ -90,7 +90,7 @@ impl Writer {
         let writer = Self {
             log: CutLog::new(store, &collector, &cuts),
             checkpoint: store.checkpoint(),
-            state: LogState::default(),
+            state: load(&*store.checkpoint()).unwrap(),
             batch: Batch::default(),
             collector,
             now: Content::new(),
@@ -126,6 +126,7 @@ impl Writer {
             Then::Checkpoint => {
                 self.sync();
                 self.checkpoint.apply(self.state.checkpoint_batch()).unwrap();
+                self.state.checkpoint_applied();
             }
         }
     }
@@ -182,7 +183,7 @@ impl Writer {
         self.batch.encode(collection);
         self.history.push(self.now.clone());
         let appended = self.log.append(&mut self.batch.frames, flush).unwrap();
-        self.batch.apply(appended, &mut self.state);
+        self.batch.apply(appended, &mut self.state).unwrap();
         if flush == Flush::Synced {
             self.release();
         }

@@ -20,16 +20,16 @@ use bytes::Bytes;
 use super::checkpointer::Checkpointer;
 use super::committer::{Committer, Next};
 use super::tail::Shared;
-use super::{DurabilityOptions, LogState, Recovered, RecoveryReport, recover};
+use super::{DurabilityOptions, Located, LogState, Recovered, RecoveryReport, recover};
 use crate::broker::Broker;
 use crate::broker::commit_inbox::{Awaiting, Mark};
-use crate::broker::delivery::Entry;
+use crate::broker::delivery::{Entry, QueueId};
 use crate::broker::message::{Layout, Message};
 use crate::broker::options::QueueOptions;
 use crate::broker::queue::{DeleteIf, Outcome, Queue};
 use crate::broker::vhost::VHost;
 use crate::clock::Clock;
-use crate::store::{Checkpoint, Log, LogPosition, MemoryStore, StoredLog};
+use crate::store::{Checkpoint, Log, LogPosition, MemoryStore, StoreError, StoredLog};
 
 /// Somebody who waits for changes to be durable, and remembers how far they are.
 #[derive(Debug, Default)]
@@ -234,8 +234,9 @@ fn no_arguments() -> FieldTable {
 
 /// Positions of the entries in all queues of a state.
 fn live(state: &LogState) -> BTreeSet<(u64, u64)> {
-    let entries = state.queues().flat_map(|queue| {
-        queue.entries().map(|(position, _)| (queue.definition().id.0, position.0))
-    });
-    entries.collect()
+    let place = |entry: Result<(QueueId, Located), StoreError>| {
+        let (queue, located) = entry.unwrap();
+        (queue.0, located.position.0)
+    };
+    state.entries().map(place).collect()
 }

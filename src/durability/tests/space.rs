@@ -8,7 +8,7 @@ use super::*;
 use crate::durability::committer::Stop;
 use crate::limits;
 use crate::store::{
-    Appended, CheckpointBatch, Disk, Flush, FrameBuffer, LogReader, PairVisitor,
+    Appended, CheckpointBatch, CheckpointReader, Disk, Flush, FrameBuffer, LogReader, PairVisitor,
     SEGMENT_HEADER_AREA, SegmentFiles, SegmentInfo, SimulatedDisk, StoreError,
 };
 
@@ -303,12 +303,17 @@ impl Checkpoint for Failing {
         self.checkpoint.position()
     }
 
-    fn load(&self, visit: &mut PairVisitor<'_>) -> Result<(), StoreError> {
-        self.checkpoint.load(visit)
+    fn load_range(
+        &self,
+        from: &[u8],
+        to: Option<&[u8]>,
+        visit: &mut PairVisitor<'_>,
+    ) -> Result<(), StoreError> {
+        self.checkpoint.load_range(from, to, visit)
     }
 
-    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        self.checkpoint.get(key)
+    fn reader(&self) -> Arc<dyn CheckpointReader> {
+        self.checkpoint.reader()
     }
 
     fn apply(&mut self, batch: CheckpointBatch) -> Result<(), StoreError> {
