@@ -4,7 +4,10 @@
 //! lock     held while the directory is open; its content means nothing
 //! format   "leveret data 2": what follows can be read by this version
 //! log/     segments
-//! meta/    checkpoint
+//! meta/    checkpoint; meta.damaged-<n>/ are such that could not be believed
+//! checkpoint   which checkpoint was applied last
+//! definitions  what is needed if the checkpoint is lost
+//! distrust     there if the checkpoint must not be used again
 //! ```
 
 use std::fs::{self, File, TryLockError};
@@ -12,9 +15,9 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::checkpoint::FjallCheckpoint;
-use super::disk::RealDisk;
+use super::disk::{Disk, RealDisk};
 use super::error::StoreError;
+use super::guard::{FjallPlace, GuardedCheckpoint};
 use super::log::SegmentFiles;
 use super::{Checkpoint, StoredLog};
 
@@ -65,7 +68,9 @@ impl DataDirectory {
 
     /// The checkpoint in it, opened.
     pub fn checkpoint(&self) -> Result<Box<dyn Checkpoint>, StoreError> {
-        Ok(Box::new(FjallCheckpoint::open(&self.path.join("meta"))?))
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        let place = FjallPlace(self.path.join("meta"));
+        Ok(Box::new(GuardedCheckpoint::open(&disk, &self.path, &place)?))
     }
 
     fn log_path(&self) -> PathBuf {

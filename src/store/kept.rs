@@ -56,7 +56,8 @@ impl KeptFile {
         let mut bytes = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
         let read = read_fully(&*file, &mut bytes, 0).map_err(StoreError::io(&self.path, "read"))?;
         bytes.truncate(read);
-        Ok(decode(&bytes).map_or(Kept::Damaged, |()| Kept::Content(Bytes::from(bytes).slice(HEADER..))))
+        Ok(decode(&bytes)
+            .map_or(Kept::Damaged, |()| Kept::Content(Bytes::from(bytes).slice(HEADER..))))
     }
 
     /// Replaces the content, durably.

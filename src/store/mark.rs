@@ -178,8 +178,7 @@ mod tests {
 
     fn open(disk: &SimulatedDisk) -> (MarkFile, Vec<Damage>) {
         let mut damages = Vec::new();
-        let mark =
-            MarkFile::open(Arc::new(disk.clone()), Path::new(DATA), &mut damages).unwrap();
+        let mark = MarkFile::open(Arc::new(disk.clone()), Path::new(DATA), &mut damages).unwrap();
         (mark, damages)
     }
 
