@@ -83,8 +83,8 @@ fn start_broker(
         let durability = Durability::transient(&broker)?;
         return Ok((Arc::new(broker), durability, None));
     };
-    let checkpoint = directory.checkpoint()?;
-    let recovered = durability::recover(directory.log(), &*checkpoint, &settings.vhosts, clock)?;
+    let (recovered, checkpoint) =
+        durability::recover_directory(directory, &settings.vhosts, &clock)?;
     bring_in(settings, definitions, &recovered.broker)?;
     let options = DurabilityOptions {
         linger: settings.linger,

@@ -114,6 +114,9 @@ impl Checkpointer {
         }
         tail.bytes_since_checkpoint = 0;
         let position = tail.state.position();
+        if self.checkpoint.wants_snapshot() {
+            tail.state.keep_definitions();
+        }
         let batch = tail.state.checkpoint_batch();
         let release = Release { before: position.generation, live: tail.state.live_segments() };
         Some(Pending { batch, position, release })

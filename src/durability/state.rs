@@ -18,6 +18,7 @@ use super::index::Located;
 use super::keys::COUNTERS_KEY;
 use super::pool::Pool;
 use super::record::{Place, PlacedRecord, Record, Run};
+use super::salvage::Snapshot;
 use super::segments::SegmentUse;
 use super::slot::{IndexEntry, Location};
 use super::stored_queue::StoredQueue;
@@ -44,6 +45,8 @@ pub struct LogState {
     changed: BTreeSet<QueueId>,
     /// Keys of deleted queues that the checkpoint has to delete.
     deleted: Vec<Vec<u8>>,
+    /// The next checkpoint has to keep a snapshot of them.
+    are_definitions_changed: bool,
 }
 
 /// A message a queue has from now on.
@@ -72,6 +75,7 @@ impl Default for LogState {
             pool: Pool::default(),
             changed: BTreeSet::new(),
             deleted: Vec::new(),
+            are_definitions_changed: false,
         }
     }
 }
@@ -258,6 +262,7 @@ impl LogState {
 
     /// A definition changed.
     pub fn define(&mut self, definition: Definition) {
+        self.are_definitions_changed = true;
         match definition {
             Definition::ExchangeDeclared(exchange) => self.topology.declare_exchange(exchange),
             Definition::ExchangeDeleted { vhost, name } => {
@@ -309,7 +314,15 @@ impl LogState {
         put_varint(&mut next, self.next_queue_id);
         put_varint(&mut next, (self.topology.len() + self.queues.len()) as u64);
         batch.put(COUNTERS_KEY, next);
+        if std::mem::take(&mut self.are_definitions_changed) {
+            batch.keep(Snapshot::of(self).encode());
+        }
         batch
+    }
+
+    /// The next checkpoint keeps a snapshot of the definitions, changed or not.
+    pub(super) fn keep_definitions(&mut self) {
+        self.are_definitions_changed = true;
     }
 
     /// All batches that were taken are in the checkpoint durably: what did not change since may leave memory.

@@ -89,6 +89,13 @@ impl FjallCheckpoint {
         decode_position(&value).ok_or_else(damaged).map(Some)
     }
 
+    /// Writes what is in memory into a table.
+    #[cfg(test)]
+    pub(crate) fn flush(&self) {
+        let open = self.shared.writable().unwrap();
+        open.keyspace.rotate_memtable_and_wait().unwrap();
+    }
+
     fn commit(&self, open: &Open, batch: CheckpointBatch) -> Result<(), StoreError> {
         let Open { database, keyspace } = open;
         // fdatasync, also of the journal's length: only then may segments of the log be given up.

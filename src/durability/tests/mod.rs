@@ -2,6 +2,7 @@
 
 mod crash;
 mod entries;
+mod flips;
 mod moves;
 mod power;
 mod restart;

@@ -26,9 +26,13 @@ const CUT_CHANCE: u64 = 25;
 
 /// Small random numbers from a seed (SplitMix64).
 #[derive(Clone, Debug)]
-struct Dice(u64);
+pub(super) struct Dice(u64);
 
 impl Dice {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
@@ -37,11 +41,11 @@ impl Dice {
         mixed ^ (mixed >> 31)
     }
 
-    fn below(&mut self, end: usize) -> usize {
+    pub(super) fn below(&mut self, end: usize) -> usize {
         usize::try_from(self.next() % end as u64).unwrap()
     }
 
-    fn percent(&mut self, chance: u64) -> bool {
+    pub(super) fn percent(&mut self, chance: u64) -> bool {
         self.next() % 100 < chance
     }
 }
@@ -57,6 +61,9 @@ struct Tally {
     disorder: u64,
     corrupt: u64,
     unmarked: u64,
+    /// Restarts that had to do without the checkpoint, and what came again there.
+    salvaged: u64,
+    doubled: u64,
 }
 
 impl Tally {
@@ -69,6 +76,8 @@ impl Tally {
         self.disorder += other.disorder;
         self.corrupt += other.corrupt;
         self.unmarked += other.unmarked;
+        self.salvaged += other.salvaged;
+        self.doubled += other.doubled;
     }
 
     fn is_clean(&self) -> bool {
@@ -77,7 +86,7 @@ impl Tally {
     }
 }
 
-fn number_from(variable: &str, default: u64) -> u64 {
+pub(super) fn number_from(variable: &str, default: u64) -> u64 {
     let Ok(text) = std::env::var(variable) else { return default };
     text.parse().unwrap_or_else(|_| panic!("{variable}={text} is no number"))
 }

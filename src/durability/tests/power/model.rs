@@ -3,6 +3,7 @@
 use super::super::*;
 use super::world::{Cut, Stored, World};
 use super::{Dice, Tally};
+use crate::store::{CheckpointPlace, Damage};
 
 /// A message in a queue. No two of a run have one name, nor have two queues.
 type Place = (Arc<str>, String);
@@ -49,6 +50,8 @@ struct Found {
     queues: BTreeSet<Arc<str>>,
     places: Places,
     redelivered: Places,
+    /// It had no checkpoint to begin with.
+    is_salvaged: bool,
     disorder: u64,
     corrupt: u64,
 }
@@ -56,9 +59,12 @@ struct Found {
 impl Found {
     fn on(stored: &Stored) -> Self {
         let node = stored.restart();
-        assert_eq!(node.report.damages, []);
+        let is_lost = |damage: &&Damage| damage.file == MemoryStore::new().path();
+        let (lost, damages): (Vec<_>, Vec<_>) = node.report.damages.iter().partition(is_lost);
+        assert!(damages.is_empty(), "{damages:?}");
         let queues = node.vhost().queues().into_iter().map(|queue| Arc::clone(&queue.name));
-        let mut found = Self { queues: queues.collect(), ..Self::default() };
+        let is_salvaged = !lost.is_empty();
+        let mut found = Self { queues: queues.collect(), is_salvaged, ..Self::default() };
         for (queue, entries) in drain(&node.broker) {
             found.disorder += u64::from(!entries.is_sorted_by_key(name_of));
             for entry in entries {
@@ -233,7 +239,8 @@ impl Model {
         let committed = world.committed();
         let cut = world.cut_power();
         let life = self.lives.len() - 1;
-        let tally = self.judge(&[Cut { stored: cut.clone(), life, committed }]);
+        let tally =
+            self.judge(&[Cut { stored: cut.clone(), life, committed, is_checkpoint_lost: false }]);
         assert!(tally.is_clean(), "before step {}: {tally:?}", dice.next());
         self.begin_life(world, &Found::on(&cut), committed, true);
     }
@@ -285,7 +292,14 @@ impl Model {
         }
         let declared = past.declared.difference(&life.now.deleted);
         tally.lost += declared.filter(|&queue| !found.queues.contains(queue)).count() as u64;
-        tally.resurrected += found.places.intersection(&past.settled).count() as u64;
+        assert!(cut.is_checkpoint_lost || !found.is_salvaged, "it was not lost");
+        tally.salvaged = u64::from(found.is_salvaged);
+        let back = found.places.intersection(&past.settled).count() as u64;
+        if found.is_salvaged {
+            tally.doubled += back;
+        } else {
+            tally.resurrected += back;
+        }
         tally.resurrected += found.queues.intersection(&past.deleted).count() as u64;
         tally.corrupt += found.places.difference(&life.now.published).count() as u64;
         let seen = past.handed_out.intersection(&found.places);
@@ -301,6 +315,8 @@ fn is_half(transaction: &Transaction, life: &Life, found: &Found) -> bool {
     let is_there = |place: &&Place| found.places.contains(*place);
     let (there, not): (Vec<_>, Vec<_>) = transaction.put.iter().partition(is_there);
     let is_untaken = transaction.taken.as_ref().is_some_and(|place| found.places.contains(place));
+    // What was taken may be back when the checkpoint is lost.
+    let is_untaken = is_untaken && !found.is_salvaged;
     let is_missing = not.iter().any(|place| !life.now.settled.contains(*place));
     !there.is_empty() && (is_missing || is_untaken)
 }

@@ -6,14 +6,17 @@ use super::super::*;
 use super::Dice;
 use crate::durability::committer::Stop;
 use crate::store::{
-    Disk, Fault, FaultyDisk, Operation, SEGMENT_HEADER_AREA, SegmentFiles, SimulatedDisk, Split,
-    Survives,
+    Disk, Fault, FaultyDisk, GuardedCheckpoint, Operation, SEGMENT_HEADER_AREA, SegmentFiles,
+    SimulatedDisk, Split, Survives,
 };
 use crate::sync::{RankedMutex, rank};
 
 /// Room for a few messages, so that segments roll and are recycled all the time.
 const SEGMENT: u64 = SEGMENT_HEADER_AREA as u64 + 2048;
-const LOG: &str = "log";
+const DATA: &str = "/data";
+const LOG: &str = "/data/log";
+/// Of how many of a hundred cuts the checkpoint is one of another day.
+const LOSS_CHANCE: u64 = 20;
 
 /// What a restart finds.
 #[derive(Clone, Debug)]
@@ -25,8 +28,7 @@ pub(super) struct Stored {
 impl Stored {
     /// A broker on it that nobody watches.
     pub(super) fn restart(&self) -> Node {
-        let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
-        Node::recovered(log_on(&disk), self.memory.checkpoint(), &|log| log)
+        start_on(&(Arc::new(self.disk.clone()) as Arc<dyn Disk>), &self.memory)
     }
 
     fn copy(&self) -> Self {
@@ -40,6 +42,8 @@ pub(super) struct Cut {
     /// In which life of the broker it came.
     pub(super) life: usize,
     pub(super) committed: u64,
+    /// The checkpoint is not the last that was applied.
+    pub(super) is_checkpoint_lost: bool,
 }
 
 /// Decides what goes wrong with an operation of the disk.
@@ -54,6 +58,8 @@ struct Watch {
     /// How many of a hundred changes to the disk are preceded by a cut.
     cut_chance: u64,
     cuts: Vec<Cut>,
+    /// Checkpoints of other days.
+    old: Vec<MemoryStore>,
     trouble: Option<Trouble>,
 }
 
@@ -75,9 +81,15 @@ impl Watch {
     }
 
     fn cut(&mut self) {
-        let stored = self.power_cut();
+        let mut stored = self.power_cut();
         let committed = self.collector.committed();
-        self.cuts.push(Cut { stored, life: self.life, committed });
+        self.old.push(stored.memory.clone());
+        let is_checkpoint_lost = self.dice.percent(LOSS_CHANCE);
+        if is_checkpoint_lost {
+            let old = &self.old[self.dice.below(self.old.len())];
+            stored.memory = old.crash(Survives::Everything);
+        }
+        self.cuts.push(Cut { stored, life: self.life, committed, is_checkpoint_lost });
     }
 }
 
@@ -99,6 +111,7 @@ impl World {
             dice: Dice(dice.next()),
             cut_chance,
             cuts: Vec::new(),
+            old: vec![MemoryStore::new()],
             trouble: None,
         };
         let mut world =
@@ -199,7 +212,7 @@ impl World {
             Arc::new(FaultyDisk::new(Arc::new(disk), move |operation, path| {
                 watch.lock().before(operation, path)
             }));
-        let node = Node::recovered(log_on(&disk), memory.checkpoint(), &|log| log);
+        let node = start_on(&disk, &memory);
         let mut watch = self.watch.lock();
         watch.collector = Arc::clone(&node.collector);
         watch.life += 1;
@@ -208,7 +221,8 @@ impl World {
     }
 }
 
-fn log_on(disk: &Arc<dyn Disk>) -> Box<dyn StoredLog> {
-    let files = SegmentFiles::new(Arc::clone(disk), Path::new(LOG).to_owned());
-    Box::new(files.with_segment_size(SEGMENT))
+fn start_on(disk: &Arc<dyn Disk>, memory: &MemoryStore) -> Node {
+    let log = SegmentFiles::new(Arc::clone(disk), Path::new(LOG).to_owned());
+    let checkpoint = GuardedCheckpoint::open(disk, Path::new(DATA), memory).unwrap();
+    Node::recovered(Box::new(log.with_segment_size(SEGMENT)), Box::new(checkpoint), &|log| log)
 }

@@ -1,0 +1,248 @@
+//! A flipped bit in any file of a data directory: reported, or of no consequence, and never a changed message.
+//!
+//! ```text
+//! FLIPS=5000 cargo test --release --lib durability::tests::flips -- --nocapture
+//! FLIP_SEED=<seed of a failure> FLIPS=1 cargo test --lib durability::tests::flips -- --nocapture
+//! ```
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use super::power::{Dice, number_from};
+use super::*;
+use crate::durability::RecoveryError;
+use crate::durability::salvage::recover_from;
+use crate::store::{DataDirectory, FjallCheckpoint, RealDisk, SEGMENT_HEADER_AREA, SegmentFiles};
+
+/// Places of one run of the test suite.
+const FLIPS: u64 = 300;
+const SEGMENT: u64 = SEGMENT_HEADER_AREA as u64 + 4096;
+
+type Content = BTreeMap<String, Vec<String>>;
+
+fn log_in(data: &Path) -> Box<dyn StoredLog> {
+    let files = SegmentFiles::new(Arc::new(RealDisk), data.join("log"));
+    Box::new(files.with_segment_size(SEGMENT))
+}
+
+/// What a start says.
+struct Start {
+    content: Content,
+    report: RecoveryReport,
+}
+
+fn start(data: &Path) -> Result<Start, RecoveryError> {
+    let directory = DataDirectory::open(data)?;
+    let clock = Arc::new(Clock::manual());
+    let (recovered, _checkpoint) =
+        recover_from(&|| log_in(data), &|| directory.checkpoint(), &["/".to_owned()], &clock)?;
+    let Recovered { broker, report, .. } = recovered;
+    Ok(Start { content: bodies(&broker), report })
+}
+
+/// A data directory after a life, and everything that was ever published.
+struct Past {
+    home: TempDir,
+    published: HashSet<String>,
+    expected: Content,
+}
+
+impl Past {
+    /// Of two rounds with checkpoints; segments were given up, and some of the log is behind the last.
+    fn new(is_flushed: bool) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let mut published = HashSet::new();
+        for round in 0..2 {
+            live(home.path(), round, &mut published);
+            if is_flushed {
+                FjallCheckpoint::open(&home.path().join("meta")).unwrap().flush();
+            }
+        }
+        let copy = copy_of(home.path());
+        let Start { content: expected, report } = start(copy.path()).unwrap();
+        assert_eq!(report.damages, []);
+        Self { home, published, expected }
+    }
+
+    /// How many messages a start may find less or more without a word.
+    fn judge(&self, start: Result<Start, RecoveryError>) -> Verdict {
+        let Ok(Start { content, report }) = start else { return Verdict::Refused };
+        let mut all = content.values().flatten();
+        if !all.all(|body| self.published.contains(body)) {
+            return Verdict::Wrong;
+        }
+        let is_told = !report.damages.is_empty() || report.torn_tail.is_some();
+        match (content == self.expected, is_told) {
+            (true, false) => Verdict::Harmless,
+            (_, true) => Verdict::Reported,
+            (false, false) => Verdict::Wrong,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Verdict {
+    /// Nothing is different.
+    Harmless,
+    /// Someone is told, with the file's name.
+    Reported,
+    /// There is no broker, and an error that says why.
+    Refused,
+    /// Something is different, and nobody is told.
+    Wrong,
+}
+
+fn live(data: &Path, round: u32, published: &mut HashSet<String>) {
+    let directory = DataDirectory::open(data).unwrap();
+    let checkpoint = directory.checkpoint().unwrap();
+    let mut node = Node::recovered(log_in(data), checkpoint, &|log| log);
+    let slow = node.declare("slow");
+    let fast = node.declare("fast");
+    for number in 0..40 {
+        let body = format!("{round}-{number:03} {}", "x".repeat(number * 7));
+        let queues = if number % 5 == 0 { vec![&slow, &fast] } else { vec![&fast] };
+        node.publish(&queues, &body);
+        published.insert(body);
+        node.commit_marked();
+        if number % 3 > 0 {
+            node.take_first(&fast);
+        }
+        if number % 10 == 7 {
+            node.checkpoint();
+        }
+    }
+    node.commit_marked();
+}
+
+fn files_in(directory: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { files.extend(files_in(&path)) } else { files.push(path) }
+    }
+    files.sort();
+    files
+}
+
+fn copy_of(directory: &Path) -> TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    for file in files_in(directory) {
+        let to = copy.path().join(file.strip_prefix(directory).unwrap());
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::copy(&file, &to).unwrap();
+    }
+    copy
+}
+
+/// Flips a bit of a file, nearly always in a place that is not zero.
+fn flip(file: &Path, dice: &mut Dice) -> Option<(usize, u32)> {
+    let mut bytes = fs::read(file).unwrap();
+    let used = bytes.iter().rposition(|&byte| byte != 0)? + 1;
+    let span = if dice.percent(5) { bytes.len() } else { used };
+    let mut at = dice.below(span);
+    if dice.percent(90) {
+        at = (0..=at).rev().find(|&at| bytes[at] != 0).unwrap_or(at);
+    }
+    let bit = u32::try_from(dice.below(8)).unwrap();
+    bytes[at] ^= 1 << bit;
+    fs::write(file, bytes).unwrap();
+    Some((at, bit))
+}
+
+/// What the flips in one kind of file came to.
+type Tallies = BTreeMap<String, BTreeMap<Verdict, u64>>;
+
+fn kind_of(file: &Path) -> String {
+    let inside = file.iter().any(|part| part == "meta");
+    let name = file.file_name().unwrap().to_str().unwrap();
+    match (inside, file.extension().and_then(|extension| extension.to_str())) {
+        (true, Some(extension)) => format!("meta/*.{extension}"),
+        (true, None) => "meta/*".to_owned(),
+        (false, Some("seg")) if name.starts_with("pool") => "log/pool".to_owned(),
+        (false, Some("seg")) => "log/segment".to_owned(),
+        (false, _) => name.to_owned(),
+    }
+}
+
+fn flip_places(past: &Past, seeds: std::ops::Range<u64>) -> Tallies {
+    let mut tallies = Tallies::new();
+    for seed in seeds {
+        let mut dice = Dice::new(seed);
+        let copy = copy_of(past.home.path());
+        let files = files_in(copy.path());
+        let file = &files[dice.below(files.len())];
+        let Some((at, bit)) = flip(file, &mut dice) else { continue };
+        let verdict = past.judge(start(copy.path()));
+        let kind = kind_of(file.strip_prefix(copy.path()).unwrap());
+        assert_ne!(verdict, Verdict::Wrong, "FLIP_SEED={seed} FLIPS=1: {kind} byte {at} bit {bit}");
+        *tallies.entry(kind).or_default().entry(verdict).or_default() += 1;
+    }
+    tallies
+}
+
+fn report(what: &str, tallies: &Tallies) {
+    let flips: u64 = tallies.values().flat_map(BTreeMap::values).sum();
+    println!("{flips} flipped bits in {what}, silently wrong 0");
+    for (kind, tally) in tallies {
+        println!("    {kind:16} {tally:?}");
+    }
+}
+
+fn seeds() -> std::ops::Range<u64> {
+    let (first, count) = (number_from("FLIP_SEED", 1), number_from("FLIPS", FLIPS));
+    first..first + count
+}
+
+#[test]
+fn a_flipped_bit_anywhere_is_reported_or_of_no_consequence() {
+    report("a directory with a journal", &flip_places(&Past::new(false), seeds()));
+}
+
+#[test]
+fn a_flipped_bit_anywhere_beside_tables_is_reported_or_of_no_consequence() {
+    report("a directory with tables", &flip_places(&Past::new(true), seeds()));
+}
+
+#[test]
+fn without_its_checkpoint_a_broker_has_all_its_messages() {
+    let past = Past::new(false);
+    let copy = copy_of(past.home.path());
+    fs::remove_dir_all(copy.path().join("meta")).unwrap();
+
+    let Start { content, report } = start(copy.path()).unwrap();
+
+    assert_eq!(report.damages.len(), 1);
+    for (queue, expected) in &past.expected {
+        let found = &content[queue];
+        assert!(found.is_sorted(), "{queue} is in order");
+        assert!(expected.iter().all(|body| found.contains(body)), "{queue} has all");
+    }
+}
+
+#[test]
+fn a_checkpoint_of_yesterday_loses_nothing_of_today() {
+    let home = tempfile::tempdir().unwrap();
+    let mut published = HashSet::new();
+    live(home.path(), 0, &mut published);
+    let yesterday = copy_of(&home.path().join("meta"));
+    live(home.path(), 1, &mut published);
+    let expected = start(copy_of(home.path()).path()).unwrap().content;
+    let meta = home.path().join("meta");
+    fs::remove_dir_all(&meta).unwrap();
+    fs::create_dir(&meta).unwrap();
+    for file in files_in(yesterday.path()) {
+        let to = meta.join(file.strip_prefix(yesterday.path()).unwrap());
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::copy(&file, &to).unwrap();
+    }
+
+    let Start { content, report } = start(home.path()).unwrap();
+
+    assert_eq!(report.damages.len(), 1);
+    for (queue, expected) in &expected {
+        assert!(expected.iter().all(|body| content[queue].contains(body)), "{queue} has all");
+    }
+}
