@@ -16,16 +16,21 @@
 //! * The caller's **snapshot** (`data/definitions`) is what a state cannot be put together without when the
 //!   checkpoint is lost. It is written before the mark.
 //!
+//! The database also takes much of what it reads for its own promise, and panics; in unwinding it may panic again,
+//! which ends the process. So a panic of whoever is inside the database makes `data/distrust` before anything
+//! is unwound.
+//!
 //! A checkpoint that cannot be believed is set aside, not deleted, and an empty one takes its place. That it was lost
 //! is told by [`Checkpoint::condition`]; the mark goes on saying so until a new one is applied, so a power cut
 //! at any step only repeats the step.
 
+use std::cell::Cell;
 use std::fmt;
 use std::fs::File;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use bytes::Bytes;
 
@@ -205,11 +210,15 @@ impl Checkpoint for GuardedCheckpoint {
     }
 
     fn apply(&mut self, mut batch: CheckpointBatch) -> Result<(), StoreError> {
-        self.inner.revive()?;
-        let digest = self.digest_after(&batch)?;
         let (position, snapshot) = (batch.position, batch.snapshot.take());
-        batch.put(DIGEST_KEY, digest.encode());
-        self.inner.apply(batch)?;
+        let distrust = Arc::clone(&self.distrust);
+        let digest = distrust.watch(|| {
+            self.inner.revive()?;
+            let digest = self.digest_after(&batch)?;
+            batch.put(DIGEST_KEY, digest.encode());
+            self.inner.apply(batch)?;
+            Ok::<_, StoreError>(digest)
+        })?;
         if let Some(snapshot) = snapshot {
             self.snapshot.write(&snapshot)?;
             self.wants_snapshot = false;
@@ -258,11 +267,12 @@ fn examine(
         return Err(Refusal::Lost("a value was not what was stored when it was needed"));
     }
     let examined = catch_unwind(AssertUnwindSafe(|| {
-        let inner = place.open()?;
-        let (found, stored) = read_digest(&*inner)?;
-        Ok((inner, found, stored))
+        distrust.watch(|| {
+            let inner = place.open()?;
+            let (found, stored) = read_digest(&*inner)?;
+            Ok((inner, found, stored))
+        })
     }));
-    // The database takes some of what it reads for its own promise, and panics.
     let Ok(examined) = examined else { return Err(Refusal::Lost("the checkpoint cannot be read")) };
     let (inner, found, stored) = examined.map_err(|error: StoreError| Refusal::from(error))?;
     if found != stored.unwrap_or_default() || stored.is_some() != inner.position().is_some() {
@@ -334,8 +344,13 @@ fn hash(key: &[u8], value: &[u8]) -> u64 {
     mixed ^ (mixed >> 31)
 }
 
+thread_local! {
+    /// Whose database this thread is inside of.
+    static INSIDE: Cell<Option<Distrust>> = const { Cell::new(None) };
+}
+
 /// The file that says that the checkpoint must not be used again.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Distrust {
     disk: Arc<dyn Disk>,
     directory: PathBuf,
@@ -345,6 +360,24 @@ struct Distrust {
 impl Distrust {
     fn new(disk: Arc<dyn Disk>, directory: &Path) -> Self {
         Self { disk, path: directory.join("distrust"), directory: directory.to_owned() }
+    }
+
+    /// Does `work`, and if it panics, sets the file before anything is unwound.
+    fn watch<T>(&self, work: impl FnOnce() -> T) -> T {
+        static HOOK: Once = Once::new();
+        HOOK.call_once(|| {
+            let before = panic::take_hook();
+            panic::set_hook(Box::new(move |panic| {
+                if let Some(distrust) = INSIDE.take() {
+                    distrust.set();
+                }
+                before(panic);
+            }));
+        });
+        INSIDE.set(Some(self.clone()));
+        let done = work();
+        INSIDE.set(None);
+        done
     }
 
     fn is_set(&self) -> Result<bool, StoreError> {
@@ -383,7 +416,7 @@ struct GuardedReader {
 
 impl CheckpointReader for GuardedReader {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        let got = self.inner.get(key);
+        let got = self.distrust.watch(|| self.inner.get(key));
         if matches!(got, Err(StoreError::DamagedValue { .. } | StoreError::Checkpoint { .. })) {
             self.distrust();
         }
