@@ -67,6 +67,9 @@ pub const OUTBOX_REPLY_ITEMS: usize = 4 * OUTBOX_ITEMS;
 pub const WRITE_BATCH: usize = 256 * 1024;
 /// Bodies from this size on are written from where they lie, not copied.
 pub const VECTORED_BODY: usize = 16 * 1024;
+/// File descriptors that connections leave to the store and to what the process has open besides: some 16
+/// segments ([`SEGMENTS_OPEN`]), 64 tables ([`CHECKPOINT_FILES`]), journals, listeners.
+pub const FILES_RESERVED: usize = 128;
 /// Connections waiting for login or open, together with all others.
 pub const CONNECTIONS_DEFAULT: usize = 16_384;
 
@@ -147,6 +150,29 @@ pub const BLOCKED_INTERVAL: Duration = Duration::from_secs(1);
 pub const MEMORY_INTERVAL: Duration = Duration::from_millis(250);
 /// How often the free space is looked at while nothing new is begun on disk.
 pub const SPACE_INTERVAL: Duration = Duration::from_millis(500);
+/// Bytes of durable messages that all queues together keep in memory, unless configured.
+pub const RESIDENT_BYTES: usize = 32 * 1024 * 1024;
+/// Bytes that are counted for a message in memory besides its own.
+pub const ENTRY_OVERHEAD: usize = 128;
+/// Most messages in a stretch that leaves memory together.
+pub const STRETCH_ENTRIES: usize = 1024;
+/// Most bytes of their bodies, but for the last of them.
+pub const STRETCH_BYTES: usize = 1024 * 1024;
+/// Bytes of unacknowledged messages that a channel keeps in memory, as far as they are on disk as well.
+pub const LENT_BYTES: usize = 1024 * 1024;
+/// Bytes of the log that are read at once for a queue; at least one message is.
+pub const PAGE_IN_BYTES: u64 = 1024 * 1024;
+/// Time after which too much in memory is looked at again of which nothing could leave.
+pub const PAGE_OUT_PAUSE: Duration = Duration::from_millis(10);
+/// Damages that are remembered, to be told once each.
+pub const DAMAGES_KEPT: usize = 1024;
+/// Most messages that leave memory under one hold of a queue's lock.
+pub const PAGE_OUT_BURST: usize = 1024;
+/// Messages at the front of a queue below which it asks for more, and that stay when others leave memory.
+pub const AT_HAND_LOW: usize = 1024;
+/// The same in bytes of their bodies; at least one message counts.
+pub const AT_HAND_BYTES: usize = 1024 * 1024;
+
 /// Recycled segments kept ready.
 pub const SEGMENT_POOL: usize = 4;
 /// Payload after which the committer ends a frame and starts another of the same batch.

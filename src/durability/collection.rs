@@ -10,14 +10,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::record::{
-    Place, begin_payload, put_definition_record, put_delivered, put_gone, put_message,
-    put_returned, runs,
+    Place, begin_payload, put_definition_record, put_delivered, put_gone, put_gone_runs,
+    put_message, put_returned, runs,
 };
 use super::slot::Location;
 use super::state::{LogState, NewEntry};
 use crate::broker::change::{Definition, Put, QueueChanges, Retries};
 use crate::broker::commit_inbox::{CommitInbox, Work};
-use crate::broker::delivery::{Position, QueueId};
+use crate::broker::delivery::{Position, QueueId, Run};
 use crate::broker::message::Message;
 use crate::limits;
 use crate::store::{Appended, FrameBuffer, StoreError};
@@ -54,6 +54,7 @@ pub(super) struct Batch {
     definitions: Vec<Definition>,
     puts: Vec<EncodedPut>,
     gone: Vec<(QueueId, Vec<Position>)>,
+    purged: Vec<(QueueId, Vec<Run>)>,
     delivered: Vec<(QueueId, Position)>,
     returned: Vec<(QueueId, Vec<(Position, Retries)>)>,
     is_frame_open: bool,
@@ -99,6 +100,11 @@ impl Batch {
             changes.gone.sort_unstable();
             self.record(|into| put_gone(into, queue, &changes.gone));
             self.gone.push((queue, changes.gone));
+        }
+        if !changes.purged.is_empty() {
+            changes.purged.sort_unstable_by_key(|run| run.first);
+            self.record(|into| put_gone_runs(into, queue, changes.purged.iter().copied()));
+            self.purged.push((queue, changes.purged));
         }
         if let Some(up_to) = changes.delivered {
             self.record(|into| put_delivered(into, queue, up_to));
@@ -160,6 +166,9 @@ impl Batch {
         }
         for (queue, positions) in self.gone.drain(..) {
             state.gone(queue, runs(&positions))?;
+        }
+        for (queue, runs) in self.purged.drain(..) {
+            state.gone(queue, runs)?;
         }
         for (queue, up_to) in self.delivered.drain(..) {
             state.delivered(queue, up_to);

@@ -18,6 +18,7 @@ use super::tail::{Shared, Tail};
 use crate::broker::Broker;
 use crate::broker::alarms::{Alarm, Alarms};
 use crate::broker::commit_inbox::{CommitInbox, Mark, Work};
+use crate::broker::paging::Paging;
 use crate::clock::Clock;
 use crate::limits;
 use crate::store::{Appended, Flush, Log, LogPosition, StoreError};
@@ -29,6 +30,7 @@ pub type OnFatal = Arc<dyn Fn() + Send + Sync>;
 pub(super) struct Committer {
     inbox: Arc<CommitInbox>,
     alarms: Arc<Alarms>,
+    paging: Arc<Paging>,
     clock: Arc<Clock>,
     log: Box<dyn Log>,
     shared: Arc<Shared>,
@@ -42,7 +44,7 @@ pub(super) struct Committer {
 
 /// Why the committer ends before its last cycle.
 #[derive(Debug)]
-pub(super) enum Stop {
+pub enum Stop {
     /// The disk is full and the broker stops. What is in hand was promised to nobody.
     Full,
     /// Nobody knows what the disk holds.
@@ -69,6 +71,7 @@ impl Committer {
         Self {
             inbox: Arc::clone(broker.inbox()),
             alarms: Arc::clone(broker.alarms()),
+            paging: Arc::clone(broker.paging()),
             clock: Arc::clone(broker.clock()),
             log,
             shared,
@@ -127,6 +130,8 @@ impl Committer {
         self.inbox.let_in();
 
         self.bring_up_to_date(appended, flush)?;
+        self.inbox.end_cycle();
+        self.paging.committed(self.inbox.cycles());
         let is_due = self.unsynced_since.is_some_and(|since| {
             self.clock.now().saturating_duration_since(since) >= limits::SYNC_INTERVAL
         });

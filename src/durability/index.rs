@@ -17,7 +17,7 @@ use super::codec::{Reader, RecordError, put_varint};
 use super::keys::{CHUNK_KEYS, PAGE_KEYS, queue_part_key};
 use super::pool::Pool;
 use super::record::Run;
-use super::slot::{IndexEntry, Location};
+use super::slot::{IndexEntry, Location, Slot};
 use super::summary::Summary;
 use super::topology::VALUE_VERSION;
 use crate::broker::delivery::{Position, QueueId};
@@ -130,21 +130,22 @@ impl Index {
         }
     }
 
-    /// The live entries of a level in a run, positions rising.
+    /// The live entries in a run, positions rising; only those of `level`, if one is given.
     pub(super) fn locate(
         &mut self,
-        level: u8,
+        level: Option<u8>,
         run: Run,
         pool: &mut Pool,
         located: &mut Vec<Located>,
     ) -> Result<(), StoreError> {
         for (&number, chunk) in self.chunks.range_mut(chunks_of(run)) {
-            if !chunk.summary().has_level(level) {
+            if level.is_some_and(|level| !chunk.summary().has_level(level)) {
                 continue;
             }
             chunk.warm(|| chunk_key(self.queue, number), pool)?;
             let (from, to) = within(run, number);
-            let of_level = chunk.live(from, to).filter(|slot| slot.level == level);
+            let is_wanted = |slot: &&Slot| level.is_none_or(|level| slot.level == level);
+            let of_level = chunk.live(from, to).filter(is_wanted);
             located.extend(of_level.map(|slot| Located {
                 position: join(number, slot.low),
                 location: slot.location(),
@@ -271,7 +272,7 @@ impl Index {
         let slots = self.chunks.values().map(|chunk| chunk.weight().warm).sum::<usize>();
         let heap = self.chunks.values().map(|chunk| chunk.summary().heap_bytes()).sum::<usize>();
         let sets = 2 * size_of::<u64>() * (self.changed.len() + self.pages.len());
-        in_map + slots * size_of::<super::slot::Slot>() + heap + sets
+        in_map + slots * size_of::<Slot>() + heap + sets
     }
 }
 

@@ -4,26 +4,27 @@
 //! entries are read, and queues, exchanges and bindings are put back. What cannot be read is reported and
 //! left where it is: it is never delivered, and its segment is kept.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::index::Located;
+use super::contents::read_content;
 use super::keys::{BEHIND_CHUNK_KEYS, CHUNK_KEYS};
 use super::loader::StateLoader;
-use super::messages::{Wanted, read_messages};
 use super::options::{exchange_options, queue_options};
 use super::record::{PlacedRecord, Record, RecordError, records};
 use super::salvage::salvage;
+use super::segments::SegmentUse;
 use super::state::LogState;
+use super::stored_queue::StoredQueue;
 use crate::broker::Broker;
-use crate::broker::change::{BindingDefinition, DestinationName, PolicyRecord, Put, Retries};
-use crate::broker::delivery::QueueId;
+use crate::broker::change::{BindingDefinition, DestinationName, PolicyRecord, QueueDefinition};
 use crate::broker::exchange::Destination;
 use crate::broker::policy::Policy;
-use crate::broker::queue::{QueueContent, QueueIdentity, RestoredEntry};
+use crate::broker::queue::QueueIdentity;
 use crate::broker::vhost::{BindingRequest, VHost};
 use crate::clock::Clock;
 use crate::store::{
@@ -116,7 +117,7 @@ pub fn recover(
     let start = clock.now();
     let mut report = RecoveryReport::default();
     let Condition { damages, lost } = checkpoint.condition();
-    let (state, log) = match lost {
+    let (mut state, log) = match lost {
         None => {
             let mut state = load(checkpoint)?;
             let log = replay(log, checkpoint.position(), &mut state, &mut report)?;
@@ -125,7 +126,8 @@ pub fn recover(
         Some(lost) => salvage(log, checkpoint.reader(), lost, &mut report)?,
     };
     report.damages.extend(damages);
-    let broker = rebuild(&state, &*log.reader(), vhosts, clock, &mut report)?;
+    let broker = rebuild(&mut state, &*log.reader(), vhosts, clock, &mut report)?;
+    report.damages.extend(missing_segments(&state, &*log));
     for damage in &report.damages {
         tracing::error!(%damage, "damage in the store; what it held is not delivered");
     }
@@ -152,6 +154,19 @@ pub fn load(checkpoint: &dyn Checkpoint) -> Result<LogState, RecoveryError> {
     let mut state = loader.finish(checkpoint.position()).map_err(unreadable)?;
     state.read_from(checkpoint.reader());
     Ok(state)
+}
+
+/// Segments in which messages lie, and that are not there.
+fn missing_segments(state: &LogState, log: &dyn Log) -> Vec<Damage> {
+    let there: BTreeSet<u64> = log.segments().iter().map(|segment| segment.generation).collect();
+    let missing = state.segment_use().iter().filter(|(generation, _)| !there.contains(generation));
+    let damage = |(generation, used): (&u64, &SegmentUse)| Damage {
+        file: PathBuf::from(format!("{generation:016x}.seg")),
+        offset: 0,
+        bytes: used.bytes,
+        what: "the segment is missing",
+    };
+    missing.map(damage).collect()
 }
 
 fn replay(
@@ -200,7 +215,7 @@ pub(super) fn apply_records(
 }
 
 fn rebuild(
-    state: &LogState,
+    state: &mut LogState,
     reader: &dyn LogReader,
     vhosts: &[String],
     clock: Arc<Clock>,
@@ -252,62 +267,29 @@ fn restore_exchanges(broker: &Broker, state: &LogState, report: &mut RecoveryRep
     }
 }
 
-/// The entries of each queue that has any, positions rising.
-pub(super) type Contents = HashMap<QueueId, Vec<RestoredEntry>>;
-
 fn restore_queues(
     broker: &Broker,
-    state: &LogState,
+    state: &mut LogState,
     reader: &dyn LogReader,
     report: &mut RecoveryReport,
 ) -> Result<(), StoreError> {
-    let mut contents = read_contents(state, reader, report)?;
-    for queue in state.queues() {
-        let definition = queue.definition();
+    let queues: Vec<QueueDefinition> =
+        state.queues().map(|queue| queue.definition().clone()).collect();
+    for definition in queues {
         let Some(vhost) = broker.vhost(&definition.vhost) else { continue };
-        let entries = contents.remove(&definition.id).unwrap_or_default();
+        let content = read_content(state, definition.id, reader, &mut report.damages)?;
         report.queues += 1;
-        report.messages += entries.len();
+        report.messages += state.queue(definition.id).map_or(0, StoredQueue::len);
         let identity = QueueIdentity {
             id: definition.id,
             name: Arc::clone(&definition.name),
             vhost: Arc::clone(&definition.vhost),
-            options: queue_options(definition),
+            options: queue_options(&definition),
             owner: None,
         };
-        let (next_position, delivered) = (queue.next_position(), queue.delivered());
-        vhost.restore_queue(identity, QueueContent { entries, next_position, delivered });
+        vhost.restore_queue(identity, content);
     }
     Ok(())
-}
-
-/// Reads the entries that live in `state`; what cannot be read is in the report.
-pub(super) fn read_contents(
-    state: &LogState,
-    reader: &dyn LogReader,
-    report: &mut RecoveryReport,
-) -> Result<Contents, StoreError> {
-    let mut wanted: Vec<Wanted> = Vec::new();
-    for entry in state.entries() {
-        let (queue, Located { position, location }) = entry?;
-        wanted.push(Wanted { location, queue, position });
-    }
-    wanted.sort_unstable();
-    let mut contents = Contents::new();
-    let damages = read_messages(reader, &wanted, &mut |queue, put| {
-        let Put { position, message, expires_at_ms } = put;
-        let entry = RestoredEntry { position, message, expires_at_ms, retries: Retries::default() };
-        contents.entry(queue).or_default().push(entry);
-    });
-    report.damages.extend(damages);
-    for queue in state.queues() {
-        let Some(entries) = contents.get_mut(&queue.definition().id) else { continue };
-        entries.sort_unstable_by_key(|entry| entry.position);
-        for entry in entries {
-            entry.retries = queue.retries(entry.position);
-        }
-    }
-    Ok(contents)
 }
 
 fn restore_bindings(broker: &Broker, state: &LogState, report: &mut RecoveryReport) {

@@ -96,6 +96,11 @@ impl LogState {
         self.queues.values()
     }
 
+    /// A durable queue.
+    pub fn queue(&self, id: QueueId) -> Option<&StoredQueue> {
+        self.queues.get(&id)
+    }
+
     /// All virtual hosts that were made or changed while the broker ran.
     pub fn vhosts(&self) -> impl Iterator<Item = &VHostDefinition> {
         self.topology.vhosts()
@@ -151,11 +156,12 @@ impl LogState {
         })
     }
 
-    /// The live entries of a level of a queue in `runs`, which rise, by position. None if the queue is deleted.
+    /// The live entries of a queue in `runs`, which rise, by position; only those of `level`, if one is given. None if
+    /// the queue is deleted.
     pub fn locate(
         &mut self,
         queue: QueueId,
-        level: u8,
+        level: Option<u8>,
         runs: &[Run],
     ) -> Result<Vec<Located>, StoreError> {
         let mut located = Vec::new();

@@ -8,6 +8,7 @@
 //! * Every task has an owner that joins it: the listener its connections, the connection its writer.
 
 mod connection;
+mod files;
 mod listener;
 mod memory;
 mod reader;
@@ -103,7 +104,7 @@ impl Server {
             spawn(memory.run(context.stopping.clone())),
             spawn(timer::run(broker, context.stopping.clone())),
         ];
-        let room = Arc::new(Semaphore::new(options.max_connections));
+        let room = Arc::new(Semaphore::new(files::room_for_connections(options.max_connections)));
         let listeners = bound
             .into_iter()
             .map(|listener| {

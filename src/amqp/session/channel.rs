@@ -85,7 +85,10 @@ impl Channels {
         self.open.try_remove(at)
     }
 
+    /// Of all open channels, rising.
     pub(super) fn ids(&self) -> Vec<ChannelId> {
-        self.by_id.keys().copied().collect()
+        let mut ids: Vec<_> = self.by_id.keys().copied().collect();
+        ids.sort_unstable();
+        ids
     }
 }

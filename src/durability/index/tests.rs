@@ -214,7 +214,7 @@ fn what_needs_a_cold_chunk_that_cannot_be_read_fails_and_names_its_key() {
     let mut located = Vec::new();
     let errors = [
         index.contains(Position(5), pool).map(drop),
-        index.locate(0, run(0, 9), pool, &mut located),
+        index.locate(Some(0), run(0, 9), pool, &mut located),
         index.insert(Position(5), (entry(5), None), pool),
         index.remove(run(5, 5), pool),
         index.entries(|_| true, pool).next().unwrap().map(drop),
@@ -300,7 +300,7 @@ proptest! {
                 Step::Locate { first, length, level } => {
                     let mut located = Vec::new();
                     let (index, pool) = (&mut indexed.index, &mut indexed.pool);
-                    index.locate(level, run(first, first + length), pool, &mut located).unwrap();
+                    index.locate(Some(level), run(first, first + length), pool, &mut located).unwrap();
                     let mut expected = indexed.expected();
                     expected.retain(|one| {
                         let position = one.position.0;

@@ -34,13 +34,43 @@ struct Start {
     report: RecoveryReport,
 }
 
+/// Starts a broker. If the store proves damaged later, which ends the process, it is started again.
 fn start(data: &Path) -> Result<Start, RecoveryError> {
+    match try_start(data)? {
+        Ok(start) => Ok(start),
+        Err(_) => try_start(data)?.map_err(RecoveryError::Store),
+    }
+}
+
+/// The inner error is one that comes when a message is needed.
+fn try_start(data: &Path) -> Result<Result<Start, StoreError>, RecoveryError> {
     let directory = DataDirectory::open(data)?;
     let clock = Arc::new(Clock::manual());
-    let (recovered, _checkpoint) =
+    let (recovered, checkpoint) =
         recover_from(&|| log_in(data), &|| directory.checkpoint(), &["/".to_owned()], &clock)?;
-    let Recovered { broker, report, .. } = recovered;
-    Ok(Start { content: bodies(&broker), report })
+    let Recovered { broker, log, state, mut report } = recovered;
+    let broker = Arc::new(broker);
+    let store = Store { log, checkpoint, state };
+    let stepped = Stepped::new(&broker, store, DurabilityOptions::default());
+    let mut content = Content::new();
+    for queue in broker.vhost("/").unwrap().queues() {
+        let all = content.entry(queue.name.to_string()).or_default();
+        loop {
+            let mut turn = broker.begin_turn();
+            let got = queue.get(false, &mut turn);
+            turn.finish(&broker);
+            match got {
+                Got::Message(entry, _) => all.push(body(&entry)),
+                Got::Empty => break,
+                Got::Stored => match stepped.page() {
+                    Ok(is_wanted) => assert!(is_wanted, "what is next is wanted"),
+                    Err(error) => return Ok(Err(error)),
+                },
+            }
+        }
+    }
+    report.damages.extend(stepped.pager.damages());
+    Ok(Ok(Start { content, report }))
 }
 
 /// A data directory after a life, and everything that was ever published.

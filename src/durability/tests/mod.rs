@@ -10,6 +10,7 @@ mod space;
 mod threads;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
@@ -18,16 +19,16 @@ use std::time::Duration;
 use amq_protocol::types::FieldTable;
 use bytes::Bytes;
 
-use super::checkpointer::Checkpointer;
-use super::committer::{Committer, Next};
-use super::tail::Shared;
-use super::{DurabilityOptions, Located, LogState, Recovered, RecoveryReport, recover};
+use super::{
+    Checkpointed, DurabilityOptions, Located, LogState, Recovered, RecoveryReport, Stepped, Store,
+    recover,
+};
 use crate::broker::Broker;
 use crate::broker::commit_inbox::{Awaiting, Mark};
 use crate::broker::delivery::{Entry, QueueId};
 use crate::broker::message::{Layout, Message};
 use crate::broker::options::QueueOptions;
-use crate::broker::queue::{DeleteIf, Outcome, Queue};
+use crate::broker::queue::{DeleteIf, Got, Outcome, Queue};
 use crate::broker::vhost::VHost;
 use crate::clock::Clock;
 use crate::store::{Checkpoint, Log, LogPosition, MemoryStore, StoreError, StoredLog};
@@ -54,9 +55,7 @@ impl Awaiting for Collector {
 /// A broker whose committer and checkpointer move only when told to.
 struct Node {
     broker: Arc<Broker>,
-    committer: Committer,
-    checkpointer: Checkpointer,
-    shared: Arc<Shared>,
+    stepped: Stepped,
     report: RecoveryReport,
     collector: Arc<Collector>,
     marks: u64,
@@ -76,15 +75,10 @@ impl Node {
         let clock = Arc::new(Clock::manual());
         let recovered = recover(log, &*checkpoint, &["/".to_owned()], clock).unwrap();
         let Recovered { broker, log, state, report } = recovered;
-        let nowhere = LogPosition { generation: 0, offset: 0 };
-        let shared = Arc::new(Shared::new(state, nowhere));
-        let options = DurabilityOptions::default();
-        let committer = Committer::new(&broker, wrap(log), Arc::clone(&shared), options);
-        let checkpointer =
-            Checkpointer::new(Arc::clone(&shared), checkpoint, options.checkpoint_interval);
-        let collector = Arc::default();
+        let store = Store { log: wrap(log), checkpoint, state };
         let broker = Arc::new(broker);
-        Self { broker, committer, checkpointer, shared, report, collector, marks: 0 }
+        let stepped = Stepped::new(&broker, store, DurabilityOptions::default());
+        Self { broker, stepped, report, collector: Arc::default(), marks: 0 }
     }
 
     fn vhost(&self) -> Arc<VHost> {
@@ -111,10 +105,16 @@ impl Node {
 
     /// Takes the first message of a queue, to be settled.
     fn get(&self, queue: &Arc<Queue>) -> Option<Entry> {
-        let mut turn = self.broker.begin_turn();
-        let entry = queue.get(false, &mut turn).map(|(entry, _)| entry);
-        turn.finish(&self.broker);
-        entry
+        loop {
+            let mut turn = self.broker.begin_turn();
+            let got = queue.get(false, &mut turn);
+            turn.finish(&self.broker);
+            match got {
+                Got::Message(entry, _) => return Some(entry),
+                Got::Empty => return None,
+                Got::Stored => assert!(self.stepped.page().unwrap(), "what is next is wanted"),
+            }
+        }
     }
 
     fn settle(&self, queue: &Arc<Queue>, entry: Entry, outcome: Outcome) {
@@ -137,10 +137,7 @@ impl Node {
 
     /// One commit cycle; returns what it wrote to the log.
     fn commit(&mut self) -> u64 {
-        let before = self.shared.tail.lock().bytes_since_checkpoint;
-        let work = self.broker.inbox().wait(Duration::ZERO, Duration::ZERO);
-        assert_eq!(self.committer.commit(work).unwrap(), Next::Cycle);
-        self.shared.tail.lock().bytes_since_checkpoint - before
+        self.stepped.commit().unwrap()
     }
 
     /// A commit cycle somebody waits for.
@@ -151,10 +148,8 @@ impl Node {
     }
 
     fn checkpoint(&mut self) {
-        // A cycle that finds nothing to do syncs, which a checkpoint waits for.
-        self.commit();
-        self.commit();
-        self.checkpointer.checkpoint().unwrap();
+        self.stepped.sync().unwrap();
+        assert_eq!(self.stepped.checkpoint().unwrap(), Checkpointed::Done);
         self.commit();
     }
 
@@ -165,7 +160,22 @@ impl Node {
 
     /// Bodies in each queue, in order.
     fn bodies(&self) -> BTreeMap<String, Vec<String>> {
-        bodies(&self.broker)
+        bodies(self)
+    }
+}
+
+/// Tests that look closely do parts of a step by themselves.
+impl Deref for Node {
+    type Target = Stepped;
+
+    fn deref(&self) -> &Stepped {
+        &self.stepped
+    }
+}
+
+impl DerefMut for Node {
+    fn deref_mut(&mut self) -> &mut Stepped {
+        &mut self.stepped
     }
 }
 
@@ -199,23 +209,18 @@ fn leave_mark(broker: &Broker, who: &Arc<Collector>, sequence: u64) {
 }
 
 /// Takes every message out of every queue, for a broker that is looked at for the last time.
-fn drain(broker: &Broker) -> BTreeMap<String, Vec<Entry>> {
-    let mut all = BTreeMap::new();
-    for queue in broker.vhost("/").unwrap().queues() {
-        let mut turn = broker.begin_turn();
-        let next = || queue.get(false, &mut turn).map(|(entry, _)| entry);
-        all.insert(queue.name.to_string(), std::iter::from_fn(next).collect());
-        turn.finish(broker);
-    }
-    all
+fn drain(node: &Node) -> BTreeMap<String, Vec<Entry>> {
+    let queues = node.vhost().queues().into_iter();
+    let all = |queue: &Arc<Queue>| std::iter::from_fn(|| node.get(queue)).collect();
+    queues.map(|queue| (queue.name.to_string(), all(&queue))).collect()
 }
 
 fn body(entry: &Entry) -> String {
     String::from_utf8(entry.message.body().to_vec()).unwrap()
 }
 
-fn bodies(broker: &Broker) -> BTreeMap<String, Vec<String>> {
-    let all = drain(broker).into_iter();
+fn bodies(node: &Node) -> BTreeMap<String, Vec<String>> {
+    let all = drain(node).into_iter();
     all.map(|(queue, entries)| (queue, entries.iter().map(body).collect())).collect()
 }
 

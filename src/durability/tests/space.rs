@@ -248,10 +248,11 @@ fn a_damaged_message_is_reported_and_not_delivered() {
 
     let restarted = node_on(&disk, &memory);
 
-    let [damage] = restarted.report.damages.as_slice() else { panic!("one damage") };
+    assert_eq!(restarted.bodies()["q"], ["second"]);
+    let damages = restarted.pager.damages();
+    let [damage] = damages.as_slice() else { panic!("one damage") };
     assert_eq!(file.file_name(), damage.file.file_name());
     assert!((damage.offset..damage.offset + damage.bytes).contains(&(at as u64)));
-    assert_eq!(restarted.bodies()["q"], ["second"]);
     assert_eq!(disk.contents(&file).unwrap(), contents, "the evidence is left alone");
 }
 
@@ -263,9 +264,10 @@ fn a_lost_segment_is_reported_and_the_rest_is_delivered() {
 
     let restarted = node_on(&disk, &memory);
 
-    assert_eq!(restarted.report.damages.len(), 2);
-    assert_eq!(restarted.queue("q").counts().ready, 0);
-    assert_eq!(restarted.queue("filler").counts().ready, 1);
+    let [damage] = restarted.report.damages.as_slice() else { panic!("one segment") };
+    assert_eq!(file.file_name(), damage.file.file_name());
+    let bodies = restarted.bodies();
+    assert_eq!((bodies["q"].len(), bodies["filler"].len()), (0, 1));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! How connections end, and what they leave behind.
 
+use amq_protocol::types::AMQPValue;
+
 use super::frames::*;
 use super::*;
 use crate::amqp::session::clean_up;
@@ -40,6 +42,25 @@ fn an_exclusive_queue_is_locked_for_others() {
 
     let heard = other.hears();
     assert!(heard[0].starts_with("1 close 405 RESOURCE_LOCKED - cannot obtain exclusive access"));
+}
+
+#[test]
+fn what_a_vanished_client_had_does_not_go_through_its_other_channels_first() {
+    for (first, second) in [(1, 2), (2, 1)] {
+        let broker = BrokerUnderTest::new();
+        let mut client = broker.client();
+        let mut arguments = FieldTable::default();
+        arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
+        arguments.insert("x-delivery-limit".into(), AMQPValue::LongInt(1));
+        client.says([open_channel().on(2), declare_with("jobs", "durable", arguments)]);
+        broker.commits();
+        client.says([consume("jobs", "one").on(first), keep("jobs", "a")]);
+        client.says([consume("jobs", "two").on(second)]);
+
+        client.vanishes();
+
+        assert_eq!(broker.ready("jobs"), 1, "it came back once, as often as it may");
+    }
 }
 
 #[test]

@@ -65,7 +65,7 @@ impl Found {
         let queues = node.vhost().queues().into_iter().map(|queue| Arc::clone(&queue.name));
         let is_salvaged = !lost.is_empty();
         let mut found = Self { queues: queues.collect(), is_salvaged, ..Self::default() };
-        for (queue, entries) in drain(&node.broker) {
+        for (queue, entries) in drain(&node) {
             found.disorder += u64::from(!entries.is_sorted_by_key(name_of));
             for entry in entries {
                 let place = (Arc::from(queue.as_str()), name_of(&entry));
@@ -76,6 +76,7 @@ impl Found {
                 found.disorder += u64::from(!found.places.insert(place));
             }
         }
+        assert_eq!(node.pager.damages(), []);
         found
     }
 }

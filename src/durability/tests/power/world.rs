@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::super::*;
 use super::Dice;
-use crate::durability::committer::Stop;
+use crate::durability::committer::{Next, Stop};
 use crate::store::{
     Disk, Fault, FaultyDisk, GuardedCheckpoint, Operation, SEGMENT_HEADER_AREA, SegmentFiles,
     SimulatedDisk, Split, Survives,
