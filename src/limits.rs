@@ -67,6 +67,9 @@ pub const OUTBOX_REPLY_ITEMS: usize = 4 * OUTBOX_ITEMS;
 pub const WRITE_BATCH: usize = 256 * 1024;
 /// Bodies from this size on are written from where they lie, not copied.
 pub const VECTORED_BODY: usize = 16 * 1024;
+/// File descriptors that connections leave to the store and to what the process has open besides: some 16
+/// segments ([`SEGMENTS_OPEN`]), 64 tables ([`CHECKPOINT_FILES`]), journals, listeners.
+pub const FILES_RESERVED: usize = 128;
 /// Connections waiting for login or open, together with all others.
 pub const CONNECTIONS_DEFAULT: usize = 16_384;
 

@@ -86,8 +86,8 @@ fn start_broker(
         let durability = Durability::transient(&broker)?;
         return Ok((Arc::new(broker), durability, None));
     };
-    let checkpoint = directory.checkpoint()?;
-    let recovered = durability::recover(directory.log(), &*checkpoint, &settings.vhosts, clock)?;
+    let (recovered, checkpoint) =
+        durability::recover_directory(directory, &settings.vhosts, &clock)?;
     let broker = Arc::new(recovered.broker);
     bring_in(settings, definitions, &broker)?;
     broker.paging().set_budget(settings.resident_bytes);

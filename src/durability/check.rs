@@ -153,10 +153,13 @@ impl Check<'_> {
         let data = StoredData::open(path)?;
         data.format(&mut self.damages())?;
         let log = data.log()?;
-        let mut cut = Vec::new();
-        let meta = path.join("meta");
+        let (meta, mut damages) = (path.join("meta"), Vec::new());
         let Workshop { scratch, probe } = workshop;
-        match data.checkpoint(scratch, probe, &mut |damage| cut.push(damage)) {
+        let opened = data.checkpoint(scratch, probe, &mut |damage| damages.push(damage));
+        let is_journal = |damage: &Damage| damage.file.extension().is_some_and(|it| it == "jnl");
+        let (journals, damages): (Vec<_>, Vec<_>) = damages.into_iter().partition(is_journal);
+        damages.into_iter().map(Finding::damage).for_each(|finding| self.found(finding));
+        match opened {
             Ok(copied) => {
                 let checkpoint = copied.as_ref().and_then(|copied| copied.get());
                 let before = self.summary.damages;
@@ -164,7 +167,7 @@ impl Check<'_> {
                 // With every frame behind the checkpoint there, the log still says what a journal lost.
                 let is_harmless = self.summary.damages == before;
                 let severity = if is_harmless { Severity::Note } else { Severity::Damage };
-                for damage in cut {
+                for damage in journals {
                     self.found(Finding { severity, ..Finding::damage(damage) });
                 }
             }

@@ -124,12 +124,15 @@ impl Checkpointer {
         if !tail.state.is_ahead_of_checkpoint() {
             return None;
         }
-        Some(Self::take_from(&mut tail))
+        Some(self.take_from(&mut tail))
     }
 
-    fn take_from(tail: &mut Tail) -> Pending {
+    fn take_from(&self, tail: &mut Tail) -> Pending {
         tail.bytes_since_checkpoint = 0;
         let position = tail.state.position();
+        if self.checkpoint.wants_snapshot() {
+            tail.state.keep_definitions();
+        }
         let batch = tail.state.checkpoint_batch();
         let release = Release { before: position.generation, live: tail.state.live_segments() };
         Pending { batch, position, release }
@@ -170,7 +173,7 @@ impl Checkpointer {
         if let Some(pending) = self.pending.take() {
             self.apply(pending).map_err(failed)?;
         }
-        let pending = Self::take_from(&mut self.shared.tail.lock());
+        let pending = self.take_from(&mut self.shared.tail.lock());
         let (position, release) = (pending.position, pending.release.clone());
         self.apply(pending).map_err(failed)?;
         if self.checkpoint.position() != Some(position) {

@@ -9,6 +9,7 @@
 
 mod connection;
 pub mod control;
+mod files;
 mod listener;
 mod memory;
 mod reader;
@@ -109,7 +110,7 @@ impl Server {
             spawn(timer::run(broker, context.stopping.clone())),
         ];
         let watches = watches.into_iter().chain(control).collect();
-        let room = Arc::new(Semaphore::new(options.max_connections));
+        let room = Arc::new(Semaphore::new(files::room_for_connections(options.max_connections)));
         let listeners = bound
             .into_iter()
             .map(|listener| {

@@ -4,7 +4,10 @@
 //! lock     held while the directory is open; its content means nothing
 //! format   "leveret data 2": what follows can be read by this version
 //! log/     segments
-//! meta/    checkpoint
+//! meta/    checkpoint; meta.damaged-<n>/ are such that could not be believed
+//! checkpoint   which checkpoint was applied last
+//! definitions  what is needed if the checkpoint is lost
+//! distrust     there if the checkpoint must not be used again
 //! ```
 
 use std::fs::{self, DirBuilder, File, TryLockError};
@@ -13,9 +16,9 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::checkpoint::FjallCheckpoint;
-use super::disk::RealDisk;
+use super::disk::{Disk, RealDisk};
 use super::error::StoreError;
+use super::guard::{FjallPlace, GuardedCheckpoint};
 use super::log::SegmentFiles;
 use super::{Checkpoint, StoredLog};
 
@@ -73,13 +76,23 @@ impl DataDirectory {
 
     /// The checkpoint in it, opened.
     pub fn checkpoint(&self) -> Result<Box<dyn Checkpoint>, StoreError> {
-        Ok(Box::new(FjallCheckpoint::open(&self.path.join("meta"))?))
+        open_checkpoint(&self.path)
     }
 
     fn log_path(&self) -> PathBuf {
         self.path.join("log")
     }
 }
+
+/// The checkpoint in a data directory, or in one that is to become one.
+pub(super) fn open_checkpoint(path: &Path) -> Result<Box<dyn Checkpoint>, StoreError> {
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let place = FjallPlace(path.join("meta"));
+    Ok(Box::new(GuardedCheckpoint::open(&disk, path, &place)?))
+}
+
+/// What belongs to the checkpoint besides the database.
+pub(super) const GUARDS: [&str; 3] = ["checkpoint", "definitions", "distrust"];
 
 pub(super) fn unusable(path: &Path, what: impl Into<String>) -> StoreError {
     StoreError::Unusable { path: path.to_owned(), what: what.into() }

@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::checkpoint::FjallCheckpoint;
-use super::directory::{FORMAT, create_private, unusable};
+use super::directory::{FORMAT, GUARDS, create_private, open_checkpoint, unusable};
 use super::error::StoreError;
 use super::log::{DamageVisitor, LogInspection};
 use super::read_only_disk::ReadOnlyDisk;
-use super::{Checkpoint, Damage};
+use super::{Checkpoint, Condition, Damage};
 
 /// See the module. While it is there no broker can start on the directory.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub struct StoredData {
 /// A checkpoint that was opened in a copy, which goes when this is dropped.
 pub struct CopiedCheckpoint {
     /// Closed before its files go.
-    checkpoint: Option<FjallCheckpoint>,
+    checkpoint: Option<Box<dyn Checkpoint>>,
     directory: PathBuf,
 }
 
@@ -91,15 +91,30 @@ impl StoredData {
             return Ok(None);
         }
         let mut journals = Vec::new();
-        let copied = CopiedCheckpoint::make(scratch, |copy| {
-            copy_tree(&meta, copy, &mut journals)?;
-            probe(copy).map_err(|why| StoreError::Checkpoint {
+        let copied = CopiedCheckpoint::make(scratch, |directory| {
+            let copy = directory.join("meta");
+            copy_tree(&meta, &copy, &mut journals)?;
+            for guard in GUARDS {
+                copy_if_there(&self.path.join(guard), &directory.join(guard))?;
+            }
+            probe(&copy).map_err(|why| StoreError::Checkpoint {
                 path: meta.clone(),
                 what: "open",
                 source: why.into(),
             })?;
-            FjallCheckpoint::open(copy).map(Some)
+            open_checkpoint(directory).map(Some)
         })?;
+        let condition = copied.as_ref().map(CopiedCheckpoint::condition).unwrap_or_default();
+        for damage in condition.damages {
+            // Told of the copy, and true of the original.
+            let name = damage.file.file_name().unwrap_or_default();
+            found(Damage { file: self.path.join(name), ..damage });
+        }
+        if condition.lost.is_some() {
+            let what = "it is not what was applied last; messages would be put together from the log alone";
+            let source = what.into();
+            return Err(StoreError::Checkpoint { path: meta, what: "open", source });
+        }
         for journal in journals {
             journal.report_cut(found)?;
         }
@@ -130,19 +145,22 @@ impl CopiedCheckpoint {
     /// Lets `open` make and open a database in a directory of its own in `scratch`.
     pub(super) fn make(
         scratch: &Path,
-        open: impl FnOnce(&Path) -> Result<Option<FjallCheckpoint>, StoreError>,
+        open: impl FnOnce(&Path) -> Result<Option<Box<dyn Checkpoint>>, StoreError>,
     ) -> Result<Option<Self>, StoreError> {
         let directory = scratch.join(format!("leveret-{:016x}", random()?));
         create_private(&directory).map_err(StoreError::io(&directory, "create"))?;
         let mut copied = Self { checkpoint: None, directory };
-        let meta = copied.directory.join("meta");
-        copied.checkpoint = open(&meta)?;
+        copied.checkpoint = open(&copied.directory)?;
         Ok(copied.checkpoint.is_some().then_some(copied))
+    }
+
+    fn condition(&self) -> Condition {
+        self.get().map(Checkpoint::condition).unwrap_or_default()
     }
 
     /// The checkpoint.
     pub fn get(&self) -> Option<&dyn Checkpoint> {
-        self.checkpoint.as_ref().map(|checkpoint| checkpoint as &dyn Checkpoint)
+        self.checkpoint.as_deref()
     }
 }
 
@@ -220,6 +238,15 @@ fn random() -> Result<u64, StoreError> {
         let source = io::Error::other(error.to_string());
         StoreError::io(Path::new("the random number generator"), "read")(source)
     })
+}
+
+fn copy_if_there(from: &Path, to: &Path) -> Result<(), StoreError> {
+    match fs::copy(from, to) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(StoreError::io(from, "copy")(error))
+        }
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 fn copy_tree(from: &Path, to: &Path, journals: &mut Vec<Journal>) -> Result<(), StoreError> {

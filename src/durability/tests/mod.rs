@@ -2,7 +2,9 @@
 
 mod crash;
 mod entries;
+mod flips;
 mod moves;
+mod power;
 mod restart;
 mod size;
 mod space;

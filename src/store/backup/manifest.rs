@@ -9,7 +9,7 @@
 
 use std::path::Path;
 
-use crate::store::disk::Disk;
+use crate::store::disk::{Disk, read_fully};
 use crate::store::error::StoreError;
 
 pub(super) const MANIFEST: &str = "manifest";
@@ -94,7 +94,7 @@ impl Manifest {
             return Err(damaged("no manifest is as long as that"));
         }
         let mut bytes = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
-        file.read_at(&mut bytes, 0).map_err(StoreError::io(&path, "read"))?;
+        read_fully(&*file, &mut bytes, 0).map_err(StoreError::io(&path, "read"))?;
         let text = std::str::from_utf8(&bytes).map_err(|_| damaged("it is not text"))?;
         let format = text.lines().next().unwrap_or_default();
         if format != FORMAT && format.starts_with("leveret backup ") && text.contains("\nend ") {

@@ -27,7 +27,7 @@ pub use self::restore::Restoring;
 pub use self::writer::BackupWriter;
 
 use self::manifest::{BLOCK, MANIFEST, Manifest, ManifestFile};
-use super::disk::Disk;
+use super::disk::{Disk, read_fully};
 use super::error::StoreError;
 use super::log::{DamageVisitor, LogInspection};
 use super::read_only_disk::ReadOnlyDisk;
@@ -175,7 +175,7 @@ impl Backup {
         for (at, wanted) in (0..).step_by(BLOCK).zip(&file.checksums) {
             let length = (file.length - at).min(BLOCK as u64);
             let block = &mut buffer[..usize::try_from(length).unwrap_or(BLOCK)];
-            let what = match opened.read_at(block, at) {
+            let what = match read_fully(&*opened, block, at) {
                 Ok(read) if read < block.len() => "the file ends too early",
                 Ok(_) if crc32c::crc32c(block) != *wanted => "not what was backed up",
                 Ok(_) => continue,

@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use super::writer::create_directory;
 use super::{Backup, BackupError, CHECKPOINT, Cancelled};
-use crate::store::checkpoint::FjallCheckpoint;
-use crate::store::directory::{DataDirectory, sync_tree};
+use crate::store::directory::{DataDirectory, GUARDS, open_checkpoint, sync_tree};
 use crate::store::disk::{Disk, RealDisk};
 use crate::store::error::StoreError;
 use crate::store::log::LogInspection;
@@ -23,7 +22,7 @@ const APPLY: usize = 4 * 1024 * 1024;
 /// [`Restoring::finish`]. Dropped before that, it is removed.
 pub struct Restoring {
     path: PathBuf,
-    checkpoint: Option<FjallCheckpoint>,
+    checkpoint: Option<Box<dyn Checkpoint>>,
     made_directory: bool,
     is_finished: bool,
 }
@@ -54,7 +53,7 @@ impl Restoring {
                 is_cancelled,
             )?;
         }
-        this.checkpoint = apply_pairs(backup, &path.join("meta"))?;
+        this.checkpoint = apply_pairs(backup, path)?;
         sync_tree(path)?;
         Ok(this)
     }
@@ -66,7 +65,7 @@ impl Restoring {
 
     /// What was restored of the checkpoint; `None` if there was none.
     pub fn checkpoint(&self) -> Option<&dyn Checkpoint> {
-        self.checkpoint.as_ref().map(|checkpoint| checkpoint as &dyn Checkpoint)
+        self.checkpoint.as_deref()
     }
 
     /// Makes it a data directory.
@@ -94,6 +93,10 @@ impl Drop for Restoring {
             // What stays is no data directory: it has no format.
             let _ = fs::remove_dir_all(self.path.join(made));
         }
+        for made in GUARDS {
+            // The same, if it was made.
+            let _ = fs::remove_file(self.path.join(made));
+        }
         if self.made_directory {
             // The same.
             let _ = fs::remove_dir(&self.path);
@@ -101,14 +104,14 @@ impl Drop for Restoring {
     }
 }
 
-/// Makes a database of the pairs of a backup in the directory `path`; none if there are none.
+/// Makes a checkpoint of the pairs of a backup in the directory `path`; none if there are none.
 pub(super) fn apply_pairs(
     backup: &Backup,
     path: &Path,
-) -> Result<Option<FjallCheckpoint>, StoreError> {
+) -> Result<Option<Box<dyn Checkpoint>>, StoreError> {
     // The position comes with the end of the pairs; till then the checkpoint stands for nothing.
     let nowhere = LogPosition { generation: 0, offset: 0 };
-    let mut checkpoint = FjallCheckpoint::open(path)?;
+    let mut checkpoint = open_checkpoint(path)?;
     let (mut batch, mut bytes) = (CheckpointBatch::new(nowhere), 0);
     let position = backup.pairs(&mut |key, value| {
         batch.put(key, value);

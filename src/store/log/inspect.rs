@@ -14,7 +14,7 @@ use super::segment::{
     segment_generation, segment_path,
 };
 use crate::limits;
-use crate::store::disk::Disk;
+use crate::store::disk::{Disk, read_fully};
 use crate::store::error::StoreError;
 use crate::store::{
     Damage, FrameVisitor, LogPosition, LogReader, ScanReport, SegmentInfo, TornTail,
@@ -178,7 +178,7 @@ impl LogInspection {
     ) -> Result<(), StoreError> {
         let mut area = vec![0; SEGMENT_HEADER_AREA as usize];
         let file = self.disk.open(path).map_err(StoreError::io(path, "open"))?;
-        let read = file.read_at(&mut area, 0).map_err(StoreError::io(path, "read"))?;
+        let read = read_fully(&*file, &mut area, 0).map_err(StoreError::io(path, "read"))?;
         let mut damage = |offset: u64, bytes: u64, what| {
             found(Damage { file: path.to_owned(), offset, bytes, what });
         };
@@ -192,7 +192,8 @@ impl LogInspection {
             let (header, rest) = copy.split_at(HEADER.min(copy.len()));
             // One of another version is refused by whoever reads the frames.
             let is_intact = match SegmentHeader::decode(header) {
-                Ok(header) => header.is_some_and(|it| it.generation == segment.generation),
+                // A younger one: it was used again, and a power cut gave it its old name back.
+                Ok(header) => header.is_some_and(|it| it.generation >= segment.generation),
                 Err(_version) => true,
             };
             if !is_intact {

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::frame::{read_u32, read_u64};
-use crate::store::disk::{Disk, DiskFile};
+use crate::store::disk::{Disk, DiskFile, read_fully};
 use crate::store::error::{StoreError, is_full};
 
 /// Bytes at the start of a segment that hold no frames.
@@ -121,6 +121,17 @@ impl Segment {
     }
 }
 
+/// What a file with the name of a segment turns out to be.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// The segment.
+    Segment(Segment),
+    /// It was given up and became a newer segment, and a power cut undid its new name.
+    Recycled,
+    /// Neither copy of its header can be read.
+    Lost,
+}
+
 /// The directory of the segments, and the pool of files to be used again.
 #[derive(Debug)]
 pub(super) struct SegmentDirectory {
@@ -163,17 +174,20 @@ impl SegmentDirectory {
         Self { disk, path, segment_size: 0, pool_limit: 0, pool: BTreeSet::new() }
     }
 
-    /// Opens a segment; `None` if neither copy of its header can be read.
-    pub(super) fn segment(&self, generation: u64) -> Result<Option<Segment>, StoreError> {
+    /// Opens a segment.
+    pub(super) fn segment(&self, generation: u64) -> Result<Found, StoreError> {
         let path = segment_path(&self.path, generation);
         let file = self.disk.open(&path).map_err(StoreError::io(&path, "open"))?;
+        let mut found = Found::Lost;
         for at in COPIES_AT {
             let mut bytes = [0; HEADER];
-            let length = file.read_at(&mut bytes, at).map_err(StoreError::io(&path, "read"))?;
+            let length =
+                read_fully(&*file, &mut bytes, at).map_err(StoreError::io(&path, "read"))?;
             match SegmentHeader::decode(&bytes[..length]) {
                 Ok(Some(header)) if header.generation == generation => {
-                    return Ok(Some(Segment::new(header, path, file)));
+                    return Ok(Found::Segment(Segment::new(header, path, file)));
                 }
+                Ok(Some(header)) if header.generation > generation => found = Found::Recycled,
                 Ok(_) => {}
                 Err(version) => {
                     let what = format!("version {version} of the segment format is unknown here");
@@ -181,7 +195,7 @@ impl SegmentDirectory {
                 }
             }
         }
-        Ok(None)
+        Ok(found)
     }
 
     /// A segment of at least `size` bytes, ready to be written and sure to be there after a power cut.

@@ -53,6 +53,8 @@ fn restored(backup: &Path) -> TestBroker {
     let mut broker = TestBroker::at_home();
     assert_code(&leveret(&["restore".as_ref(), backup, &broker.data_dir()]), 0, &["0 damages"]);
     broker.launch();
+    let aside = broker.data_dir().join("meta.damaged-1");
+    assert!(!aside.exists(), "the broker believes what was restored");
     broker
 }
 
