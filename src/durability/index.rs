@@ -136,8 +136,8 @@ impl Index {
         }
     }
 
-    /// The live entries in a run, positions rising; only those of `level`, if one is given. Once enough slots are
-    /// in memory, chunks stay cold.
+    /// The live entries in a run, positions rising; only those of `level`, if one is given. Once enough slots are in
+    /// memory, chunks stay cold.
     pub(super) fn locate(
         &mut self,
         level: Option<u8>,

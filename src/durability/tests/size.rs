@@ -185,8 +185,22 @@ fn tiny(position: u64) -> NewEntry {
     }
 }
 
-/// What a broker leaves that has three messages in a queue, the first chunk of which is damaged.
-fn with_a_damaged_chunk() -> (MemoryStore, Node) {
+#[test]
+fn what_a_durable_checkpoint_has_leaves_memory() {
+    let mut node = Node::on(&MemoryStore::new());
+    let queue = node.declare("q");
+    node.publish(&[&queue], "a");
+    node.commit_marked();
+    assert!(node.shared.tail.lock().state.pool.warm() > 0);
+
+    node.checkpoint();
+
+    assert_eq!(node.shared.tail.lock().state.pool.warm(), 0);
+    assert_eq!(node.live().len(), 1);
+}
+
+/// A broker that has three messages in a queue, and nothing of the index in memory.
+fn with_a_cold_chunk() -> (MemoryStore, Node) {
     let store = MemoryStore::new();
     let mut node = Node::on(&store);
     let queue = node.declare("q");
@@ -195,16 +209,22 @@ fn with_a_damaged_chunk() -> (MemoryStore, Node) {
     }
     node.commit_marked();
     node.checkpoint();
-    let restarted = Node::on(&store);
+    (store, node)
+}
+
+fn damage_chunks(store: &MemoryStore) {
     let chunks = store.checkpoint_bits().into_iter().filter(|(key, _)| key.starts_with(CHUNK_KEYS));
     chunks.for_each(|(key, _)| store.flip_checkpoint_bit(&key, 12));
-    (store, restarted)
 }
 
 #[test]
 fn a_commit_that_needs_a_damaged_chunk_is_fatal_and_no_checkpoint_follows() {
-    let (store, mut node) = with_a_damaged_chunk();
+    let (store, mut node) = with_a_cold_chunk();
+    damage_chunks(&store);
     let before = store.checkpoint_bits();
+    // Something that a checkpoint could take.
+    node.declare("other");
+    node.commit_marked();
     node.take_first(&node.queue("q"));
     node.mark();
 
@@ -219,7 +239,11 @@ fn a_commit_that_needs_a_damaged_chunk_is_fatal_and_no_checkpoint_follows() {
 
 #[test]
 fn a_restart_that_needs_a_damaged_chunk_says_so() {
-    let (store, _) = with_a_damaged_chunk();
+    let (store, mut node) = with_a_cold_chunk();
+    // Its record is behind the checkpoint, and takes one of three away.
+    node.take_first(&node.queue("q"));
+    node.commit_marked();
+    damage_chunks(&store);
     let clock = Arc::new(Clock::manual());
     let recovered = recover(store.log(), &*store.checkpoint(), &["/".to_owned()], clock);
 
