@@ -67,6 +67,9 @@ pub const OUTBOX_REPLY_ITEMS: usize = 4 * OUTBOX_ITEMS;
 pub const WRITE_BATCH: usize = 256 * 1024;
 /// Bodies from this size on are written from where they lie, not copied.
 pub const VECTORED_BODY: usize = 16 * 1024;
+/// File descriptors that connections leave to the store and to what the process has open besides: some 16
+/// segments ([`SEGMENTS_OPEN`]), 64 tables ([`CHECKPOINT_FILES`]), journals, listeners.
+pub const FILES_RESERVED: usize = 128;
 /// Connections waiting for login or open, together with all others.
 pub const CONNECTIONS_DEFAULT: usize = 16_384;
 
@@ -242,3 +245,14 @@ pub const DISK_FULL_RETRY: Duration = Duration::from_millis(500);
 pub const RECOVERY_READ: u32 = 1024 * 1024;
 /// Bytes between two messages that are rather read than skipped.
 pub const RECOVERY_GAP: u32 = 64 * 1024;
+
+// ---- The control socket --------------------------------------------------------------------------
+
+/// Octets of one request: a path of the longest kind, escaped.
+pub const CONTROL_LINE: u64 = 32 * 1024;
+/// How long a request may take to arrive, and an answer to leave.
+pub const CONTROL_TIMEOUT: Duration = Duration::from_secs(5);
+/// Connections at the same time. One may wait for a backup.
+pub const CONTROL_PEERS: usize = 8;
+/// After a failed accept: let others end before the next try.
+pub const CONTROL_BACK_OFF: Duration = Duration::from_millis(100);

@@ -27,9 +27,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::backup::{Dump, Dumped};
 use super::reclaim::{DiskUse, Reclaimer};
-use super::tail::{Counters, Release, Shared};
-use crate::store::{Checkpoint, CheckpointBatch, LogPosition, StoreError};
+use super::tail::{Counters, Release, Shared, Tail};
+use crate::store::{
+    BackupError, BackupWriter, Checkpoint, CheckpointBatch, LogPosition, StoreError,
+};
 
 /// See the module.
 pub(super) struct Checkpointer {
@@ -50,6 +53,8 @@ struct Pending {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wait {
     Due,
+    /// A backup wants to begin.
+    Backup,
     Final,
 }
 
@@ -69,6 +74,10 @@ impl Checkpointer {
         let mut is_behind = false;
         loop {
             let wait = if is_behind { self.look() } else { self.wait_until_due() };
+            if wait == Wait::Backup {
+                self.dump();
+                continue;
+            }
             // Without a checkpoint nothing is given up, and what was moved would only be there twice.
             is_behind = wait == Wait::Due && self.pending.is_none() && reclaimer.round();
             match self.checkpoint() {
@@ -86,7 +95,12 @@ impl Checkpointer {
     }
 
     fn look(&self) -> Wait {
-        if self.shared.tail.lock().is_final { Wait::Final } else { Wait::Due }
+        let tail = self.shared.tail.lock();
+        match (tail.is_final, &tail.dump) {
+            (true, _) => Wait::Final,
+            (false, Dump::Wanted(_)) => Wait::Backup,
+            (false, _) => Wait::Due,
+        }
     }
 
     fn wait_until_due(&self) -> Wait {
@@ -94,6 +108,9 @@ impl Checkpointer {
         loop {
             if tail.is_final {
                 return Wait::Final;
+            }
+            if matches!(tail.dump, Dump::Wanted(_)) {
+                return Wait::Backup;
             }
             // What failed is tried again after the interval, not at once.
             if self.pending.is_none() && tail.is_checkpoint_due() {
@@ -122,11 +139,18 @@ impl Checkpointer {
         if !tail.state.is_ahead_of_checkpoint() {
             return None;
         }
+        Some(self.take_from(&mut tail))
+    }
+
+    fn take_from(&self, tail: &mut Tail) -> Pending {
         tail.bytes_since_checkpoint = 0;
         let position = tail.state.position();
+        if self.checkpoint.wants_snapshot() {
+            tail.state.keep_definitions();
+        }
         let batch = tail.state.checkpoint_batch();
         let release = Release { before: position.generation, live: tail.state.live_segments() };
-        Some(Pending { batch, position, release })
+        Pending { batch, position, release }
     }
 
     fn apply(&mut self, pending: Pending) -> Result<(), StoreError> {
@@ -152,6 +176,37 @@ impl Checkpointer {
         let (position, keys) = (pending.position, pending.batch.len());
         tracing::debug!(%position, keys, segments, live, written = ?counters.read(), "checkpoint");
         Ok(())
+    }
+
+    /// Takes a checkpoint, whether or not one is due, and writes it down for a backup.
+    fn dump(&mut self) {
+        let wanted = std::mem::replace(&mut self.shared.tail.lock().dump, Dump::Busy);
+        let Dump::Wanted(writer) = wanted else {
+            self.shared.tail.lock().dump = wanted;
+            return;
+        };
+        let dumped = self.dump_into(*writer);
+        self.shared.tail.lock().dump = Dump::Done(Box::new(dumped));
+        self.shared.news.notify_all();
+    }
+
+    fn dump_into(&mut self, mut writer: BackupWriter) -> Result<Dumped, BackupError> {
+        let failed = |error: StoreError| BackupError::NoCheckpoint(error.to_string());
+        if let Some(pending) = self.pending.take() {
+            self.apply(pending).map_err(failed)?;
+        }
+        let pending = self.take_from(&mut self.shared.tail.lock());
+        let (position, release) = (pending.position, pending.release.clone());
+        self.apply(pending).map_err(failed)?;
+        if self.checkpoint.position() != Some(position) {
+            return Err(BackupError::Cancelled);
+        }
+        // Before the first batch there is nothing, and no place to go on from.
+        let position = Some(position).filter(|position| position.generation > 0);
+        if let Some(position) = position {
+            writer.checkpoint(&*self.checkpoint, position)?;
+        }
+        Ok(Dumped { writer, position, release })
     }
 
     /// False if the commit thread ended before.

@@ -264,6 +264,7 @@ impl Committer {
 
     fn note_sync(&self, tail: &mut Tail, synced: LogPosition) {
         tail.synced = synced;
+        tail.syncs += 1;
         if std::mem::take(&mut tail.is_sync_awaited) {
             self.shared.news.notify_all();
         }
@@ -306,8 +307,7 @@ impl Committer {
     }
 
     fn release_segments(&mut self) -> Result<(), Stop> {
-        let release = self.shared.tail.lock().release.take();
-        let Some(release) = release else { return Ok(()) };
+        let Some(release) = self.shared.tail.lock().take_release() else { return Ok(()) };
         match self.log.release(release.before, &|generation| release.live.contains(&generation)) {
             Ok(released) => {
                 tracing::debug!(segments = released.len(), "segments can be reused");

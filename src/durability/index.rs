@@ -249,10 +249,10 @@ impl Index {
         value: &mut Reader<'_>,
         pool: &mut Pool,
     ) -> Result<(), RecordError> {
-        for (number, summary) in read_page(page, value)? {
+        for (number, summary, check) in read_page(page, value)? {
             summary.add_to(&mut pool.segments);
             self.live += summary.live();
-            self.chunks.insert(number, Chunk::cold(summary));
+            self.chunks.insert(number, Chunk::cold(summary, check));
         }
         self.pages.insert(page);
         Ok(())
@@ -271,7 +271,8 @@ impl Index {
         }
     }
 
-    /// Count of the chunks, then for each the distance from the one before, and its summary.
+    /// Count of the chunks, then for each the distance from the one before, its summary, and the checksum of
+    /// its value.
     fn page(&self, page: u64) -> Option<Vec<u8>> {
         let first = page * limits::INDEX_PAGE;
         let chunks = self.chunks.range(first..=first.saturating_add(limits::INDEX_PAGE - 1));
@@ -285,6 +286,7 @@ impl Index {
         for (&number, chunk) in chunks {
             put_varint(&mut value, number - before);
             chunk.summary().put(&mut value);
+            value.extend(chunk.check().to_le_bytes());
             before = number;
         }
         Some(value)
@@ -302,14 +304,14 @@ impl Index {
     }
 }
 
-fn read_page(page: u64, value: &mut Reader<'_>) -> Result<Vec<(u64, Summary)>, RecordError> {
+fn read_page(page: u64, value: &mut Reader<'_>) -> Result<Vec<(u64, Summary, u32)>, RecordError> {
     const UNORDERED: RecordError = RecordError::Malformed("a page's chunks do not rise");
     let first = page.checked_mul(limits::INDEX_PAGE).ok_or(UNORDERED)?;
     let count = value.varint()?;
     if count == 0 || count > limits::INDEX_PAGE {
         return Err(RecordError::Malformed("a page has no chunks, or too many"));
     }
-    let mut chunks: Vec<(u64, Summary)> = Vec::new();
+    let mut chunks: Vec<(u64, Summary, u32)> = Vec::new();
     let mut before = first;
     for _ in 0..count {
         let distance = value.varint()?;
@@ -318,7 +320,7 @@ fn read_page(page: u64, value: &mut Reader<'_>) -> Result<Vec<(u64, Summary)>, R
         if !rises || number - first >= limits::INDEX_PAGE || number > LAST_CHUNK {
             return Err(UNORDERED);
         }
-        chunks.push((number, Summary::read(value)?));
+        chunks.push((number, Summary::read(value)?, u32::from_le_bytes(value.array()?)));
         before = number;
     }
     Ok(chunks)

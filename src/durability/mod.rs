@@ -35,6 +35,8 @@
 //! neither ever runs on a tokio worker. The state keeps a small part of the index in memory; whoever has it may
 //! read the checkpoint for the rest.
 
+mod backup;
+mod check;
 mod checkpointer;
 mod chunk;
 mod codec;
@@ -55,6 +57,7 @@ mod reclaim;
 pub mod record;
 mod recovery;
 mod returns;
+mod salvage;
 mod segments;
 mod slot;
 mod state;
@@ -69,15 +72,19 @@ mod topology;
 mod transient;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+pub use self::backup::{BackedUp, Backups, back_up_stopped, restore};
+pub use self::check::{CheckListener, CheckStep, CheckSummary, Finding, Severity, Workshop, check};
 pub use self::committer::{OnFatal, Stop};
 pub use self::index::Located;
 pub use self::loader::StateLoader;
 pub use self::reclaim::DiskUse;
 pub use self::recovery::{Recovered, RecoveryError, RecoveryReport, apply_frame, load, recover};
+pub use self::salvage::recover_directory;
 pub use self::segments::SegmentUse;
 pub use self::slot::Location;
 pub use self::state::{LogState, NewEntry};
@@ -200,6 +207,12 @@ impl Durability {
     /// What the log takes up now.
     pub fn disk_use(&self) -> DiskUse {
         DiskUse::of(&self.shared.tail.lock())
+    }
+
+    /// A handle that makes backups of the data directory `data_dir`, whose store this is, and leaves `reserve`
+    /// bytes of its disk free.
+    pub fn backups(&self, data_dir: PathBuf, reserve: u64) -> Backups {
+        Backups::new(Arc::clone(&self.shared), data_dir, reserve)
     }
 
     /// Writes and syncs what there is, takes a last checkpoint, and joins the threads. Whoever changes the

@@ -19,6 +19,7 @@ use super::index::Located;
 use super::keys::COUNTERS_KEY;
 use super::pool::Pool;
 use super::record::{Place, PlacedRecord, Record, Run};
+use super::salvage::Snapshot;
 use super::segments::SegmentUse;
 use super::slot::{IndexEntry, Location};
 use super::stored_queue::StoredQueue;
@@ -47,6 +48,8 @@ pub struct LogState {
     deleted: Vec<Vec<u8>>,
     /// A change failed.
     is_spoiled: bool,
+    /// The next checkpoint has to keep a snapshot of them.
+    are_definitions_changed: bool,
 }
 
 /// A message a queue has from now on.
@@ -76,6 +79,7 @@ impl Default for LogState {
             changed: BTreeSet::new(),
             deleted: Vec::new(),
             is_spoiled: false,
+            are_definitions_changed: false,
         }
     }
 }
@@ -322,6 +326,7 @@ impl LogState {
 
     /// A definition changed.
     pub fn define(&mut self, definition: Definition) {
+        self.are_definitions_changed = true;
         match definition {
             Definition::ExchangeDeclared(exchange) => self.topology.declare_exchange(exchange),
             Definition::ExchangeDeleted { vhost, name } => {
@@ -373,7 +378,15 @@ impl LogState {
         put_varint(&mut next, self.next_queue_id);
         put_varint(&mut next, (self.topology.len() + self.queues.len()) as u64);
         batch.put(COUNTERS_KEY, next);
+        if std::mem::take(&mut self.are_definitions_changed) {
+            batch.keep(Snapshot::of(self).encode());
+        }
         batch
+    }
+
+    /// The next checkpoint keeps a snapshot of the definitions, changed or not.
+    pub(super) fn keep_definitions(&mut self) {
+        self.are_definitions_changed = true;
     }
 
     /// All batches that were taken are in the checkpoint durably: what did not change since may leave memory.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use parking_lot::Condvar;
 
 use super::forward::Portion;
+use super::backup::Dump;
 use super::state::LogState;
 use crate::limits;
 use crate::store::{LogPosition, SegmentInfo};
@@ -28,7 +29,9 @@ pub(super) struct Tail {
     pub(super) state: LogState,
     /// Everything before this place survives a power cut.
     pub(super) synced: LogPosition,
-    /// The checkpoint thread waits for `synced` to rise.
+    /// How often that was noted.
+    pub(super) syncs: u64,
+    /// Somebody waits for `synced` to rise.
     pub(super) is_sync_awaited: bool,
     /// Bytes appended since the last checkpoint was taken.
     pub(super) bytes_since_checkpoint: u64,
@@ -44,13 +47,17 @@ pub(super) struct Tail {
     pub(super) segments: Vec<SegmentInfo>,
     /// Bytes that can still be appended, as far as anybody can tell.
     pub(super) free_space: u64,
+    /// While there are any, segments are kept whatever `release` says.
+    pub(super) pins: usize,
+    /// A backup wants a checkpoint of its own.
+    pub(super) dump: Dump,
     /// The commit thread has ended; nothing changes any more.
     pub(super) is_final: bool,
 }
 
 /// Permission to reuse segments: a durable checkpoint stands for everything before generation `before`,
 /// and refers only to `live` ones among these.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Release {
     pub(super) before: u64,
     pub(super) live: BTreeSet<u64>,
@@ -110,6 +117,11 @@ impl Counters {
 }
 
 impl Tail {
+    /// What may be reused now.
+    pub(super) fn take_release(&mut self) -> Option<Release> {
+        if self.pins > 0 { None } else { self.release.take() }
+    }
+
     /// So much happened since the last checkpoint that the next one should not wait.
     pub(super) fn is_checkpoint_due(&self) -> bool {
         let is_much = self.bytes_since_checkpoint >= limits::CHECKPOINT_BYTES;
@@ -122,6 +134,7 @@ impl Shared {
         let tail = Tail {
             state,
             synced,
+            syncs: 0,
             is_sync_awaited: false,
             bytes_since_checkpoint: 0,
             bytes_of_cycle: 0,
@@ -130,6 +143,8 @@ impl Shared {
             offer: Offer::None,
             segments: Vec::new(),
             free_space: u64::MAX,
+            pins: 0,
+            dump: Dump::None,
             is_final: false,
         };
         Self {

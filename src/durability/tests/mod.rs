@@ -2,8 +2,10 @@
 
 mod crash;
 mod entries;
+mod flips;
 mod moves;
 mod reclaim;
+mod power;
 mod restart;
 mod size;
 mod space;
