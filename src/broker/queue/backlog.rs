@@ -40,13 +40,16 @@ pub(super) struct Backlog {
     resident: Resident,
     /// Stretches in which something has expired: their levels, and a position in each.
     due: VecDeque<(Priority, Position)>,
+    /// How often all of it was taken out: numbers of stretches mean something between two such times.
+    epoch: u64,
 }
 
 /// What is to be read of a queue's backlog, and of which of its stretches.
 #[derive(Clone, Debug)]
 pub(super) struct Wanted {
     pub(super) level: Priority,
-    pub(super) number: u64,
+    epoch: u64,
+    number: u64,
     /// The front of the level, or what has expired in it.
     pub(super) is_front: bool,
     pub(super) members: Vec<Members>,
@@ -191,7 +194,8 @@ impl Backlog {
 
     /// Takes everything out, highest priority first: entries in memory, and where the others lie.
     pub(super) fn take_all(&mut self) -> (impl Iterator<Item = Entry> + use<>, Vec<Run>) {
-        let Self { bottom, higher, .. } = std::mem::take(self);
+        let emptied = Self { epoch: self.epoch + 1, ..Self::default() };
+        let Self { bottom, higher, .. } = std::mem::replace(self, emptied);
         let levels = higher.into_iter().rev().chain([bottom]);
         let (entries, runs): (Vec<_>, Vec<_>) = levels.map(Level::into_parts).unzip();
         (entries.into_iter().flatten(), runs.concat())
@@ -322,7 +326,7 @@ impl Backlog {
             return None;
         }
         let (number, members) = (stretch.number, stretch.members().to_vec());
-        Some(Wanted { level: priority, number, is_front: true, members })
+        Some(Wanted { level: priority, epoch: self.epoch, number, is_front: true, members })
     }
 
     /// Something in it has expired that must be read before it can be parted with.
@@ -340,11 +344,16 @@ impl Backlog {
                 let behind = stretch.examined.map(|(up_to, _)| up_to);
                 let members = stretch.members().iter().filter_map(|members| members.behind(behind));
                 let (number, members) = (stretch.number, members.collect());
-                return Some(Wanted { level: priority, number, is_front: false, members });
+                let epoch = self.epoch;
+                return Some(Wanted { level: priority, epoch, number, is_front: false, members });
             }
             self.due.pop_front();
         }
         None
+    }
+
+    fn level_of(&mut self, wanted: &Wanted) -> Option<&mut Level> {
+        if wanted.epoch == self.epoch { self.level_if_any(wanted.level) } else { None }
     }
 
     /// Takes in what was read of the front. `None` if that is not the front any more.
@@ -352,7 +361,7 @@ impl Backlog {
         let mut read = Resident::default();
         portion.entries.iter().for_each(|entry| read.add(entry));
         let bodies: usize = portion.entries.iter().map(|entry| entry.message.body_size()).sum();
-        let level = self.level_if_any(wanted.level)?;
+        let level = self.level_of(wanted)?;
         let paged_in = level.page_in(wanted.number, portion)?;
         level.take_in(paged_in.entries);
         self.bytes = (self.bytes + bodies).saturating_sub(paged_in.bytes);
@@ -375,7 +384,7 @@ impl Backlog {
         let (mut gone, left): (Vec<Entry>, Vec<Entry>) =
             entries.into_iter().partition(|entry| entry.expires_at.is_some_and(|at| at <= now));
         let soonest = left.iter().filter_map(|entry| entry.expires_at).min();
-        let level = self.level_if_any(wanted.level)?;
+        let level = self.level_of(wanted)?;
         let examined = Examined { expired: &gone, up_to, soonest };
         let (bytes, next) = level.forget_expired(wanted.number, examined)?;
         gone.sort_by_key(|entry| (entry.expires_at, entry.position));

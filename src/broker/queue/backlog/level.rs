@@ -249,11 +249,12 @@ impl Level {
 
     /// Adds an entry to the last stretch.
     fn store_last(&mut self, entry: Entry, how: PageOut, out: &mut PagedOut) {
+        let number = self.next_number();
         if !self.stored.back().is_some_and(Stretch::has_room) {
-            let number = self.next_number();
             self.stored.push_back(Stretch::new(number));
         }
         let Some(stretch) = self.stored.back_mut() else { return };
+        stretch.number = number;
         self.in_stored += 1;
         if !how.may_leave(&entry) {
             stretch.resident.push_back(entry);

@@ -126,6 +126,8 @@ struct Paged {
     /// Taken and not given back.
     out: Vec<u64>,
     with_priorities: bool,
+    /// What was asked for and read, and did not arrive yet.
+    under_way: Option<(Wanted, Portion)>,
 }
 
 impl Paged {
@@ -137,13 +139,43 @@ impl Paged {
         (std::cmp::Reverse(self.level(position)), position)
     }
 
-    fn page_in(&mut self, least: bool, at_most: usize) -> bool {
-        let Some(wanted) = self.backlog.wanted(least) else { return false };
+    fn asks(&self, least: bool, at_most: usize) -> Option<(Wanted, Portion)> {
+        let wanted = self.backlog.wanted(least)?;
         let of_level = self.model.iter().filter(|((level, _), _)| level.0 == wanted.level);
         let there: BTreeSet<u64> = of_level.map(|(_, &position)| position).collect();
-        let lost = self.backlog.page_in(&wanted, read(&wanted, &there, at_most));
+        let portion = read(&wanted, &there, at_most);
+        Some((wanted, portion))
+    }
+
+    fn page_in(&mut self, least: bool, at_most: usize) -> bool {
+        // One read at a time, as of a queue.
+        if self.under_way.is_some() {
+            self.arrive();
+            return true;
+        }
+        let Some((wanted, portion)) = self.asks(least, at_most) else { return false };
+        let lost = self.backlog.page_in(&wanted, portion);
         assert_eq!(lost, Some(0), "the stretch is as it was");
         true
+    }
+
+    /// What was read some operations ago arrives: it is taken in as it should be, or not at all.
+    fn arrive(&mut self) {
+        if let Some((wanted, portion)) = self.under_way.take() {
+            let lost = self.backlog.page_in(&wanted, portion);
+            assert_eq!(lost.unwrap_or(0), 0, "nothing was damaged");
+        }
+    }
+
+    fn purge(&mut self) {
+        let (entries, runs) = self.backlog.take_all();
+        let absent = runs.iter().map(|run| run.first.0..=run.last.0);
+        let mut purged: Vec<u64> = entries.map(|entry| entry.position.0).collect();
+        purged.extend(absent.flatten());
+        purged.sort_unstable();
+        let mut ready: Vec<u64> = std::mem::take(&mut self.model).into_values().collect();
+        ready.sort_unstable();
+        assert_eq!(purged, ready);
     }
 
     fn pop(&mut self) -> Option<u64> {
@@ -193,7 +225,7 @@ proptest! {
     /// or without its message: the backlog stays what a sorted list would be, and knows what it has in memory.
     #[test]
     fn messages_that_left_memory_keep_their_places(
-        operations in prop::collection::vec((0_u8..9, any::<prop::sample::Index>(), 0_usize..12), 1..150),
+        operations in prop::collection::vec((0_u8..11, any::<prop::sample::Index>(), 0_usize..12), 1..150),
         with_priorities: bool,
     ) {
         let mut paged = Paged { with_priorities, ..Paged::default() };
@@ -241,9 +273,14 @@ proptest! {
                     let all_saved = out.iter().flat_map(|(_, out)| &out.freed).all(|entry| entry.position < saved_before);
                     prop_assert!(all_saved);
                 }
-                _ => {
+                8 => {
                     paged.page_in(false, amount + 1);
                 }
+                9 if paged.under_way.is_none() => {
+                    paged.under_way = paged.asks(false, amount + 1);
+                }
+                10 if amount == 0 => paged.purge(),
+                _ => {}
             }
             paged.check()?;
         }
