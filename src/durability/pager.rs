@@ -4,7 +4,8 @@
 //! * Nothing is written here: what leaves memory is in the log already.
 //! * A message is lost only if what lies at its place is not what was written there, and that is still its place:
 //!   records move while they are read, when their segment is given up.
-//! * At most a read of [`limits::PAGE_IN_BYTES`], or one message, is in memory besides the messages.
+//! * At most a read of [`limits::PAGE_IN_BYTES`], or one message, is in memory besides the messages. What stays in
+//!   memory is read in portions that shrink as more queues read.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -109,7 +110,7 @@ impl Pager {
     /// Reads the first of what is wanted, as much as may be read at once.
     fn read(&self, queue: &Queue, page: &PageIn) -> Result<Found, StoreError> {
         let runs: Vec<Run> = page.members.iter().map(|members| members.run).collect();
-        let (mut wanted, is_all) = self.locate(queue, page.level, &runs)?;
+        let (mut wanted, is_all) = self.locate(queue, page, &runs)?;
         let mut found = Found { count: wanted.len(), ..Found::default() };
         if !is_all {
             found.up_to = wanted.last().map(|last| last.position);
@@ -118,7 +119,7 @@ impl Pager {
         if found.puts.len() < found.count {
             // Those that moved meanwhile are elsewhere now; the others are damaged.
             let missing = missing(&runs, &found);
-            let (mut wanted, _) = self.locate(queue, page.level, &missing)?;
+            let (mut wanted, _) = self.locate(queue, page, &missing)?;
             found.puts.extend(self.read_located(&mut wanted));
             found.puts.sort_unstable_by_key(|put| put.position);
         }
@@ -129,16 +130,16 @@ impl Pager {
     fn locate(
         &self,
         queue: &Queue,
-        level: Option<u8>,
+        page: &PageIn,
         runs: &[Run],
     ) -> Result<(Vec<Wanted>, bool), StoreError> {
-        let located = self.shared.tail.lock().state.locate(queue.id, level, runs)?;
+        let located = self.shared.tail.lock().state.locate(queue.id, page.level, runs)?;
         let mut bytes = 0;
         let mut wanted = Vec::with_capacity(located.len());
         let total = located.len();
         for Located { position, location } in located {
             bytes += u64::from(location.length);
-            if bytes > limits::PAGE_IN_BYTES && !wanted.is_empty() {
+            if bytes > page.at_most && !wanted.is_empty() {
                 break;
             }
             wanted.push(Wanted { location, queue: queue.id, position });

@@ -259,9 +259,9 @@ impl Backlog {
         next.is_some_and(|level| level.at_hand() > 0)
     }
 
-    /// How many messages of its size should be at the front of a level.
-    pub(super) fn kept_at_hand(&self) -> usize {
-        at_hand(self.len(), self.bytes)
+    /// How many messages of its size make up so many bytes at the front of a level.
+    pub(super) fn kept_at_hand(&self, at_hand_bytes: usize) -> usize {
+        at_hand(self.len(), self.bytes, at_hand_bytes)
     }
 
     fn levels(&self) -> impl DoubleEndedIterator<Item = &Level> {
@@ -316,13 +316,14 @@ impl Backlog {
         all
     }
 
-    /// What must be read before the next entry can be taken, or soon; `least` is for what a queue can best do without.
-    pub(super) fn wanted(&self, least: bool) -> Option<Wanted> {
+    /// What must be read before the next entry can be taken, or soon, which is when less than so many bytes are left;
+    /// `least` is for what a queue can best do without.
+    pub(super) fn wanted(&self, least: bool, at_hand_bytes: usize) -> Option<Wanted> {
         let mut levels =
             (0..=Priority::MAX).zip(self.levels()).filter(|(_, level)| level.len() > 0);
         let (priority, level) = if least { levels.next()? } else { levels.last()? };
         let stretch = level.front()?;
-        if level.at_hand() >= at_hand(stretch.absent(), stretch.absent_bytes()) {
+        if level.at_hand() >= at_hand(stretch.absent(), stretch.absent_bytes(), at_hand_bytes) {
             return None;
         }
         let (number, members) = (stretch.number, stretch.members().to_vec());
@@ -397,9 +398,9 @@ impl Backlog {
 }
 
 /// How many messages should be at hand of which so many have bodies of so many bytes.
-fn at_hand(messages: usize, bytes: usize) -> usize {
-    let size = bytes / messages.max(1) + 1;
-    (limits::AT_HAND_BYTES / size).clamp(1, limits::AT_HAND_LOW)
+fn at_hand(messages: usize, bytes: usize, at_hand_bytes: usize) -> usize {
+    let size = bytes / messages.max(1) + limits::ENTRY_OVERHEAD;
+    (at_hand_bytes / size).clamp(1, limits::AT_HAND_LOW)
 }
 
 /// What of a stretch has expired.

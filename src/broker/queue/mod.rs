@@ -479,6 +479,7 @@ impl Queue {
         debug_assert!(consumers.is_empty(), "nobody consumes from a waiting room");
         self.surroundings.inbox.subtract_unsaved(before.unsaved);
         self.surroundings.paging.note(before.resident, Resident::default());
+        state.note_reader(&self.surroundings.paging);
         self.surroundings.timetable.forget(self, scheduled);
     }
 
@@ -557,7 +558,8 @@ impl Queue {
             inbox.subtract_unsaved(before.unsaved - now.unsaved);
         }
         paging.note(before.resident, now.resident);
-        if state.wants_page() {
+        state.note_reader(paging);
+        if state.wants_page(paging) {
             state.pages.is_wanted = true;
             paging.want(Arc::clone(self));
         }

@@ -140,7 +140,7 @@ impl Paged {
     }
 
     fn asks(&self, least: bool, at_most: usize) -> Option<(Wanted, Portion)> {
-        let wanted = self.backlog.wanted(least)?;
+        let wanted = self.backlog.wanted(least, limits::AT_HAND_BYTES)?;
         let of_level = self.model.iter().filter(|((level, _), _)| level.0 == wanted.level);
         let there: BTreeSet<u64> = of_level.map(|(_, &position)| position).collect();
         let portion = read(&wanted, &there, at_most);
