@@ -115,12 +115,15 @@ impl Pager {
         if !is_all {
             found.up_to = wanted.last().map(|last| last.position);
         }
-        found.puts = self.read_located(&mut wanted);
+        let (puts, _) = self.read_located(&mut wanted);
+        found.puts = puts;
         if found.puts.len() < found.count {
             // Those that moved meanwhile are elsewhere now; the others are damaged.
             let missing = missing(&runs, &found);
             let (mut wanted, _) = self.locate(queue, page, &missing)?;
-            found.puts.extend(self.read_located(&mut wanted));
+            let (puts, damages) = self.read_located(&mut wanted);
+            self.note_damages(damages);
+            found.puts.extend(puts);
             found.puts.sort_unstable_by_key(|put| put.position);
         }
         Ok(found)
@@ -148,19 +151,19 @@ impl Pager {
         Ok((wanted, is_all))
     }
 
-    fn read_located(&self, wanted: &mut [Wanted]) -> Vec<Put> {
+    /// What lies there, and what of it cannot be read.
+    fn read_located(&self, wanted: &mut [Wanted]) -> (Vec<Put>, Vec<Damage>) {
         wanted.sort_unstable();
         let mut puts: Vec<Put> = Vec::with_capacity(wanted.len());
         let damages = read_messages(&*self.reader, wanted, &mut |_, put| puts.push(put));
-        self.note_damages(damages);
         puts.sort_unstable_by_key(|put| put.position);
-        puts
+        (puts, damages)
     }
 
     fn note_damages(&self, damages: Vec<Damage>) {
         for damage in damages {
             let mut known = self.damages.lock();
-            // What is looked at twice because it may have moved is told once.
+            // What more than one queue has is told once.
             if !known.contains(&damage) {
                 tracing::error!(%damage, "damage in the store; what it held is not delivered");
                 if known.len() < limits::DAMAGES_KEPT {

@@ -268,9 +268,13 @@ impl QueueState {
     }
 
     fn wanted_of_backlog(&self, at_hand_bytes: usize) -> Option<Wanted> {
-        if self.is_in_demand() {
-            return self.backlog.wanted(false, at_hand_bytes);
-        }
+        let next =
+            if self.is_in_demand() { self.backlog.wanted(false, at_hand_bytes) } else { None };
+        next.or_else(|| self.wanted_of_excess(at_hand_bytes))
+    }
+
+    /// What is dropped because it is too much may be of a lower priority than what is next.
+    fn wanted_of_excess(&self, at_hand_bytes: usize) -> Option<Wanted> {
         let limit = self.limit.filter(|limit| !limit.rejects())?;
         let is_full = limit.is_exceeded(Load::of(&self.backlog, &self.delayed));
         is_full.then(|| self.backlog.wanted(true, at_hand_bytes))?
