@@ -21,6 +21,7 @@
 mod support;
 
 mod alarms;
+mod backlog;
 mod backup;
 mod channels;
 mod check;
