@@ -181,11 +181,12 @@ impl Words<'_> {
         [first, second].contains(&word.as_str()).then_some(word == first)
     }
 
-    fn within(&mut self) -> Option<Option<u64>> {
-        match self.0.next() {
-            None => Some(None),
-            Some("within") => Some(Some(self.next()?)),
-            Some(_) => None,
+    /// At the end of a line, and not always there.
+    fn within(&mut self) -> Result<Option<u64>, String> {
+        match (self.0.next(), self.next()) {
+            (None, _) => Ok(None),
+            (Some("within"), Some(number)) => Ok(Some(number)),
+            (Some(other), _) => Err(format!("not within a transaction but {other}")),
         }
     }
 
@@ -194,7 +195,7 @@ impl Words<'_> {
         Some(match word.as_str() {
             "publish" => {
                 let (message, queue) = (self.message()?, self.next()?);
-                Event::Publish { message, queue, transaction: self.within()? }
+                Event::Publish { message, queue, transaction: self.within().ok()? }
             }
             "confirm" => Event::Confirm { message: self.message()? },
             "refuse" => Event::Refuse { message: self.message()? },
@@ -207,7 +208,7 @@ impl Words<'_> {
             }
             "settle" => {
                 let (client, queue, message) = (self.next()?, self.next()?, self.message()?);
-                let (how, transaction) = (self.how()?, self.within()?);
+                let (how, transaction) = (self.how()?, self.within().ok()?);
                 Event::Settle { client, queue, message, how, transaction }
             }
             "ask" => Event::Ask { client: self.next()?, number: self.next()? },

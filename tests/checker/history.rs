@@ -1,5 +1,7 @@
 //! Where clients note what they do and hear, in the order in which it happens.
 
+#![allow(clippy::disallowed_types, reason = "tests have no lock order to keep")]
+
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -67,7 +67,9 @@ impl Checker {
             Event::Refuse { message } => drop(self.unconfirmed.remove(message)),
             Event::Return { message } => {
                 let (_, queues) = self.unconfirmed.get(message).cloned().unwrap_or_default();
-                queues.iter().for_each(|queue| self.end(queue, *message));
+                for queue in queues {
+                    self.end(&queue, *message);
+                }
             }
             Event::Deliver { client, queue, message, redelivered, is_intact } => {
                 if !is_intact {
@@ -97,7 +99,9 @@ impl Checker {
             Event::Round => self.round(),
             Event::Purge { queue } => {
                 let records = self.records.entry(queue.clone()).or_default();
-                records.values_mut().for_each(|record| record.may_vanish = true);
+                for record in records.values_mut() {
+                    record.may_vanish = true;
+                }
             }
         }
     }
@@ -123,16 +127,13 @@ impl Checker {
 
     fn publish(&mut self, message: MessageId, queue: &str, transaction: Option<u64>) {
         self.records.entry(queue.to_owned()).or_default().insert(message, Record::new());
-        match transaction {
-            Some(number) => {
-                let transaction = self.transactions.entry((message.publisher, number)).or_default();
-                transaction.puts.push((queue.to_owned(), message));
-            }
-            None => {
-                let (_, queues) = self.unconfirmed.entry(message).or_insert((self.now, Vec::new()));
-                queues.push(queue.to_owned());
-            }
+        if let Some(number) = transaction {
+            let transaction = self.transactions.entry((message.publisher, number)).or_default();
+            transaction.puts.push((queue.to_owned(), message));
+            return;
         }
+        let (_, queues) = self.unconfirmed.entry(message).or_insert((self.now, Vec::new()));
+        queues.push(queue.to_owned());
     }
 
     fn confirm(&mut self, message: MessageId) {

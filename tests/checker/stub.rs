@@ -154,7 +154,9 @@ impl StubBroker {
     pub fn kill(&mut self) {
         self.note(Event::Fault { what: "kill".to_owned() });
         let clients: Vec<_> = self.held.keys().copied().collect();
-        clients.into_iter().for_each(|client| self.leave(client));
+        for client in clients {
+            self.leave(client);
+        }
         if self.sins(Sin::Lose) {
             self.queues.values_mut().next().unwrap().pop_back();
         }

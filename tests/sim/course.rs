@@ -135,7 +135,10 @@ impl Course {
                 let (count, global) = (self.random.below(5), self.random.percent(30));
                 Some(Act::Qos { count, global })
             }
-            6 => self.random.pick(&open.consumers.keys().cloned().collect::<Vec<_>>()).map(Act::Cancel),
+            6 => self
+                .random
+                .pick(&open.consumers.keys().cloned().collect::<Vec<_>>())
+                .map(Act::Cancel),
             7 => self.binding(model),
             8 => self.some_queue(model).filter(|_| self.random.percent(30)).map(Act::Purge),
             9 => self.some_queue(model).filter(|_| self.random.percent(40)).map(Act::Delete),

@@ -234,7 +234,9 @@ impl World {
     fn spoil(&mut self, heard: &mut Vec<(ClientId, Heard)>) {
         let is_delivery = |it: &(ClientId, Heard)| it.1.method.name == "basic.deliver";
         match self.sabotage {
-            Sabotage::DeliveryLost => heard.retain(|it| !is_delivery(it) || !self.random.percent(2)),
+            Sabotage::DeliveryLost => {
+                heard.retain(|it| !is_delivery(it) || !self.random.percent(2));
+            }
             Sabotage::DeliveryDoubled => {
                 let doubled = heard.iter().position(|it| is_delivery(it) && self.random.percent(2));
                 if let Some(index) = doubled {

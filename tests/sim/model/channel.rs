@@ -37,12 +37,19 @@ pub struct Expected {
 pub enum Answer {
     /// A method without anything to look at.
     Plain(&'static str),
-    Declared { queue: &'static str, ready: usize, consumers: usize },
+    Declared {
+        queue: &'static str,
+        ready: usize,
+        consumers: usize,
+    },
     /// purge-ok and delete-ok.
     Counted(&'static str, usize),
     /// consume-ok and cancel-ok.
     Tagged(&'static str, Tag),
-    Got { queue: &'static str, no_ack: bool },
+    Got {
+        queue: &'static str,
+        no_ack: bool,
+    },
 }
 
 /// A publish that is not confirmed.

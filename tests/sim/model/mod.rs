@@ -143,5 +143,7 @@ pub fn key_of(body: &[u8], headers: &Table) -> Result<Key, String> {
 
 /// FNV-1a.
 fn checksum(octets: &[u8]) -> u32 {
-    octets.iter().fold(0x811c_9dc5, |hash, octet| (hash ^ u32::from(*octet)).wrapping_mul(0x0100_0193))
+    octets
+        .iter()
+        .fold(0x811c_9dc5, |hash, octet| (hash ^ u32::from(*octet)).wrapping_mul(0x0100_0193))
 }

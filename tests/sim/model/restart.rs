@@ -151,7 +151,8 @@ pub fn compare_loosely(candidates: &[Stored], found: &Found) -> Result<(), Wrong
         if keys.len() < messages.len() {
             return Err(format!("{}: a message is there twice", kind.name));
         }
-        let is_settling = kind.ttl_ms.is_some() || kind.is_limited() || kind.name == super::kinds::DEAD;
+        let is_settling =
+            kind.ttl_ms.is_some() || kind.is_limited() || kind.name == super::kinds::DEAD;
         for entry in first.entries.values().filter(|_| !is_settling) {
             let is_kept = there.iter().all(|queue| queue.find(&entry.key).is_some());
             // Messages that expire by themselves may have done so.
