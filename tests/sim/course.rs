@@ -158,6 +158,19 @@ impl Course {
         if let Some(publish) = publish {
             return Act::Publish(publish);
         }
+        let held: Vec<_> = open.held.keys().copied().collect();
+        match self.random.weighted(&[4, 2, 1]) {
+            0 if !held.is_empty() => {
+                let tag = self.random.pick(&held).expect("it has some");
+                return self.settle(tag);
+            }
+            1 => {
+                if let Some(queue) = self.some_queue(model) {
+                    return Act::Get { queue, no_ack: false };
+                }
+            }
+            _ => {}
+        }
         let missing = KINDS.iter().filter(|kind| !model.queues.contains_key(kind.name));
         let missing: Vec<_> = missing.map(|kind| kind.name).collect();
         let kinds: Vec<_> = KINDS.iter().map(|kind| kind.name).collect();
