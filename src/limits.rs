@@ -147,6 +147,29 @@ pub const BLOCKED_INTERVAL: Duration = Duration::from_secs(1);
 pub const MEMORY_INTERVAL: Duration = Duration::from_millis(250);
 /// How often the free space is looked at while nothing new is begun on disk.
 pub const SPACE_INTERVAL: Duration = Duration::from_millis(500);
+/// Bytes of durable messages that all queues together keep in memory, unless configured.
+pub const RESIDENT_BYTES: usize = 32 * 1024 * 1024;
+/// Bytes that are counted for a message in memory besides its own.
+pub const ENTRY_OVERHEAD: usize = 128;
+/// Most messages in a stretch that leaves memory together.
+pub const STRETCH_ENTRIES: usize = 1024;
+/// Most bytes of their bodies, but for the last of them.
+pub const STRETCH_BYTES: usize = 1024 * 1024;
+/// Bytes of unacknowledged messages that a channel keeps in memory, as far as they are on disk as well.
+pub const LENT_BYTES: usize = 1024 * 1024;
+/// Bytes of the log that are read at once for a queue; at least one message is.
+pub const PAGE_IN_BYTES: u64 = 1024 * 1024;
+/// Time after which too much in memory is looked at again of which nothing could leave.
+pub const PAGE_OUT_PAUSE: Duration = Duration::from_millis(10);
+/// Damages that are remembered, to be told once each.
+pub const DAMAGES_KEPT: usize = 1024;
+/// Most messages that leave memory under one hold of a queue's lock.
+pub const PAGE_OUT_BURST: usize = 1024;
+/// Messages at the front of a queue below which it asks for more, and that stay when others leave memory.
+pub const AT_HAND_LOW: usize = 1024;
+/// The same in bytes of their bodies; at least one message counts.
+pub const AT_HAND_BYTES: usize = 1024 * 1024;
+
 /// Recycled segments kept ready.
 pub const SEGMENT_POOL: usize = 4;
 /// Payload after which the committer ends a frame and starts another of the same batch.
@@ -157,6 +180,13 @@ pub const CHECKPOINT_BYTES: u64 = 64 * 1024 * 1024;
 pub const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(5);
 /// Index entries in one checkpoint chunk: positions that share all but their low ten bits.
 pub const INDEX_CHUNK: u64 = 1024;
+/// Chunks whose summaries are one value of the checkpoint: 256 are some 6 KiB, and forty values are ten million entries.
+pub const INDEX_PAGE: u64 = 256;
+/// Index entries of all queues kept in memory; the others are read when they are needed. 24 octets each: 6 MiB.
+pub const INDEX_WARM_SLOTS: usize = 256 * 1024;
+/// Changed index entries in memory after which a checkpoint is due. Only a checkpoint lets them go, and 64 MiB of
+/// log may be 1.6 million tiny messages.
+pub const INDEX_CHANGED_SLOTS: usize = 256 * 1024;
 
 // ---- Users ---------------------------------------------------------------------------------------
 
@@ -182,6 +212,8 @@ pub const CHECKPOINT_MEMTABLE: u64 = 8 * 1024 * 1024;
 pub const CHECKPOINT_JOURNAL: u64 = 64 * 1024 * 1024;
 /// Blocks of its tables kept in memory.
 pub const CHECKPOINT_CACHE: u64 = 4 * 1024 * 1024;
+/// Free space without which it is not opened again after a failed write: its new journal and a table.
+pub const CHECKPOINT_REOPEN_SPACE: u64 = 2 * CHECKPOINT_MEMTABLE;
 /// Its table files kept open.
 pub const CHECKPOINT_FILES: usize = 64;
 

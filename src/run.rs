@@ -85,18 +85,19 @@ fn start_broker(
     };
     let checkpoint = directory.checkpoint()?;
     let recovered = durability::recover(directory.log(), &*checkpoint, &settings.vhosts, clock)?;
-    bring_in(settings, definitions, &recovered.broker)?;
+    let broker = Arc::new(recovered.broker);
+    bring_in(settings, definitions, &broker)?;
+    broker.paging().set_budget(settings.resident_bytes);
     let options = DurabilityOptions {
         linger: settings.linger,
         checkpoint_interval: settings.checkpoint_interval,
         disk_free_limit: settings.disk_free_limit,
     };
     let store = Store { log: recovered.log, checkpoint, state: recovered.state };
-    let durability =
-        Durability::start(&recovered.broker, store, options, durability::exit_process())?;
+    let durability = Durability::start(&broker, store, options, durability::exit_process())?;
     // Time has passed since the broker stopped.
-    recovered.broker.look_at_all();
-    Ok((Arc::new(recovered.broker), durability, Some(recovered.report)))
+    broker.look_at_all();
+    Ok((broker, durability, Some(recovered.report)))
 }
 
 fn read_definitions(path: &Path) -> Result<Definitions, Failure> {

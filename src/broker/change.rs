@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use amq_protocol::types::FieldTable;
 
-use super::delivery::{Position, QueueId};
+use super::delivery::{Position, QueueId, Run};
 use super::message::Message;
 use super::policy::{PolicyKind, PolicySource};
 use super::vhost::{VHostLimits, VHostMetadata};
@@ -18,6 +18,8 @@ pub struct QueueChanges {
     pub puts: Vec<Put>,
     /// Entries that were put by an earlier collection and are gone.
     pub gone: Vec<Position>,
+    /// More of these, in runs; apart, in no order.
+    pub purged: Vec<Run>,
     /// Every entry up to here may have been seen by a consumer.
     pub delivered: Option<Position>,
     /// Entries that came back from consumers, positions rising.

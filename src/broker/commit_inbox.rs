@@ -9,7 +9,7 @@
 //! * A queue is on the dirty list exactly while it has unsaved changes that no cycle has collected.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -68,6 +68,7 @@ pub struct CommitInbox {
     inner: RankedMutex<{ rank::LEAF }, Inner>,
     arrived: Condvar,
     unsaved_bytes: AtomicUsize,
+    cycles: AtomicU64,
     gate: Gate,
 }
 
@@ -145,6 +146,21 @@ impl CommitInbox {
     /// its definition.
     pub fn late_vhosts(&self, work: &mut Work) {
         work.vhosts.append(&mut self.inner.lock().work.vhosts);
+    }
+
+    /// How many cycles are over: what they collected is in the log, and the log's state knows it.
+    pub fn cycles(&self) -> u64 {
+        self.cycles.load(Ordering::Acquire)
+    }
+
+    /// The number of the cycle that collects now.
+    pub(super) fn cycle(&self) -> u64 {
+        self.cycles() + 1
+    }
+
+    /// A cycle is over.
+    pub fn end_cycle(&self) {
+        self.cycles.fetch_add(1, Ordering::Release);
     }
 
     /// Bytes of messages that lie in queues' unsaved changes.

@@ -14,6 +14,15 @@ pub struct QueueId(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position(pub u64);
 
+/// Positions without a gap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// The first of them.
+    pub first: Position,
+    /// The last of them.
+    pub last: Position,
+}
+
 /// A connection's number, unique in this run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(pub u64);
@@ -71,6 +80,43 @@ impl Entry {
     /// A message that is new at this place and need not survive a restart.
     pub fn new(position: Position, message: Arc<Message>) -> Self {
         Self { position, message, expires_at: None, returns: 0, redelivered: false, durable: false }
+    }
+}
+
+/// A durable entry without its message, which is in the log, or will be with the next commit.
+#[derive(Clone, Copy, Debug)]
+pub struct Absent {
+    /// Its place.
+    pub position: Position,
+    /// When it is given up here unless somebody takes it before.
+    pub expires_at: Option<Deadline>,
+    /// Bytes of its body.
+    pub body_size: usize,
+    /// How often it came back, in queues that count that.
+    pub returns: u32,
+    /// The message's `priority` property.
+    pub priority: Option<u8>,
+    /// It was handed to somebody before.
+    pub redelivered: bool,
+}
+
+impl Absent {
+    /// The same entry without its message.
+    pub fn of(entry: &Entry) -> Self {
+        Self {
+            position: entry.position,
+            expires_at: entry.expires_at,
+            body_size: entry.message.body_size(),
+            returns: entry.returns,
+            priority: entry.message.priority(),
+            redelivered: entry.redelivered,
+        }
+    }
+
+    /// The entry, with its message.
+    pub fn with(self, message: Arc<Message>) -> Entry {
+        let Self { position, expires_at, returns, redelivered, .. } = self;
+        Entry { position, message, expires_at, returns, redelivered, durable: true }
     }
 }
 

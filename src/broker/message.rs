@@ -22,6 +22,17 @@ pub struct Layout {
 }
 
 impl Layout {
+    /// The `priority` property of the message that lies like this in `blob`.
+    pub fn priority_in(self, blob: &[u8]) -> Option<u8> {
+        let start = usize::from(self.exchange) + usize::from(self.routing_key);
+        PropertiesView::assume_checked(blob.get(start..self.body_start())?).priority()
+    }
+
+    /// Octets of the body of the message that lies like this in `blob`.
+    pub fn body_size_in(self, blob: &[u8]) -> usize {
+        blob.len().saturating_sub(self.body_start())
+    }
+
     fn body_start(self) -> usize {
         usize::from(self.exchange) + usize::from(self.routing_key) + self.header as usize
     }
@@ -152,6 +163,18 @@ mod tests {
         assert_eq!(message.header(), b"\0\0");
         assert_eq!(message.body(), b"body");
         assert_eq!(message.body_size(), 4);
+    }
+
+    #[test]
+    fn a_layout_finds_what_the_message_finds() {
+        // No exchange, key `key`, property flags for a priority, which is 7.
+        let (layout, blob) =
+            (Layout { exchange: 0, routing_key: 3, header: 3 }, b"key\x08\0\x07body");
+        let message = Message::new(Bytes::from_static(blob), layout, true, false).unwrap();
+
+        assert_eq!((message.priority(), message.body_size()), (Some(7), 4));
+        assert_eq!((layout.priority_in(blob), layout.body_size_in(blob)), (Some(7), 4));
+        assert_eq!((layout.priority_in(b"key"), layout.body_size_in(b"key")), (None, 0));
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub mod firehose;
 pub mod message;
 mod notice;
 pub mod options;
+pub mod paging;
 pub mod policy;
 pub mod queue;
 mod registry;
@@ -42,6 +43,7 @@ use self::commit_inbox::CommitInbox;
 use self::delivery::{ConnectionId, Deadline};
 use self::events::Events;
 use self::options::QueueType;
+use self::paging::Paging;
 use self::queue::{DeleteIf, Queue, Surroundings};
 use self::registry::Registry;
 use self::timetable::Timetable;
@@ -151,6 +153,11 @@ impl Broker {
     /// Where the committer waits.
     pub fn inbox(&self) -> &Arc<CommitInbox> {
         &self.surroundings.inbox
+    }
+
+    /// Where the pager waits.
+    pub fn paging(&self) -> &Arc<Paging> {
+        &self.surroundings.paging
     }
 
     /// When which queue must be looked at.

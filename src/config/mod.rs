@@ -90,6 +90,8 @@ pub struct Settings {
     pub worker_threads: usize,
     /// Bytes of messages not yet written to disk above which publishers wait.
     pub unsaved_bytes: usize,
+    /// Bytes of messages in queues that stay in memory although they are on disk.
+    pub resident_bytes: usize,
     /// Memory above which publishers wait, percent of what the machine or the container has.
     pub memory_high_watermark: u64,
     /// Bytes of free disk space below which publishers wait.
@@ -151,6 +153,7 @@ impl Default for Settings {
             max_connections: limits::CONNECTIONS_DEFAULT,
             worker_threads: cores(),
             unsaved_bytes: limits::UNSAVED_BYTES,
+            resident_bytes: limits::RESIDENT_BYTES,
             memory_high_watermark: limits::MEMORY_HIGH_WATERMARK_PERCENT,
             disk_free_limit: limits::DISK_FREE_LIMIT,
             linger: limits::LINGER,

@@ -1,6 +1,7 @@
 //! The checkpoint thread: the state as of a log position into the checkpoint, and segments back to the log.
 //!
-//! A checkpoint is due after [`limits::CHECKPOINT_BYTES`] of log or the checkpoint interval, if
+//! A checkpoint is due after [`crate::limits::CHECKPOINT_BYTES`] of log, after so many changes of the index that
+//! memory should be rid of them ([`crate::limits::INDEX_CHANGED_SLOTS`]), or after the checkpoint interval, if
 //! anything changed. Its content is taken under the lock together with its position X, then the lock is
 //! gone; the commit thread never waits for the checkpoint's disk.
 //!
@@ -26,7 +27,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::tail::{Release, Shared};
-use crate::limits;
 use crate::store::{Checkpoint, CheckpointBatch, LogPosition, StoreError};
 
 /// See the module.
@@ -86,7 +86,7 @@ impl Checkpointer {
                 return Wait::Final;
             }
             // What failed is tried again after the interval, not at once.
-            if self.pending.is_none() && tail.bytes_since_checkpoint >= limits::CHECKPOINT_BYTES {
+            if self.pending.is_none() && tail.is_checkpoint_due() {
                 return Wait::Due;
             }
             if tail.wait_for(&self.shared.news, self.interval) && !tail.is_final {
@@ -130,7 +130,10 @@ impl Checkpointer {
             return Err(error);
         }
         tracing::debug!(position = %pending.position, keys = pending.batch.len(), "checkpoint");
-        self.shared.tail.lock().release = Some(pending.release);
+        let mut tail = self.shared.tail.lock();
+        tail.release = Some(pending.release);
+        // There is never more than one batch on its way.
+        tail.state.checkpoint_applied();
         Ok(())
     }
 

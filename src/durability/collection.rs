@@ -9,18 +9,18 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::index::Location;
 use super::record::{
-    Place, begin_payload, put_definition_record, put_delivered, put_gone, put_message,
-    put_returned, runs,
+    Place, begin_payload, put_definition_record, put_delivered, put_gone, put_gone_runs,
+    put_message, put_returned, runs,
 };
-use super::state::LogState;
+use super::slot::Location;
+use super::state::{LogState, NewEntry};
 use crate::broker::change::{Definition, Put, QueueChanges, Retries};
 use crate::broker::commit_inbox::{CommitInbox, Work};
-use crate::broker::delivery::{Position, QueueId};
+use crate::broker::delivery::{Position, QueueId, Run};
 use crate::broker::message::Message;
 use crate::limits;
-use crate::store::{Appended, FrameBuffer};
+use crate::store::{Appended, FrameBuffer, StoreError};
 
 /// Changes taken out of queues and virtual hosts.
 #[derive(Debug, Default)]
@@ -54,6 +54,7 @@ pub(super) struct Batch {
     definitions: Vec<Definition>,
     puts: Vec<EncodedPut>,
     gone: Vec<(QueueId, Vec<Position>)>,
+    purged: Vec<(QueueId, Vec<Run>)>,
     delivered: Vec<(QueueId, Position)>,
     returned: Vec<(QueueId, Vec<(Position, Retries)>)>,
     is_frame_open: bool,
@@ -62,11 +63,12 @@ pub(super) struct Batch {
 /// One place of an encoded message.
 #[derive(Clone, Copy, Debug)]
 struct EncodedPut {
-    queue: QueueId,
-    position: Position,
+    place: Place,
     /// Where in the batch its record begins.
     here: usize,
     length: u32,
+    priority: Option<u8>,
+    body_bytes: u32,
 }
 
 type Places = Vec<Place>;
@@ -99,6 +101,11 @@ impl Batch {
             self.record(|into| put_gone(into, queue, &changes.gone));
             self.gone.push((queue, changes.gone));
         }
+        if !changes.purged.is_empty() {
+            changes.purged.sort_unstable_by_key(|run| run.first);
+            self.record(|into| put_gone_runs(into, queue, changes.purged.iter().copied()));
+            self.purged.push((queue, changes.purged));
+        }
         if let Some(up_to) = changes.delivered {
             self.record(|into| put_delivered(into, queue, up_to));
             self.delivered.push((queue, up_to));
@@ -113,8 +120,9 @@ impl Batch {
         let (here, length) = self.record(|into| put_message(into, message, places));
         // A record beyond 4 GiB makes a batch that no log takes.
         let length = u32::try_from(length).unwrap_or(u32::MAX);
-        let encoded =
-            |&Place { queue, position, .. }: &Place| EncodedPut { queue, position, here, length };
+        let priority = message.priority();
+        let body_bytes = u32::try_from(message.body_size()).unwrap_or(u32::MAX);
+        let encoded = |&place: &Place| EncodedPut { place, here, length, priority, body_bytes };
         self.puts.extend(places.iter().map(encoded));
     }
 
@@ -141,24 +149,36 @@ impl Batch {
     }
 
     /// Brings `state` up to date with the batch, which was appended at `appended`, and empties the batch.
-    pub(super) fn apply(&mut self, appended: Appended, state: &mut LogState) {
+    pub(super) fn apply(
+        &mut self,
+        appended: Appended,
+        state: &mut LogState,
+    ) -> Result<(), StoreError> {
         for definition in self.definitions.drain(..) {
             state.define(definition);
         }
-        for EncodedPut { queue, position, here, length } in self.puts.drain(..) {
-            state.put(queue, position, Location { at: appended.position(here), length });
+        for put in self.puts.drain(..) {
+            let Place { queue, position, expires_at_ms } = put.place;
+            let EncodedPut { here, length, priority, body_bytes, .. } = put;
+            let location = Location { at: appended.position(here), length };
+            let entry = NewEntry { position, location, priority, body_bytes, expires_at_ms };
+            state.put(queue, entry)?;
         }
         for (queue, positions) in self.gone.drain(..) {
-            state.gone(queue, runs(&positions));
+            state.gone(queue, runs(&positions))?;
+        }
+        for (queue, runs) in self.purged.drain(..) {
+            state.gone(queue, runs)?;
         }
         for (queue, up_to) in self.delivered.drain(..) {
             state.delivered(queue, up_to);
         }
         for (queue, retries) in self.returned.drain(..) {
-            state.returned(queue, retries);
+            state.returned(queue, retries)?;
         }
         state.advance(appended.end);
         self.frames.clear();
+        Ok(())
     }
 }
 

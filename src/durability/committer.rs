@@ -18,6 +18,7 @@ use super::tail::{Shared, Tail};
 use crate::broker::Broker;
 use crate::broker::alarms::{Alarm, Alarms};
 use crate::broker::commit_inbox::{CommitInbox, Mark, Work};
+use crate::broker::paging::Paging;
 use crate::clock::Clock;
 use crate::limits;
 use crate::store::{Appended, Flush, Log, LogPosition, StoreError};
@@ -29,6 +30,7 @@ pub type OnFatal = Arc<dyn Fn() + Send + Sync>;
 pub(super) struct Committer {
     inbox: Arc<CommitInbox>,
     alarms: Arc<Alarms>,
+    paging: Arc<Paging>,
     clock: Arc<Clock>,
     log: Box<dyn Log>,
     shared: Arc<Shared>,
@@ -69,6 +71,7 @@ impl Committer {
         Self {
             inbox: Arc::clone(broker.inbox()),
             alarms: Arc::clone(broker.alarms()),
+            paging: Arc::clone(broker.paging()),
             clock: Arc::clone(broker.clock()),
             log,
             shared,
@@ -126,7 +129,9 @@ impl Committer {
         self.watch_space();
         self.inbox.let_in();
 
-        self.bring_up_to_date(appended, flush);
+        self.bring_up_to_date(appended, flush)?;
+        self.inbox.end_cycle();
+        self.paging.committed(self.inbox.cycles());
         let is_due = self.unsynced_since.is_some_and(|since| {
             self.clock.now().saturating_duration_since(since) >= limits::SYNC_INTERVAL
         });
@@ -201,8 +206,9 @@ impl Committer {
         Ok(())
     }
 
-    /// Tells the checkpoint thread what was appended.
-    fn bring_up_to_date(&mut self, appended: Appended, flush: Flush) {
+    /// Tells the checkpoint thread what was appended. If the state cannot be brought up to date, nobody knows
+    /// which segments are needed: that is as bad as a failed write.
+    fn bring_up_to_date(&mut self, appended: Appended, flush: Flush) -> Result<(), Stop> {
         let bytes = self.batch.frames.len() as u64;
         let synced = (flush == Flush::Synced).then(|| self.log.end());
         if flush == Flush::Synced {
@@ -211,17 +217,16 @@ impl Committer {
             self.unsynced_since.get_or_insert(self.clock.now());
         }
         let mut tail = self.shared.tail.lock();
-        self.batch.apply(appended, &mut tail.state);
-        let before = tail.bytes_since_checkpoint;
+        let was_due = tail.is_checkpoint_due();
+        self.batch.apply(appended, &mut tail.state).map_err(Stop::Fatal)?;
         tail.bytes_since_checkpoint += bytes;
-        let is_due = before < limits::CHECKPOINT_BYTES
-            && tail.bytes_since_checkpoint >= limits::CHECKPOINT_BYTES;
-        if is_due {
+        if !was_due && tail.is_checkpoint_due() {
             self.shared.news.notify_all();
         }
         if let Some(synced) = synced {
             self.note_sync(&mut tail, synced);
         }
+        Ok(())
     }
 
     fn sync(&mut self) -> Result<(), Stop> {

@@ -2,117 +2,115 @@
 //!
 //! Invariants:
 //! * A chunk holds the positions that share all but their low bits, see [`limits::INDEX_CHUNK`], and has
-//!   at least one live entry.
+//!   at least one live entry. What a chunk amounts to is always in memory, its slots only while it is warm.
 //! * A chunk that differs from the checkpoint is in `changed`. A chunk that was filled and emptied between
 //!   two checkpoints never gets there: consumers that keep up cost the checkpoint nothing.
+//! * A page, see [`limits::INDEX_PAGE`], is written whenever one of its chunks is, in the same batch. So the
+//!   summaries in the checkpoint are always those of the chunks there.
+//! * After an error the index may have performed a part of what it was asked for, and must not be used;
+//!   except by [`Index::contains`] and [`Index::locate`], which change nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::codec::{Reader, RecordError, put_signed, put_varint};
+use super::chunk::Chunk;
+use super::codec::{Reader, RecordError, put_varint};
+use super::keys::{CHUNK_KEYS, PAGE_KEYS, queue_part_key};
+use super::pool::Pool;
 use super::record::Run;
-use crate::broker::delivery::Position;
+use super::slot::{IndexEntry, Location, Slot};
+use super::summary::Summary;
+use super::topology::VALUE_VERSION;
+use crate::broker::delivery::{Position, QueueId};
 use crate::limits;
-use crate::store::LogPosition;
-
-/// Where a message's record lies in the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Location {
-    /// Its first byte.
-    pub at: LogPosition,
-    /// Its bytes.
-    pub length: u32,
-}
-
-/// Removed entries stay in their chunk as dead slots until they outnumber the live ones by this many, so
-/// that removing from the front, as acknowledgements do, moves each slot once on average.
-const DEAD_TOLERATED: usize = 32;
+use crate::store::StoreError;
 
 /// See the module.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Index {
+    queue: QueueId,
     chunks: BTreeMap<u64, Chunk>,
     changed: BTreeSet<u64>,
+    /// Pages the checkpoint has a value for.
+    pages: BTreeSet<u64>,
     live: usize,
 }
 
-#[derive(Clone, Debug, Default)]
-struct Chunk {
-    /// By position, some of them dead.
-    slots: Vec<Slot>,
-    live: usize,
-    /// In `changed`.
-    is_changed: bool,
-    /// There is a value for it in the checkpoint.
-    is_stored: bool,
-}
-
-/// An entry, its location taken apart to save a quarter of the memory.
-#[derive(Clone, Copy, Debug)]
-struct Slot {
-    generation: u64,
-    offset: u32,
-    length: u32,
-    low: u16,
-    is_live: bool,
-}
-
-impl Slot {
-    fn new(low: u16, location: Location) -> Self {
-        let Location { at: LogPosition { generation, offset }, length } = location;
-        Self { generation, offset, length, low, is_live: true }
-    }
-
-    fn location(&self) -> Location {
-        let at = LogPosition { generation: self.generation, offset: self.offset };
-        Location { at, length: self.length }
-    }
+/// A live entry and where its message lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Located {
+    /// Its place in the queue.
+    pub position: Position,
+    /// The place of its record.
+    pub location: Location,
 }
 
 impl Index {
+    pub(super) fn new(queue: QueueId) -> Self {
+        let (chunks, changed, pages) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
+        Self { queue, chunks, changed, pages, live: 0 }
+    }
+
     /// How many entries live.
     pub(super) fn len(&self) -> usize {
         self.live
     }
 
-    /// There is an entry.
-    pub(super) fn contains(&self, position: Position) -> bool {
-        let (number, low) = split(position);
-        self.chunks.get(&number).is_some_and(|chunk| chunk.contains(low))
+    /// The chunks, and what each amounts to.
+    pub(super) fn summaries(&self) -> impl Iterator<Item = (u64, &Summary)> {
+        self.chunks.iter().map(|(&number, chunk)| (number, chunk.summary()))
     }
 
-    /// Adds an entry. Returns what was at its place.
-    pub(super) fn insert(&mut self, position: Position, location: Location) -> Option<Location> {
+    /// There is an entry.
+    pub(super) fn contains(
+        &mut self,
+        position: Position,
+        pool: &mut Pool,
+    ) -> Result<bool, StoreError> {
         let (number, low) = split(position);
-        let chunk = self.chunks.entry(number).or_insert_with(|| Chunk {
-            // A chunk that was emptied since the checkpoint comes back: its value is still there.
-            is_stored: self.changed.contains(&number),
-            is_changed: self.changed.contains(&number),
-            ..Chunk::default()
-        });
-        let replaced = chunk.insert(low, location);
-        self.live += usize::from(replaced.is_none());
-        if !chunk.is_changed {
-            chunk.is_changed = true;
+        let Some(chunk) = self.chunks.get_mut(&number) else { return Ok(false) };
+        chunk.warm(|| chunk_key(self.queue, number), pool)?;
+        Ok(chunk.contains(low))
+    }
+
+    /// Adds an entry. Takes the place of what was there.
+    pub(super) fn insert(
+        &mut self,
+        position: Position,
+        entry: (IndexEntry, Option<u64>),
+        pool: &mut Pool,
+    ) -> Result<(), StoreError> {
+        let (number, low) = split(position);
+        let emptied = || Chunk::new(self.changed.contains(&number));
+        let chunk = self.chunks.entry(number).or_insert_with(emptied);
+        chunk.warm(|| chunk_key(self.queue, number), pool)?;
+        let (before, was_changed) = (chunk.summary().live(), chunk.is_changed);
+        pool.change(chunk, |chunk, segments| chunk.insert(low, entry, segments));
+        self.live += chunk.summary().live() - before;
+        if !was_changed {
             self.changed.insert(number);
         }
-        replaced
+        Ok(())
     }
 
-    /// Removes the entries of a run, as far as they live, and hands out where they were.
-    pub(super) fn remove(&mut self, run: Run, removed: &mut dyn FnMut(Location)) {
-        let (first, first_low) = split(run.first);
-        let (last, last_low) = split(run.last);
+    /// Removes the entries of a run, as far as they live. A chunk that lies in it whole is not warmed.
+    pub(super) fn remove(&mut self, run: Run, pool: &mut Pool) -> Result<(), StoreError> {
         let mut emptied = Vec::new();
-        for (&number, chunk) in self.chunks.range_mut(first..=last) {
-            let from = if number == first { first_low } else { 0 };
-            let to = if number == last { last_low } else { u16::MAX };
-            let gone = chunk.remove(from, to, removed);
-            self.live -= gone;
-            if gone > 0 && !chunk.is_changed {
-                chunk.is_changed = true;
+        for (&number, chunk) in self.chunks.range_mut(chunks_of(run)) {
+            let (from, to) = within(run, number);
+            let (before, was_changed) = (chunk.summary().live(), chunk.is_changed);
+            if (from, to) == (0, LAST_LOW) {
+                pool.change(chunk, Chunk::remove_all);
+            } else {
+                chunk.warm(|| chunk_key(self.queue, number), pool)?;
+                pool.change(chunk, |chunk, segments| chunk.remove(from, to, segments));
+            }
+            let live = chunk.summary().live();
+            self.live -= before - live;
+            if chunk.is_changed && !was_changed {
                 self.changed.insert(number);
             }
-            if chunk.live == 0 {
+            if live == 0 {
+                pool.change(chunk, Chunk::remove_all);
                 emptied.push((number, chunk.is_stored));
             }
         }
@@ -122,162 +120,196 @@ impl Index {
                 self.changed.remove(&number);
             }
         }
+        Ok(())
     }
 
-    /// All live entries, by position.
-    pub(super) fn entries(&self) -> impl Iterator<Item = (Position, Location)> + '_ {
-        self.chunks.iter().flat_map(|(&number, chunk)| {
-            chunk.live().map(move |slot| (join(number, slot.low), slot.location()))
+    /// Removes everything. What the checkpoint has of it remains to be deleted, see [`Index::stored_keys`].
+    pub(super) fn clear(&mut self, pool: &mut Pool) {
+        for chunk in self.chunks.values_mut() {
+            pool.change(chunk, Chunk::remove_all);
+        }
+    }
+
+    /// The live entries in a run, positions rising; only those of `level`, if one is given.
+    pub(super) fn locate(
+        &mut self,
+        level: Option<u8>,
+        run: Run,
+        pool: &mut Pool,
+        located: &mut Vec<Located>,
+    ) -> Result<(), StoreError> {
+        for (&number, chunk) in self.chunks.range_mut(chunks_of(run)) {
+            if level.is_some_and(|level| !chunk.summary().has_level(level)) {
+                continue;
+            }
+            chunk.warm(|| chunk_key(self.queue, number), pool)?;
+            let (from, to) = within(run, number);
+            let is_wanted = |slot: &&Slot| level.is_none_or(|level| slot.level == level);
+            let of_level = chunk.live(from, to).filter(is_wanted);
+            located.extend(of_level.map(|slot| Located {
+                position: join(number, slot.low),
+                location: slot.location(),
+            }));
+        }
+        Ok(())
+    }
+
+    /// The live entries of the chunks that are `wanted`, by position. Cold chunks are read one at a time, and
+    /// stay cold.
+    pub(super) fn entries<'a>(
+        &'a self,
+        wanted: impl Fn(&Summary) -> bool + 'a,
+        pool: &'a Pool,
+    ) -> impl Iterator<Item = Result<Located, StoreError>> + 'a {
+        let chunks = self.chunks.iter().filter(move |(_, chunk)| wanted(chunk.summary()));
+        chunks.flat_map(move |(&number, chunk)| {
+            let slots = match chunk.peek(|| chunk_key(self.queue, number), pool) {
+                Ok(slots) => slots,
+                Err(error) => return vec![Err(error)],
+            };
+            let live = slots.iter().filter(|slot| slot.is_live);
+            let located = live.map(|slot| Located {
+                position: join(number, slot.low),
+                location: slot.location(),
+            });
+            located.map(Ok).collect()
         })
     }
 
-    /// Hands out what changed since the last time: a chunk's number, and its value unless it is gone.
-    pub(super) fn take_changes(&mut self, visit: &mut dyn FnMut(u64, Option<Vec<u8>>)) {
-        for number in std::mem::take(&mut self.changed) {
-            let value = self.chunks.get_mut(&number).map(|chunk| {
-                chunk.is_changed = false;
-                chunk.is_stored = true;
-                chunk.encode()
-            });
-            visit(number, value);
+    /// Hands out what changed since the last time: a key, and its value unless it is gone.
+    pub(super) fn take_changes(
+        &mut self,
+        pool: &mut Pool,
+        visit: &mut dyn FnMut(Vec<u8>, Option<Vec<u8>>),
+    ) {
+        let batch = pool.taken();
+        let changed = std::mem::take(&mut self.changed);
+        let mut pages: Vec<u64> =
+            changed.iter().map(|number| number / limits::INDEX_PAGE).collect();
+        pages.dedup();
+        for number in changed {
+            let chunk = self.chunks.get_mut(&number);
+            let value = chunk.map(|chunk| pool.change(chunk, |chunk, _| chunk.take(batch)));
+            visit(chunk_key(self.queue, number), value);
+        }
+        for page in pages {
+            let value = self.page(page);
+            let had_one = match value {
+                Some(_) => !self.pages.insert(page),
+                None => self.pages.remove(&page),
+            };
+            if value.is_some() || had_one {
+                visit(page_key(self.queue, page), value);
+            }
         }
     }
 
-    /// Chunks for which the checkpoint has a value.
-    pub(super) fn stored_chunks(&self) -> impl Iterator<Item = u64> + '_ {
+    /// Keys for which the checkpoint has a value, or a batch that was taken.
+    pub(super) fn stored_keys(&self) -> impl Iterator<Item = Vec<u8>> {
         let stored = self.chunks.iter().filter(|(_, chunk)| chunk.is_stored);
         // Those that were emptied since are only in `changed`.
         let emptied = self.changed.iter().filter(|number| !self.chunks.contains_key(number));
-        stored.map(|(&number, _)| number).chain(emptied.copied())
+        let chunks = stored.map(|(&number, _)| number).chain(emptied.copied());
+        let pages = self.pages.iter().map(|&page| page_key(self.queue, page));
+        chunks.map(|number| chunk_key(self.queue, number)).chain(pages)
     }
 
-    /// Puts back a chunk as [`Index::take_changes`] handed it out, and hands out its entries' places.
-    pub(super) fn load(
+    /// Takes the chunks of a page from the checkpoint, cold.
+    pub(super) fn load_page(
         &mut self,
-        number: u64,
+        page: u64,
         value: &mut Reader<'_>,
-        loaded: &mut dyn FnMut(Location),
+        pool: &mut Pool,
     ) -> Result<(), RecordError> {
-        let slots = decode(value)?;
-        for slot in &slots {
-            loaded(slot.location());
+        for (number, summary) in read_page(page, value)? {
+            summary.add_to(&mut pool.segments);
+            self.live += summary.live();
+            self.chunks.insert(number, Chunk::cold(summary));
         }
-        self.live += slots.len();
-        let live = slots.len();
-        self.chunks.insert(number, Chunk { slots, live, is_changed: false, is_stored: true });
+        self.pages.insert(page);
         Ok(())
     }
-}
 
-impl Chunk {
-    fn contains(&self, low: u16) -> bool {
-        let found = self.slots.binary_search_by_key(&low, |slot| slot.low);
-        found.is_ok_and(|at| self.slots[at].is_live)
+    /// Chunks whose slots may go: when each was used last, and its number.
+    pub(super) fn coolable<'a>(&'a self, pool: &'a Pool) -> impl Iterator<Item = (u64, u64)> + 'a {
+        let chunks = self.chunks.iter();
+        chunks.filter_map(|(&number, chunk)| Some((chunk.coolable(pool)?, number)))
     }
 
-    fn insert(&mut self, low: u16, location: Location) -> Option<Location> {
-        let slot = Slot::new(low, location);
-        if self.slots.last().is_none_or(|last| last.low < low) {
-            self.slots.push(slot);
-            self.live += 1;
+    /// Lets the slots of a chunk go.
+    pub(super) fn cool(&mut self, number: u64, pool: &mut Pool) {
+        if let Some(chunk) = self.chunks.get_mut(&number) {
+            pool.change(chunk, |chunk, _| chunk.cool());
+        }
+    }
+
+    /// Count of the chunks, then for each the distance from the one before, and its summary.
+    fn page(&self, page: u64) -> Option<Vec<u8>> {
+        let first = page * limits::INDEX_PAGE;
+        let chunks = self.chunks.range(first..=first.saturating_add(limits::INDEX_PAGE - 1));
+        let count = chunks.clone().count();
+        if count == 0 {
             return None;
         }
-        match self.slots.binary_search_by_key(&low, |slot| slot.low) {
-            Ok(at) => {
-                let old = std::mem::replace(&mut self.slots[at], slot);
-                self.live += usize::from(!old.is_live);
-                old.is_live.then(|| old.location())
-            }
-            Err(at) => {
-                self.slots.insert(at, slot);
-                self.live += 1;
-                None
-            }
+        let mut value = vec![VALUE_VERSION];
+        put_varint(&mut value, count as u64);
+        let mut before = first;
+        for (&number, chunk) in chunks {
+            put_varint(&mut value, number - before);
+            chunk.summary().put(&mut value);
+            before = number;
         }
+        Some(value)
     }
 
-    fn remove(&mut self, from: u16, to: u16, removed: &mut dyn FnMut(Location)) -> usize {
-        let start = self.slots.partition_point(|slot| slot.low < from);
-        let in_run = self.slots[start..].iter_mut().take_while(|slot| slot.low <= to);
-        let mut gone = 0;
-        for slot in in_run.filter(|slot| slot.is_live) {
-            slot.is_live = false;
-            removed(slot.location());
-            gone += 1;
-        }
-        self.live -= gone;
-        let dead = self.slots.len() - self.live;
-        if dead > self.live + DEAD_TOLERATED {
-            self.slots.retain(|slot| slot.is_live);
-        }
-        gone
-    }
-
-    fn live(&self) -> impl Iterator<Item = &Slot> {
-        self.slots.iter().filter(|slot| slot.is_live)
-    }
-
-    /// Count, then for each entry: position, generation and offset as distances from the entry before.
-    fn encode(&self) -> Vec<u8> {
-        let mut value = Vec::with_capacity(16 + self.live * 8);
-        put_varint(&mut value, self.live as u64);
-        let (mut low, mut behind) = (0, Behind::default());
-        for slot in self.live() {
-            put_varint(&mut value, u64::from(slot.low - low));
-            behind.put(&mut value, slot.location());
-            low = slot.low;
-        }
-        value
+    /// Bytes in memory, as far as they grow with the entries.
+    #[cfg(test)]
+    pub(super) fn memory(&self) -> usize {
+        // A map of keys that came in rising order is a little more than half full.
+        let in_map = 2 * (size_of::<u64>() + size_of::<Chunk>()) * self.chunks.len();
+        let slots = self.chunks.values().map(|chunk| chunk.weight().warm).sum::<usize>();
+        let heap = self.chunks.values().map(|chunk| chunk.summary().heap_bytes()).sum::<usize>();
+        let sets = 2 * size_of::<u64>() * (self.changed.len() + self.pages.len());
+        in_map + slots * size_of::<Slot>() + heap + sets
     }
 }
 
-fn decode(value: &mut Reader<'_>) -> Result<Vec<Slot>, RecordError> {
-    const UNORDERED: RecordError = RecordError::Malformed("a chunk's positions do not rise");
+fn read_page(page: u64, value: &mut Reader<'_>) -> Result<Vec<(u64, Summary)>, RecordError> {
+    const UNORDERED: RecordError = RecordError::Malformed("a page's chunks do not rise");
+    let first = page.checked_mul(limits::INDEX_PAGE).ok_or(UNORDERED)?;
     let count = value.varint()?;
-    if count > limits::INDEX_CHUNK {
-        return Err(RecordError::Malformed("a chunk has too many entries"));
+    if count == 0 || count > limits::INDEX_PAGE {
+        return Err(RecordError::Malformed("a page has no chunks, or too many"));
     }
-    let mut slots: Vec<Slot> = Vec::new();
-    let (mut low, mut behind) = (0_u64, Behind::default());
+    let mut chunks: Vec<(u64, Summary)> = Vec::new();
+    let mut before = first;
     for _ in 0..count {
         let distance = value.varint()?;
-        let rises = slots.is_empty() || distance > 0;
-        let next = low.checked_add(distance).filter(|&next| next < limits::INDEX_CHUNK && rises);
-        low = next.ok_or(UNORDERED)?;
-        let location = behind.read(value)?;
-        slots.push(Slot::new(u16::try_from(low).map_err(|_| UNORDERED)?, location));
+        let rises = chunks.is_empty() || distance > 0;
+        let number = before.checked_add(distance).ok_or(UNORDERED)?;
+        if !rises || number - first >= limits::INDEX_PAGE || number > LAST_CHUNK {
+            return Err(UNORDERED);
+        }
+        chunks.push((number, Summary::read(value)?));
+        before = number;
     }
-    Ok(slots)
+    Ok(chunks)
 }
 
-/// The end of the record before: where the next one begins if they were written together.
-#[derive(Default)]
-struct Behind {
-    generation: i64,
-    offset: i64,
+fn chunk_key(queue: QueueId, number: u64) -> Vec<u8> {
+    queue_part_key(CHUNK_KEYS, queue, number)
 }
 
-impl Behind {
-    fn put(&mut self, into: &mut Vec<u8>, location: Location) {
-        let (generation, offset) =
-            (location.at.generation.cast_signed(), i64::from(location.at.offset));
-        put_signed(into, generation.wrapping_sub(self.generation));
-        put_signed(into, offset - self.offset);
-        put_varint(into, u64::from(location.length));
-        *self = Self { generation, offset: offset + i64::from(location.length) };
-    }
-
-    fn read(&mut self, from: &mut Reader<'_>) -> Result<Location, RecordError> {
-        let generation = self.generation.wrapping_add(from.signed()?);
-        let offset = self.offset.checked_add(from.signed()?);
-        let offset = offset.and_then(|offset| u32::try_from(offset).ok());
-        let offset = offset.ok_or(RecordError::Malformed("an offset does not fit a segment"))?;
-        let length: u32 = from.number()?;
-        *self = Self { generation, offset: i64::from(offset) + i64::from(length) };
-        let at = LogPosition { generation: generation.cast_unsigned(), offset };
-        Ok(Location { at, length })
-    }
+fn page_key(queue: QueueId, page: u64) -> Vec<u8> {
+    queue_part_key(PAGE_KEYS, queue, page)
 }
+
+/// The last place in a chunk.
+#[expect(clippy::cast_possible_truncation, reason = "a chunk has at most 65,536 places")]
+pub(super) const LAST_LOW: u16 = (limits::INDEX_CHUNK - 1) as u16;
+
+/// The last chunk there can be.
+const LAST_CHUNK: u64 = u64::MAX / limits::INDEX_CHUNK;
 
 /// The chunk of a position, and its place there.
 pub(super) fn split(position: Position) -> (u64, u16) {
@@ -291,94 +323,17 @@ pub(super) fn join(chunk: u64, low: u16) -> Position {
     Position(chunk.saturating_mul(limits::INDEX_CHUNK).saturating_add(u64::from(low)))
 }
 
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn location(number: u64) -> Location {
-        let offset = u32::try_from(number % 1000).unwrap() * 64;
-        Location { at: LogPosition { generation: 1 + number / 1000, offset }, length: 60 }
-    }
-
-    fn run(first: u64, last: u64) -> Run {
-        Run { first: Position(first), last: Position(last) }
-    }
-
-    #[test]
-    fn a_chunk_that_came_and_went_between_checkpoints_leaves_no_trace() {
-        let mut index = Index::default();
-        for position in 0..100 {
-            index.insert(Position(position), location(position));
-        }
-        index.remove(run(0, 99), &mut |_| {});
-
-        index.take_changes(&mut |number, _| panic!("chunk {number} changed"));
-    }
-
-    #[test]
-    fn removing_all_there_could_be_is_as_cheap_as_what_is_there() {
-        let mut index = Index::default();
-        index.insert(Position(5), location(5));
-        index.insert(Position(u64::MAX), location(6));
-
-        index.remove(run(0, u64::MAX), &mut |_| {});
-
-        assert_eq!(index.len(), 0);
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
-
-        /// However entries come and go, and whenever a checkpoint takes what changed, a map with these
-        /// changes applied is what the index is loaded from.
-        #[test]
-        fn what_changed_adds_up_to_what_is_there(
-            operations in prop::collection::vec((0_u8..8, 0_u64..4000, 0_u64..1500), 1..120)
-        ) {
-            let mut index = Index::default();
-            let mut model = BTreeMap::new();
-            let mut stored: BTreeMap<u64, Vec<u8>> = BTreeMap::new();
-            for (operation, first, length) in operations {
-                match operation {
-                    0..4 => for position in first..first + length / 50 {
-                        let replaced = index.insert(Position(position), location(position + length));
-                        prop_assert_eq!(replaced, model.insert(position, location(position + length)));
-                    },
-                    4..7 => {
-                        let mut removed = Vec::new();
-                        index.remove(run(first, first + length), &mut |location| removed.push(location));
-                        let gone: Vec<_> = model.range(first..=first + length).map(|(&at, _)| at).collect();
-                        let gone: Vec<_> = gone.iter().map(|at| model.remove(at).unwrap()).collect();
-                        prop_assert_eq!(removed, gone);
-                    }
-                    _ => {
-                        index.take_changes(&mut |number, value| {
-                            match value {
-                                Some(value) => stored.insert(number, value),
-                                None => stored.remove(&number),
-                            };
-                        });
-                        prop_assert!(index.stored_chunks().eq(stored.keys().copied()));
-                    }
-                }
-                prop_assert_eq!(index.len(), model.len());
-            }
-            index.take_changes(&mut |number, value| {
-                match value {
-                    Some(value) => stored.insert(number, value),
-                    None => stored.remove(&number),
-                };
-            });
-            let mut loaded = Index::default();
-            for (&number, value) in &stored {
-                let mut value = Reader::new(value);
-                loaded.load(number, &mut value, &mut |_| {}).unwrap();
-                prop_assert!(value.is_empty());
-            }
-            let model: Vec<_> = model.into_iter().map(|(at, location)| (Position(at), location)).collect();
-            prop_assert_eq!(loaded.entries().collect::<Vec<_>>(), model);
-        }
-    }
+fn chunks_of(run: Run) -> std::ops::RangeInclusive<u64> {
+    split(run.first).0..=split(run.last.max(run.first)).0
 }
+
+/// The first and the last place of a chunk that a run has.
+fn within(run: Run, number: u64) -> (u16, u16) {
+    let ((first, first_low), (last, last_low)) = (split(run.first), split(run.last));
+    let from = if number == first { first_low } else { 0 };
+    let to = if number == last { last_low } else { LAST_LOW };
+    (from, to)
+}
+
+#[cfg(test)]
+mod tests;

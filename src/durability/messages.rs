@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::index::Location;
 use super::record::{Place, Put, read_message};
+use super::slot::Location;
 use crate::broker::change;
 use crate::broker::delivery::{Position, QueueId};
 use crate::broker::message::Message;

@@ -25,26 +25,39 @@
 //!        ▼                                          ▲ segments to reuse
 //! thread `checkpoint`   checkpointer.rs state.rs ───┴──────────────► Checkpoint
 //!
+//! thread `page`         pager.rs, messages.rs ◄─────────────────── LogReader: messages that left memory
+//!
 //! at start              recovery.rs     checkpoint + tail of the log ──► Broker
 //! ```
 //!
 //! The log belongs to the commit thread and the checkpoint to the checkpoint thread; both block, and
-//! neither ever runs on a tokio worker.
+//! neither ever runs on a tokio worker. The state keeps a small part of the index in memory; whoever has it may
+//! read the checkpoint for the rest.
 
 mod checkpointer;
+mod chunk;
 mod codec;
 mod collection;
 mod committer;
+mod contents;
 mod definition;
 mod index;
+mod keys;
+mod loader;
 mod messages;
 mod options;
+mod pager;
 mod policy;
+mod pool;
 pub mod record;
 mod recovery;
 mod returns;
+mod segments;
+mod slot;
 mod state;
 mod stepped;
+mod stored_queue;
+mod summary;
 mod table;
 mod tail;
 #[cfg(test)]
@@ -58,16 +71,22 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 pub use self::committer::{OnFatal, Stop};
-pub use self::index::Location;
+pub use self::index::Located;
+pub use self::loader::StateLoader;
 pub use self::recovery::{Recovered, RecoveryError, RecoveryReport, apply_frame, load, recover};
-pub use self::state::{LogState, StateLoader, StoredQueue};
+pub use self::segments::SegmentUse;
+pub use self::slot::Location;
+pub use self::state::{LogState, NewEntry};
 pub use self::stepped::{Checkpointed, Stepped};
+pub use self::stored_queue::{StoredQueue, StoredStretch};
 
 use self::checkpointer::Checkpointer;
 use self::committer::Committer;
+use self::pager::Pager;
 use self::tail::Shared;
 use crate::broker::Broker;
 use crate::broker::commit_inbox::CommitInbox;
+use crate::broker::paging::Paging;
 use crate::limits;
 use crate::store::{Checkpoint, Log, LogPosition};
 
@@ -81,6 +100,8 @@ pub struct Durability {
     shared: Arc<Shared>,
     commit: JoinHandle<()>,
     checkpoint: Option<JoinHandle<()>>,
+    page: Option<JoinHandle<()>>,
+    paging: Arc<Paging>,
 }
 
 /// What an operator may set.
@@ -118,7 +139,7 @@ impl Durability {
     /// Starts making the changes of `broker` durable. `on_fatal` is called once, on a thread of ours, if
     /// the store can no longer be trusted; nothing is confirmed after that. See [`exit_process`].
     pub fn start(
-        broker: &Broker,
+        broker: &Arc<Broker>,
         store: Store,
         options: DurabilityOptions,
         on_fatal: OnFatal,
@@ -129,6 +150,7 @@ impl Durability {
         let nowhere = LogPosition { generation: 0, offset: 0 };
         let shared = Arc::new(Shared::new(state, nowhere));
 
+        let pager = Pager::new(Arc::clone(broker), Arc::clone(&shared), log.reader());
         let mut committer = Committer::new(broker, log, Arc::clone(&shared), options);
         // Before the first client comes.
         committer.watch_space();
@@ -138,8 +160,13 @@ impl Durability {
         };
         let checkpointer =
             Checkpointer::new(Arc::clone(&shared), checkpoint, options.checkpoint_interval);
-        let checkpoint = spawn("checkpoint", on_fatal, move || checkpointer.run())?;
-        Ok(Self { inbox, shared, commit, checkpoint: Some(checkpoint) })
+        let checkpoint = spawn("checkpoint", Arc::clone(&on_fatal), move || checkpointer.run())?;
+        let page = {
+            let fatal = Arc::clone(&on_fatal);
+            spawn("page", on_fatal, move || pager.run(&*fatal))?
+        };
+        let (checkpoint, page) = (Some(checkpoint), Some(page));
+        Ok(Self { inbox, shared, commit, checkpoint, page, paging: Arc::clone(broker.paging()) })
     }
 
     /// Keeps nothing: changes are dropped as they come, and those who wait are told at once.
@@ -149,7 +176,8 @@ impl Durability {
         let shared = Arc::new(Shared::new(LogState::default(), nowhere));
         let work_from = Arc::clone(&inbox);
         let commit = spawn("commit", exit_process(), move || transient::run(&work_from))?;
-        Ok(Self { inbox, shared, commit, checkpoint: None })
+        let paging = Arc::clone(broker.paging());
+        Ok(Self { inbox, shared, commit, checkpoint: None, page: None, paging })
     }
 
     /// Writes and syncs what there is, takes a last checkpoint, and joins the threads. Whoever changes the
@@ -157,9 +185,10 @@ impl Durability {
     pub fn stop(self) -> bool {
         self.shared.stop();
         self.inbox.stop();
+        self.paging.stop();
         // It may be waiting for space on a full disk.
         self.commit.thread().unpark();
-        let threads = std::iter::once(self.commit).chain(self.checkpoint);
+        let threads = std::iter::once(self.commit).chain(self.checkpoint).chain(self.page);
         // Both are joined, whatever became of the first.
         threads.filter_map(|thread| thread.join().err()).count() == 0
     }

@@ -24,6 +24,7 @@ pub use super::codec::RecordError;
 use super::codec::{Reader, put_bytes, put_varint};
 use super::definition::{put_definition, read_definition};
 use crate::broker::change::{Definition, Retries};
+pub use crate::broker::delivery::Run;
 use crate::broker::delivery::{Position, QueueId};
 use crate::broker::message::{Layout, Message};
 
@@ -96,15 +97,6 @@ pub struct Place {
     pub expires_at_ms: Option<u64>,
 }
 
-/// Positions without a gap.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Run {
-    /// The first of them.
-    pub first: Position,
-    /// The last of them.
-    pub last: Position,
-}
-
 /// Starts the payload of a frame.
 pub fn begin_payload(into: &mut Vec<u8>) {
     into.push(FRAME_VERSION);
@@ -134,11 +126,16 @@ pub fn put_message(into: &mut Vec<u8>, message: &Message, places: &[Place]) {
 
 /// Appends the entries that are gone. `positions` are rising.
 pub fn put_gone(into: &mut Vec<u8>, queue: QueueId, positions: &[Position]) {
+    put_gone_runs(into, queue, runs(positions));
+}
+
+/// The same of positions that nobody has counted. The runs are rising and apart.
+pub fn put_gone_runs(into: &mut Vec<u8>, queue: QueueId, runs: impl Iterator<Item = Run> + Clone) {
     into.push(GONE);
     put_varint(into, queue.0);
-    put_varint(into, runs(positions).count() as u64);
+    put_varint(into, runs.clone().count() as u64);
     let mut behind = 0;
-    for run in runs(positions) {
+    for run in runs {
         put_varint(into, run.first.0 - behind);
         put_varint(into, run.last.0 - run.first.0);
         behind = run.last.0.saturating_add(1);
@@ -178,7 +175,7 @@ pub fn put_definition_record(into: &mut Vec<u8>, definition: &Definition) {
 }
 
 /// Rising positions as runs.
-pub fn runs(positions: &[Position]) -> impl Iterator<Item = Run> + '_ {
+pub fn runs(positions: &[Position]) -> impl Iterator<Item = Run> + Clone + '_ {
     let neighbours = |one: &Position, next: &Position| one.0.checked_add(1) == Some(next.0);
     positions.chunk_by(neighbours).filter_map(|run| {
         let (&first, &last) = (run.first()?, run.last()?);

@@ -4,22 +4,26 @@
 //! entries are read, and queues, exchanges and bindings are put back. What cannot be read is reported and
 //! left where it is: it is never delivered, and its segment is kept.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::messages::{Wanted, read_messages};
+use super::contents::read_content;
+use super::keys::{BEHIND_CHUNK_KEYS, CHUNK_KEYS};
+use super::loader::StateLoader;
 use super::options::{exchange_options, queue_options};
 use super::record::{Record, RecordError, records};
-use super::state::{LogState, StateLoader};
+use super::segments::SegmentUse;
+use super::state::LogState;
+use super::stored_queue::StoredQueue;
 use crate::broker::Broker;
-use crate::broker::change::{BindingDefinition, DestinationName, PolicyRecord, Put, Retries};
-use crate::broker::delivery::QueueId;
+use crate::broker::change::{BindingDefinition, DestinationName, PolicyRecord, QueueDefinition};
 use crate::broker::exchange::Destination;
 use crate::broker::policy::Policy;
-use crate::broker::queue::{QueueContent, QueueIdentity, RestoredEntry};
+use crate::broker::queue::QueueIdentity;
 use crate::broker::vhost::{BindingRequest, VHost};
 use crate::clock::Clock;
 use crate::store::{
@@ -112,7 +116,8 @@ pub fn recover(
     let mut state = load(checkpoint)?;
     let mut report = RecoveryReport::default();
     let log = replay(log, checkpoint.position(), &mut state, &mut report)?;
-    let broker = rebuild(&state, &*log.reader(), vhosts, clock, &mut report);
+    let broker = rebuild(&mut state, &*log.reader(), vhosts, clock, &mut report)?;
+    report.damages.extend(missing_segments(&state, &*log));
     for damage in &report.damages {
         tracing::error!(%damage, "damage in the store; what it held is not delivered");
     }
@@ -120,20 +125,38 @@ pub fn recover(
     Ok(Recovered { broker, log, state, report })
 }
 
-/// The state of a checkpoint.
+/// The state of a checkpoint. Where its entries lie is not read, however many there are: the state reads that
+/// when it is needed.
 pub fn load(checkpoint: &dyn Checkpoint) -> Result<LogState, RecoveryError> {
     let unreadable = |error| RecoveryError::Checkpoint { error };
     let mut loader = StateLoader::default();
     let mut failed = Ok(());
-    checkpoint.load(&mut |key, value| {
+    let mut add = |key: &[u8], value: &[u8]| {
         // The rest is of no use, but the loading itself did not fail.
         if failed.is_ok() {
             failed = loader.add(key, value);
         }
         Ok(())
-    })?;
+    };
+    checkpoint.load_range(&[], Some(CHUNK_KEYS), &mut add)?;
+    checkpoint.load_range(BEHIND_CHUNK_KEYS, None, &mut add)?;
     failed.map_err(unreadable)?;
-    loader.finish(checkpoint.position()).map_err(unreadable)
+    let mut state = loader.finish(checkpoint.position()).map_err(unreadable)?;
+    state.read_from(checkpoint.reader());
+    Ok(state)
+}
+
+/// Segments in which messages lie, and that are not there.
+fn missing_segments(state: &LogState, log: &dyn Log) -> Vec<Damage> {
+    let there: BTreeSet<u64> = log.segments().iter().map(|segment| segment.generation).collect();
+    let missing = state.segment_use().iter().filter(|(generation, _)| !there.contains(generation));
+    let damage = |(generation, used): (&u64, &SegmentUse)| Damage {
+        file: PathBuf::from(format!("{generation:016x}.seg")),
+        offset: 0,
+        bytes: used.bytes,
+        what: "the segment is missing",
+    };
+    missing.map(damage).collect()
 }
 
 fn replay(
@@ -145,8 +168,7 @@ fn replay(
     let mut failed = Ok(());
     let (log, scanned) = log.open(from, &mut |frame| {
         if failed.is_ok() {
-            let at = frame.position;
-            failed = apply_frame(state, frame).map_err(|error| RecoveryError::Frame { at, error });
+            failed = apply_frame(state, frame);
         }
         Ok(())
     })?;
@@ -158,11 +180,12 @@ fn replay(
 
 /// Replays the records of a frame. If part of its batch is lost, nothing is gone by it: what was taken out of
 /// one queue may have gone into another, by a put in the part that is lost. Better twice than never.
-pub fn apply_frame(state: &mut LogState, frame: ScannedFrame<'_>) -> Result<(), RecordError> {
-    for placed in records(frame.payload)? {
-        let placed = placed?;
+pub fn apply_frame(state: &mut LogState, frame: ScannedFrame<'_>) -> Result<(), RecoveryError> {
+    let unreadable = |error| RecoveryError::Frame { at: frame.position, error };
+    for placed in records(frame.payload).map_err(unreadable)? {
+        let placed = placed.map_err(unreadable)?;
         if frame.is_batch_whole || !matches!(placed.record, Record::Gone { .. }) {
-            state.apply(placed, frame.position);
+            state.apply(placed, frame.position)?;
         }
     }
     let length = u32::try_from(frame.payload.len()).unwrap_or(u32::MAX);
@@ -172,12 +195,12 @@ pub fn apply_frame(state: &mut LogState, frame: ScannedFrame<'_>) -> Result<(), 
 }
 
 fn rebuild(
-    state: &LogState,
+    state: &mut LogState,
     reader: &dyn LogReader,
     vhosts: &[String],
     clock: Arc<Clock>,
     report: &mut RecoveryReport,
-) -> Broker {
+) -> Result<Broker, StoreError> {
     let mut names: BTreeSet<&str> = vhosts.iter().map(String::as_str).collect();
     names.extend(state.queues().map(|queue| &*queue.definition().vhost));
     names.extend(state.exchanges().map(|exchange| &*exchange.vhost));
@@ -188,9 +211,9 @@ fn rebuild(
     // First: queues and exchanges come back with what their policies make of them.
     restore_policies(&broker, state);
     restore_exchanges(&broker, state, report);
-    restore_queues(&broker, state, reader, report);
+    restore_queues(&broker, state, reader, report)?;
     restore_bindings(&broker, state, report);
-    broker
+    Ok(broker)
 }
 
 fn restore_policies(broker: &Broker, state: &LogState) {
@@ -224,62 +247,29 @@ fn restore_exchanges(broker: &Broker, state: &LogState, report: &mut RecoveryRep
     }
 }
 
-/// The entries of each queue that has any, positions rising.
-pub(super) type Contents = HashMap<QueueId, Vec<RestoredEntry>>;
-
 fn restore_queues(
     broker: &Broker,
-    state: &LogState,
+    state: &mut LogState,
     reader: &dyn LogReader,
     report: &mut RecoveryReport,
-) {
-    let mut contents = read_contents(state, reader, report);
-    for queue in state.queues() {
-        let definition = queue.definition();
+) -> Result<(), StoreError> {
+    let queues: Vec<QueueDefinition> =
+        state.queues().map(|queue| queue.definition().clone()).collect();
+    for definition in queues {
         let Some(vhost) = broker.vhost(&definition.vhost) else { continue };
-        let entries = contents.remove(&definition.id).unwrap_or_default();
+        let content = read_content(state, definition.id, reader, &mut report.damages)?;
         report.queues += 1;
-        report.messages += entries.len();
+        report.messages += state.queue(definition.id).map_or(0, StoredQueue::len);
         let identity = QueueIdentity {
             id: definition.id,
             name: Arc::clone(&definition.name),
             vhost: Arc::clone(&definition.vhost),
-            options: queue_options(definition),
+            options: queue_options(&definition),
             owner: None,
         };
-        let (next_position, delivered) = (queue.next_position(), queue.delivered());
-        vhost.restore_queue(identity, QueueContent { entries, next_position, delivered });
+        vhost.restore_queue(identity, content);
     }
-}
-
-/// Reads the entries that live in `state`; what cannot be read is in the report.
-pub(super) fn read_contents(
-    state: &LogState,
-    reader: &dyn LogReader,
-    report: &mut RecoveryReport,
-) -> Contents {
-    let mut wanted: Vec<Wanted> = Vec::new();
-    for stored in state.queues() {
-        let queue = stored.definition().id;
-        let entries = stored.entries();
-        wanted.extend(entries.map(|(position, location)| Wanted { location, queue, position }));
-    }
-    wanted.sort_unstable();
-    let mut contents = Contents::new();
-    let damages = read_messages(reader, &wanted, &mut |queue, put| {
-        let Put { position, message, expires_at_ms } = put;
-        let entry = RestoredEntry { position, message, expires_at_ms, retries: Retries::default() };
-        contents.entry(queue).or_default().push(entry);
-    });
-    report.damages.extend(damages);
-    for queue in state.queues() {
-        let Some(entries) = contents.get_mut(&queue.definition().id) else { continue };
-        entries.sort_unstable_by_key(|entry| entry.position);
-        for entry in entries {
-            entry.retries = queue.retries(entry.position);
-        }
-    }
-    contents
+    Ok(())
 }
 
 fn restore_bindings(broker: &Broker, state: &LogState, report: &mut RecoveryReport) {

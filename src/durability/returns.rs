@@ -2,17 +2,16 @@
 //!
 //! Invariants:
 //! * Only entries that came back and were counted are here, so a queue that does not count costs nothing.
-//! * A chunk, see [`limits::INDEX_CHUNK`], that may differ from the checkpoint is in `changed`; a chunk with
+//! * A chunk, see [`crate::limits::INDEX_CHUNK`], that may differ from the checkpoint is in `changed`; a chunk with
 //!   a value there is in `stored`. A checkpoint writes the chunks that changed, however many there are.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::codec::{Reader, RecordError};
-use super::index::{join, split};
+use super::index::{LAST_LOW, join, split};
 use super::record::{Run, put_retries, read_retries};
 use crate::broker::change::Retries;
 use crate::broker::delivery::Position;
-use crate::limits;
 
 /// See the module.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +25,11 @@ impl Returns {
     /// What is known of that entry.
     pub(super) fn of(&self, position: Position) -> Retries {
         self.known.get(&position).copied().unwrap_or_default()
+    }
+
+    /// All that is known, by position.
+    pub(super) fn all(&self) -> impl Iterator<Item = (Position, Retries)> + '_ {
+        self.known.iter().map(|(&position, &retries)| (position, retries))
     }
 
     /// An entry came back.
@@ -83,10 +87,6 @@ impl Returns {
         Ok(())
     }
 }
-
-/// The last place in a chunk.
-#[expect(clippy::cast_possible_truncation, reason = "a chunk has at most 65,536 places")]
-const LAST_LOW: u16 = (limits::INDEX_CHUNK - 1) as u16;
 
 fn chunk_of(position: Position) -> u64 {
     split(position).0

@@ -5,142 +5,60 @@
 //!   `position` is known already and changes nothing, so a stretch may be replayed twice.
 //! * Records that name an unknown queue change nothing: the queue was deleted.
 //! * Only live entries have returns.
-//! * A segment's count is the number of live entries that lie in it.
-//!
-//! The keys of the checkpoint; integers in them are big-endian, every value begins with a version octet:
-//!
-//! ```text
-//! c/                     next queue id
-//! i | queue | chunk      where the live entries of a chunk of positions lie, see `index`
-//! r | queue | chunk      how live entries of a chunk of positions came back, see `returns`
-//! q | queue              next position, delivered + 1 or 0
-//! t/q | queue            queue            t/x | vhost | name   exchange
-//! t/b | number           binding          t/v | vhost          virtual host
-//! t/p | vhost | kind | name               policy
-//! ```
+//! * A segment's use is that of the live entries that lie in it.
+//! * Where entries lie need not be in memory: at most [`limits::INDEX_WARM_SLOTS`] slots stay, apart from those
+//!   that no checkpoint has yet. What changes a chunk, or asks for its entries, brings them back; it fails if
+//!   the checkpoint cannot be read. A state that could not be changed must not be used any more.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use super::codec::{Reader, RecordError, put_varint};
-use super::definition::{put_queue, read_binding, read_exchange, read_queue};
-use super::index::{Index, Location};
-use super::policy::{read_policy, read_vhost};
+use super::codec::put_varint;
+use super::index::Located;
+use super::keys::COUNTERS_KEY;
+use super::pool::Pool;
 use super::record::{Place, PlacedRecord, Record, Run};
-use super::returns::Returns;
+use super::segments::SegmentUse;
+use super::slot::{IndexEntry, Location};
+use super::stored_queue::StoredQueue;
+use super::summary::Summary;
 use super::topology::{Topology, VALUE_VERSION};
 use crate::broker::change::{
     BindingDefinition, Definition, DestinationName, ExchangeDefinition, PolicyRecord,
     QueueDefinition, Retries, VHostDefinition,
 };
 use crate::broker::delivery::{Position, QueueId};
-use crate::store::{CheckpointBatch, LogPosition};
+use crate::limits;
+use crate::store::{CheckpointBatch, CheckpointReader, LogPosition, StoreError};
 
 /// See the module.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct LogState {
-    position: LogPosition,
+    pub(super) position: LogPosition,
     /// What `position` was when the last checkpoint was taken.
-    checkpointed: Option<LogPosition>,
-    next_queue_id: u64,
-    queues: BTreeMap<QueueId, StoredQueue>,
-    topology: Topology,
-    segments: SegmentUse,
+    pub(super) checkpointed: Option<LogPosition>,
+    pub(super) next_queue_id: u64,
+    pub(super) queues: BTreeMap<QueueId, StoredQueue>,
+    pub(super) topology: Topology,
+    pub(super) pool: Pool,
     changed: BTreeSet<QueueId>,
     /// Keys of deleted queues that the checkpoint has to delete.
     deleted: Vec<Vec<u8>>,
 }
 
-/// A durable queue, as the log knows it.
-#[derive(Clone, Debug)]
-pub struct StoredQueue {
-    definition: QueueDefinition,
-    standing: Standing,
-    /// What the checkpoint has for `standing`, if anything.
-    stored: Option<Standing>,
-    index: Index,
-    returns: Returns,
-    is_changed: bool,
-}
-
-/// How far a queue has come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Standing {
-    next_position: u64,
-    delivered: Option<Position>,
-}
-
-impl StoredQueue {
-    fn new(definition: QueueDefinition) -> Self {
-        Self {
-            definition,
-            standing: Standing::default(),
-            stored: None,
-            index: Index::default(),
-            returns: Returns::default(),
-            is_changed: false,
-        }
-    }
-
-    /// As declared.
-    pub fn definition(&self) -> &QueueDefinition {
-        &self.definition
-    }
-
-    /// The position behind every one that was recorded.
-    pub fn next_position(&self) -> u64 {
-        self.standing.next_position
-    }
-
-    /// Entries up to here may have been seen by a consumer.
-    pub fn delivered(&self) -> Option<Position> {
-        self.standing.delivered
-    }
-
-    /// Its messages, by position.
-    pub fn entries(&self) -> impl Iterator<Item = (Position, Location)> + '_ {
-        self.index.entries()
-    }
-
-    /// How an entry came back from consumers.
-    pub fn retries(&self, position: Position) -> Retries {
-        self.returns.of(position)
-    }
-
-    /// How many messages it has.
-    pub fn len(&self) -> usize {
-        self.index.len()
-    }
-
-    /// It has no messages.
-    pub fn is_empty(&self) -> bool {
-        self.index.len() == 0
-    }
-
-    fn passed(&mut self, position: Position) {
-        let behind = position.0.saturating_add(1);
-        self.standing.next_position = self.standing.next_position.max(behind);
-    }
-}
-
-/// Live entries in each segment that has any.
-#[derive(Clone, Debug, Default)]
-struct SegmentUse {
-    live: BTreeMap<u64, u64>,
-}
-
-impl SegmentUse {
-    fn add(&mut self, location: Location) {
-        *self.live.entry(location.at.generation).or_default() += 1;
-    }
-
-    fn remove(&mut self, location: Location) {
-        let generation = location.at.generation;
-        let Some(live) = self.live.get_mut(&generation) else { return };
-        *live -= 1;
-        if *live == 0 {
-            self.live.remove(&generation);
-        }
-    }
+/// A message a queue has from now on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NewEntry {
+    /// Its place in the queue.
+    pub position: Position,
+    /// The place of its record.
+    pub location: Location,
+    /// The `priority` property.
+    pub priority: Option<u8>,
+    /// Octets of its body.
+    pub body_bytes: u32,
+    /// When it expires in this queue, in milliseconds since the Unix epoch. `None`: never.
+    pub expires_at_ms: Option<u64>,
 }
 
 impl Default for LogState {
@@ -151,7 +69,7 @@ impl Default for LogState {
             next_queue_id: 1,
             queues: BTreeMap::new(),
             topology: Topology::default(),
-            segments: SegmentUse::default(),
+            pool: Pool::default(),
             changed: BTreeSet::new(),
             deleted: Vec::new(),
         }
@@ -172,6 +90,11 @@ impl LogState {
     /// All durable queues.
     pub fn queues(&self) -> impl Iterator<Item = &StoredQueue> {
         self.queues.values()
+    }
+
+    /// A durable queue.
+    pub fn queue(&self, id: QueueId) -> Option<&StoredQueue> {
+        self.queues.get(&id)
     }
 
     /// All virtual hosts that were made or changed while the broker ran.
@@ -196,7 +119,59 @@ impl LogState {
 
     /// Generations of the segments in which live entries lie.
     pub fn live_segments(&self) -> BTreeSet<u64> {
-        self.segments.live.keys().copied().collect()
+        self.segment_use().keys().copied().collect()
+    }
+
+    /// How much of each segment in which live entries lie is needed.
+    pub fn segment_use(&self) -> &BTreeMap<u64, SegmentUse> {
+        self.pool.segments.live()
+    }
+
+    /// All live entries, by queue and position. What is not in memory is read a chunk at a time and let go again.
+    pub fn entries(&self) -> impl Iterator<Item = Result<(QueueId, Located), StoreError>> + '_ {
+        self.entries_of_chunks(|_| true)
+    }
+
+    /// The live entries whose records lie in one segment, likewise.
+    pub fn entries_in(
+        &self,
+        generation: u64,
+    ) -> impl Iterator<Item = Result<(QueueId, Located), StoreError>> + '_ {
+        let entries = self.entries_of_chunks(move |summary| summary.has_segment(generation));
+        let lies_there = move |located: &Located| located.location.at.generation == generation;
+        entries.filter(move |entry| entry.as_ref().map_or(true, |(_, located)| lies_there(located)))
+    }
+
+    fn entries_of_chunks(
+        &self,
+        wanted: impl Fn(&Summary) -> bool + Copy + 'static,
+    ) -> impl Iterator<Item = Result<(QueueId, Located), StoreError>> + '_ {
+        self.queues.iter().flat_map(move |(&id, queue)| {
+            let entries = queue.index.entries(wanted, &self.pool);
+            entries.map(move |entry| entry.map(|located| (id, located)))
+        })
+    }
+
+    /// The live entries of a queue in `runs`, which rise, by position; only those of `level`, if one is given. None if
+    /// the queue is deleted.
+    pub fn locate(
+        &mut self,
+        queue: QueueId,
+        level: Option<u8>,
+        runs: &[Run],
+    ) -> Result<Vec<Located>, StoreError> {
+        let mut located = Vec::new();
+        for &run in runs {
+            let Some(stored) = self.queues.get_mut(&queue) else { break };
+            stored.index.locate(level, run, &mut self.pool, &mut located)?;
+            self.cool();
+        }
+        Ok(located)
+    }
+
+    /// So much of the index changed that a checkpoint should let it go from memory.
+    pub fn has_many_changes(&self) -> bool {
+        self.pool.changed() >= limits::INDEX_CHANGED_SLOTS
     }
 
     /// There is more than the last checkpoint knows.
@@ -205,24 +180,33 @@ impl LogState {
     }
 
     /// Replays a record of the frame whose payload begins at `payload`, unless it is in already.
-    pub fn apply(&mut self, placed: PlacedRecord<'_>, payload: LogPosition) {
+    pub fn apply(
+        &mut self,
+        placed: PlacedRecord<'_>,
+        payload: LogPosition,
+    ) -> Result<(), StoreError> {
         let offset = payload.offset.saturating_add(placed.offset);
         let at = LogPosition { offset, ..payload };
         if at < self.position {
-            return;
+            return Ok(());
         }
         match placed.record {
             Record::Put(put) => {
                 let location = Location { at, length: placed.length };
-                for Place { queue, position, .. } in put.places {
-                    self.put(queue, position, location);
+                let priority = put.layout.priority_in(put.blob);
+                let body_bytes = put.layout.body_size_in(put.blob).try_into().unwrap_or(u32::MAX);
+                for Place { queue, position, expires_at_ms } in put.places {
+                    let entry =
+                        NewEntry { position, location, priority, body_bytes, expires_at_ms };
+                    self.put(queue, entry)?;
                 }
             }
-            Record::Gone { queue, runs } => self.gone(queue, runs),
+            Record::Gone { queue, runs } => self.gone(queue, runs)?,
             Record::Delivered { queue, up_to } => self.delivered(queue, up_to),
-            Record::Returned { queue, retries } => self.returned(queue, retries),
+            Record::Returned { queue, retries } => self.returned(queue, retries)?,
             Record::Definition(definition) => self.define(definition),
         }
+        Ok(())
     }
 
     /// Everything before `position` is in now.
@@ -231,22 +215,27 @@ impl LogState {
     }
 
     /// A queue has a message.
-    pub fn put(&mut self, queue: QueueId, position: Position, location: Location) {
-        let Some(stored) = touch(&mut self.queues, &mut self.changed, queue) else { return };
+    pub fn put(&mut self, queue: QueueId, new: NewEntry) -> Result<(), StoreError> {
+        let Some(stored) = touch(&mut self.queues, &mut self.changed, queue) else { return Ok(()) };
+        let NewEntry { position, location, priority, body_bytes, expires_at_ms } = new;
         stored.passed(position);
-        self.segments.add(location);
-        if let Some(replaced) = stored.index.insert(position, location) {
-            self.segments.remove(replaced);
-        }
+        let entry = IndexEntry { location, level: stored.priorities.level(priority), body_bytes };
+        stored.index.insert(position, (entry, expires_at_ms), &mut self.pool)
     }
 
     /// A queue has these entries no more.
-    pub fn gone(&mut self, queue: QueueId, runs: impl IntoIterator<Item = Run>) {
-        let Some(stored) = touch(&mut self.queues, &mut self.changed, queue) else { return };
+    pub fn gone(
+        &mut self,
+        queue: QueueId,
+        runs: impl IntoIterator<Item = Run>,
+    ) -> Result<(), StoreError> {
+        let Some(stored) = touch(&mut self.queues, &mut self.changed, queue) else { return Ok(()) };
         for run in runs {
             stored.returns.remove(run);
-            stored.index.remove(run, &mut |location| self.segments.remove(location));
+            stored.index.remove(run, &mut self.pool)?;
         }
+        self.cool();
+        Ok(())
     }
 
     /// Consumers may have seen a queue's entries up to here.
@@ -261,14 +250,16 @@ impl LogState {
         &mut self,
         queue: QueueId,
         entries: impl IntoIterator<Item = (Position, Retries)>,
-    ) {
-        let Some(stored) = touch(&mut self.queues, &mut self.changed, queue) else { return };
+    ) -> Result<(), StoreError> {
+        let Some(stored) = touch(&mut self.queues, &mut self.changed, queue) else { return Ok(()) };
         for (position, retries) in entries {
             // Its message may be in a part of the log that is damaged.
-            if stored.index.contains(position) {
+            if stored.index.contains(position, &mut self.pool)? {
                 stored.returns.set(position, retries);
             }
         }
+        self.cool();
+        Ok(())
     }
 
     /// A definition changed.
@@ -296,40 +287,75 @@ impl LogState {
     }
 
     fn delete_queue(&mut self, id: QueueId) {
-        let Some(queue) = self.queues.remove(&id) else { return };
+        let Some(mut queue) = self.queues.remove(&id) else { return };
         self.changed.remove(&id);
-        for (_, location) in queue.index.entries() {
-            self.segments.remove(location);
-        }
-        if queue.stored.is_some() {
-            self.deleted.extend([queue_key(QUEUE_KEYS, id), queue_key(STANDING_KEYS, id)]);
-        }
-        self.deleted
-            .extend(queue.index.stored_chunks().map(|chunk| chunk_key(CHUNK_KEYS, id, chunk)));
-        let returns = queue.returns.stored_chunks();
-        self.deleted.extend(returns.map(|chunk| chunk_key(RETURNS_KEYS, id, chunk)));
+        queue.index.clear(&mut self.pool);
+        self.deleted.extend(queue.stored_keys());
         let QueueDefinition { vhost, name, .. } = queue.definition;
         self.topology.unbind_all(&vhost, &DestinationName::Queue(name));
     }
 
     /// What changed since the last call, for a checkpoint of the state as it is now. If it cannot be
-    /// applied it must be kept: it is not handed out again.
+    /// applied it must be kept: it is not handed out again. Nothing of it leaves memory before
+    /// [`LogState::checkpoint_applied`] is called.
     pub fn checkpoint_batch(&mut self) -> CheckpointBatch {
         let mut batch = CheckpointBatch::new(self.position);
+        self.pool.take();
         self.checkpointed = Some(self.position);
         self.deleted.drain(..).for_each(|key| batch.delete(key));
         for (key, value) in self.topology.take_changes() {
-            change(&mut batch, key, value);
+            batch.set(key, value);
         }
         for id in std::mem::take(&mut self.changed) {
             if let Some(queue) = self.queues.get_mut(&id) {
-                queue.add_changes(&mut batch);
+                queue.add_changes(&mut self.pool, &mut batch);
             }
         }
         let mut next = vec![VALUE_VERSION];
         put_varint(&mut next, self.next_queue_id);
+        put_varint(&mut next, (self.topology.len() + self.queues.len()) as u64);
         batch.put(COUNTERS_KEY, next);
         batch
+    }
+
+    /// All batches that were taken are in the checkpoint durably: what did not change since may leave memory.
+    pub fn checkpoint_applied(&mut self) {
+        self.pool.apply();
+        self.cool();
+    }
+
+    /// What is not in memory is in the checkpoint that this reads.
+    pub(super) fn read_from(&mut self, reader: Arc<dyn CheckpointReader>) {
+        self.pool.reader = Some(reader);
+    }
+
+    /// Bytes in memory, as far as they grow with the entries.
+    #[cfg(test)]
+    pub(super) fn memory(&self) -> usize {
+        let segments = 2 * size_of::<(u64, SegmentUse)>() * self.segment_use().len();
+        segments + self.queues.values().map(|queue| queue.index.memory()).sum::<usize>()
+    }
+
+    /// If more of the index is in memory than should be, lets go what was not used for the longest time.
+    fn cool(&mut self) {
+        if !self.pool.is_over() {
+            return;
+        }
+        let pool = &self.pool;
+        let mut coolable: Vec<(u64, QueueId, u64)> = Vec::new();
+        for (&id, queue) in &self.queues {
+            coolable.extend(queue.index.coolable(pool).map(|(used, number)| (used, id, number)));
+        }
+        coolable.sort_unstable();
+        for (_, id, number) in coolable {
+            if self.pool.warm() <= self.pool.target() {
+                break;
+            }
+            if let Some(queue) = self.queues.get_mut(&id) {
+                queue.index.cool(number, &mut self.pool);
+            }
+        }
+        self.pool.cooled();
     }
 }
 
@@ -344,157 +370,6 @@ fn touch<'a>(
         changed.insert(id);
     }
     Some(queue)
-}
-
-impl StoredQueue {
-    fn add_changes(&mut self, batch: &mut CheckpointBatch) {
-        let id = self.definition.id;
-        self.is_changed = false;
-        if self.stored.is_none() {
-            let mut value = vec![VALUE_VERSION];
-            put_queue(&mut value, &self.definition);
-            batch.put(queue_key(QUEUE_KEYS, id), value);
-        }
-        if self.stored != Some(self.standing) {
-            batch.put(queue_key(STANDING_KEYS, id), self.standing.encode());
-            self.stored = Some(self.standing);
-        }
-        self.index.take_changes(&mut |chunk, value| {
-            change(batch, chunk_key(CHUNK_KEYS, id, chunk), value.map(|value| versioned(&value)));
-        });
-        self.returns.take_changes(&mut |chunk, value| {
-            change(batch, chunk_key(RETURNS_KEYS, id, chunk), value.map(|value| versioned(&value)));
-        });
-    }
-}
-
-fn versioned(value: &[u8]) -> Vec<u8> {
-    [&[VALUE_VERSION], value].concat()
-}
-
-fn change(batch: &mut CheckpointBatch, key: Vec<u8>, value: Option<Vec<u8>>) {
-    match value {
-        Some(value) => batch.put(key, value),
-        None => batch.delete(key),
-    }
-}
-
-impl Standing {
-    fn encode(self) -> Vec<u8> {
-        let mut value = vec![VALUE_VERSION];
-        put_varint(&mut value, self.next_position);
-        put_varint(&mut value, self.delivered.map_or(0, |up_to| up_to.0.saturating_add(1)));
-        value
-    }
-
-    fn read(value: &mut Reader<'_>) -> Result<Self, RecordError> {
-        let next_position = value.varint()?;
-        let delivered = value.varint()?.checked_sub(1).map(Position);
-        Ok(Self { next_position, delivered })
-    }
-}
-
-const COUNTERS_KEY: &[u8] = b"c/";
-const CHUNK_KEYS: &[u8] = b"i";
-const RETURNS_KEYS: &[u8] = b"r";
-const STANDING_KEYS: &[u8] = b"q";
-const QUEUE_KEYS: &[u8] = b"t/q";
-
-fn queue_key(prefix: &[u8], id: QueueId) -> Vec<u8> {
-    [prefix, &id.0.to_be_bytes()].concat()
-}
-
-fn chunk_key(prefix: &[u8], id: QueueId, chunk: u64) -> Vec<u8> {
-    [prefix, &id.0.to_be_bytes(), &chunk.to_be_bytes()].concat()
-}
-
-/// Puts a state together from the pairs of a checkpoint, which come in any order.
-#[derive(Debug, Default)]
-pub struct StateLoader {
-    state: LogState,
-    standings: BTreeMap<QueueId, Standing>,
-    indexes: BTreeMap<QueueId, Index>,
-    returns: BTreeMap<QueueId, Returns>,
-}
-
-impl StateLoader {
-    /// Takes one pair.
-    pub fn add(&mut self, key: &[u8], value: &[u8]) -> Result<(), RecordError> {
-        let mut value = Reader::new(value);
-        value.version("checkpoint value", VALUE_VERSION)?;
-        let mut key = Reader::new(key);
-        match key.octet()? {
-            b'i' => self.add_chunk(key_number(&mut key)?, key_number(&mut key)?, &mut value)?,
-            b'r' => {
-                let returns = self.returns.entry(QueueId(key_number(&mut key)?)).or_default();
-                returns.load(key_number(&mut key)?, &mut value)?;
-            }
-            b'q' => {
-                let standing = Standing::read(&mut value)?;
-                self.standings.insert(QueueId(key_number(&mut key)?), standing);
-            }
-            b'c' => self.state.next_queue_id = value.varint()?,
-            b't' => self.add_definition(key, &mut value)?,
-            found => return Err(RecordError::UnknownKind { of: "checkpoint key", found }),
-        }
-        value.end()
-    }
-
-    fn add_chunk(
-        &mut self,
-        queue: u64,
-        chunk: u64,
-        value: &mut Reader<'_>,
-    ) -> Result<(), RecordError> {
-        let segments = &mut self.state.segments;
-        let index = self.indexes.entry(QueueId(queue)).or_default();
-        index.load(chunk, value, &mut |location| segments.add(location))
-    }
-
-    fn add_definition(
-        &mut self,
-        mut key: Reader<'_>,
-        value: &mut Reader<'_>,
-    ) -> Result<(), RecordError> {
-        let topology = &mut self.state.topology;
-        let [_slash, kind] = key.array()?;
-        match kind {
-            b'x' => topology.load_exchange(read_exchange(value)?),
-            b'v' => topology.load_vhost(read_vhost(value)?),
-            b'p' => topology.load_policy(read_policy(value)?),
-            b'b' => topology.load_binding(key_number(&mut key)?, read_binding(value)?),
-            b'q' => {
-                let queue = StoredQueue::new(read_queue(value)?);
-                self.state.queues.insert(queue.definition.id, queue);
-            }
-            found => return Err(RecordError::UnknownKind { of: "checkpoint key", found }),
-        }
-        Ok(())
-    }
-
-    /// The state, which stands for the log up to `position`; `None` if there was no checkpoint yet.
-    pub fn finish(mut self, position: Option<LogPosition>) -> Result<LogState, RecordError> {
-        const LOST: RecordError =
-            RecordError::Malformed("messages of a queue without a definition");
-        for (id, standing) in self.standings {
-            let queue = self.state.queues.get_mut(&id).ok_or(LOST)?;
-            queue.standing = standing;
-            queue.stored = Some(standing);
-        }
-        for (id, index) in self.indexes {
-            self.state.queues.get_mut(&id).ok_or(LOST)?.index = index;
-        }
-        for (id, returns) in self.returns {
-            self.state.queues.get_mut(&id).ok_or(LOST)?.returns = returns;
-        }
-        self.state.checkpointed = position;
-        self.state.position = position.unwrap_or(self.state.position);
-        Ok(self.state)
-    }
-}
-
-fn key_number(key: &mut Reader<'_>) -> Result<u64, RecordError> {
-    key.array().map(u64::from_be_bytes)
 }
 
 #[cfg(test)]

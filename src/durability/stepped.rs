@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::checkpointer::Checkpointer;
 use super::committer::{Committer, Next, Stop};
+use super::pager::Pager;
 use super::tail::Shared;
 use super::{DurabilityOptions, Store};
 use crate::broker::Broker;
@@ -19,6 +20,7 @@ pub struct Stepped {
     inbox: Arc<CommitInbox>,
     pub(super) committer: Committer,
     pub(super) checkpointer: Checkpointer,
+    pub(super) pager: Pager,
     pub(super) shared: Arc<Shared>,
 }
 
@@ -33,15 +35,16 @@ pub enum Checkpointed {
 
 impl Stepped {
     /// Makes the changes of `broker` durable, step by step.
-    pub fn new(broker: &Broker, store: Store, options: DurabilityOptions) -> Self {
+    pub fn new(broker: &Arc<Broker>, store: Store, options: DurabilityOptions) -> Self {
         let Store { log, checkpoint, state } = store;
         // Nothing is known to be synced until a step has done so.
         let nowhere = LogPosition { generation: 0, offset: 0 };
         let shared = Arc::new(Shared::new(state, nowhere));
+        let pager = Pager::new(Arc::clone(broker), Arc::clone(&shared), log.reader());
         let committer = Committer::new(broker, log, Arc::clone(&shared), options);
         let checkpointer =
             Checkpointer::new(Arc::clone(&shared), checkpoint, options.checkpoint_interval);
-        Self { inbox: Arc::clone(broker.inbox()), committer, checkpointer, shared }
+        Self { inbox: Arc::clone(broker.inbox()), committer, checkpointer, pager, shared }
     }
 
     /// One cycle of the committer: writes what changed, syncs if somebody waits for it or if there was nothing to
@@ -56,9 +59,9 @@ impl Stepped {
 
     /// Commits until everything is written and synced.
     pub fn sync(&mut self) -> Result<(), Stop> {
-        // A cycle that finds nothing to do syncs.
         while self.commit()? > 0 {}
-        Ok(())
+        // A cycle that finds nothing to do syncs; the last one may have found changes that cancelled each other.
+        self.commit().map(|_| ())
     }
 
     /// Takes a checkpoint of the log. The next commit gives up the segments that it makes superfluous.
@@ -71,6 +74,15 @@ impl Stepped {
             return Ok(Checkpointed::NotSynced);
         }
         self.checkpointer.checkpoint().map(|()| Checkpointed::Done)
+    }
+
+    /// Reads what queues want that is in the log, and lets messages leave memory if there is too much. Returns
+    /// whether any queue wanted anything; if so there may be more.
+    pub fn page(&self) -> Result<bool, StoreError> {
+        let work = self.pager.work_at_hand();
+        let is_wanted = !work.queues.is_empty();
+        self.pager.work(work)?;
+        Ok(is_wanted)
     }
 
     fn written(&self) -> u64 {

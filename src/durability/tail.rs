@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::Condvar;
 
 use super::state::LogState;
+use crate::limits;
 use crate::store::LogPosition;
 use crate::sync::{RankedMutex, rank};
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) tail: RankedMutex<{ rank::LEAF }, Tail>,
+    pub(super) tail: RankedMutex<{ rank::TAIL }, Tail>,
     /// The checkpoint thread waits here: for bytes, for a sync, for the end.
     pub(super) news: Condvar,
     stopping: AtomicBool,
@@ -41,6 +42,13 @@ pub(super) struct Tail {
 pub(super) struct Release {
     pub(super) before: u64,
     pub(super) live: BTreeSet<u64>,
+}
+
+impl Tail {
+    /// So much happened since the last checkpoint that the next one should not wait.
+    pub(super) fn is_checkpoint_due(&self) -> bool {
+        self.bytes_since_checkpoint >= limits::CHECKPOINT_BYTES || self.state.has_many_changes()
+    }
 }
 
 impl Shared {

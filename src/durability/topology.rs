@@ -33,6 +33,11 @@ pub(super) struct Topology {
 }
 
 impl Topology {
+    /// How many definitions it has.
+    pub(super) fn len(&self) -> usize {
+        self.vhosts.len() + self.policies.len() + self.exchanges.len() + self.bindings.len()
+    }
+
     pub(super) fn vhosts(&self) -> impl Iterator<Item = &VHostDefinition> {
         self.vhosts.values()
     }

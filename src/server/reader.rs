@@ -127,6 +127,12 @@ impl Reader {
             self.resume();
             return None;
         }
+        if self.session.status() == Status::Paging {
+            let session = &self.session;
+            poll_fn(|context| session.poll_at_hand(context)).await;
+            self.resume();
+            return None;
+        }
         if self.session.status() == Status::Blocked {
             let gone = self.await_clear().await;
             if gone.is_none() {

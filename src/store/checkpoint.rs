@@ -3,90 +3,88 @@
 //! Invariants:
 //! * The position lies in the same batch as the changes it stands for, and a batch is durable when
 //!   `apply` returns.
-//! * Everything is in one keyspace, so no idle one can pin the journal, and no prefix is ever scanned
+//! * Everything is in one keyspace, so no idle one can pin the journal, and no range is ever scanned
 //!   except by `load` at the start.
-//! * fjall refuses everything after a failed write. The next `apply` then opens it again, which finds the
-//!   last whole batch; until then the log keeps what the checkpoint lacks.
+//! * Every value carries a checksum of its own, see `sealed`; fjall's are not relied on.
+//! * fjall refuses all writes after a failed one, and still reads what was applied before. The next `apply`
+//!   opens it again, which finds the last whole batch, but not before there is space for it: readers would have
+//!   nothing to read from if it failed. Until then the log keeps what the checkpoint lacks.
 //! * The database is made by the first `apply`: that takes some thirty syncs, and a first start should
 //!   not wait for them. It is made under another name, because fjall cannot open a half-made one.
 
 use std::fmt;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use fjall::config::{CompressionPolicy, PinningPolicy};
 use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
+use super::disk::{Disk, RealDisk};
 use super::error::{StoreError, is_full};
-use super::{Checkpoint, CheckpointBatch, LogPosition, PairVisitor};
+use super::sealed::{seal, unseal};
+use super::{Checkpoint, CheckpointBatch, CheckpointReader, LogPosition, PairVisitor};
 use crate::limits;
+use crate::sync::{RankedMutex, rank};
 
 const KEYSPACE: &str = "state";
 /// The key of the position. Callers' keys are longer; it sorts before all of them that start with 0.
 const POSITION_KEY: [u8; 1] = [0];
 
 /// A checkpoint in a fjall database.
+#[derive(Debug)]
 pub struct FjallCheckpoint {
-    path: PathBuf,
+    shared: Arc<Shared>,
     position: Option<LogPosition>,
-    state: State,
+}
+
+/// What the checkpoint and its readers share.
+struct Shared {
+    path: PathBuf,
+    state: RankedMutex<{ rank::LEAF }, State>,
 }
 
 enum State {
     /// Nothing was ever applied.
     Absent,
-    /// A write failed; the database must be opened again.
-    Failed,
     Open(Open),
+    /// A write failed; the database must be opened again. It may still be read, if it is there.
+    Failed(Option<Open>),
 }
 
+#[derive(Clone)]
 struct Open {
     keyspace: Keyspace,
     database: Database,
 }
 
-impl fmt::Debug for FjallCheckpoint {
+impl fmt::Debug for Shared {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut shown = formatter.debug_struct("FjallCheckpoint");
-        shown.field("path", &self.path).field("position", &self.position).finish_non_exhaustive()
+        formatter.debug_struct("FjallCheckpoint").field("path", &self.path).finish_non_exhaustive()
     }
 }
 
 impl FjallCheckpoint {
     /// Opens the database in the directory `path`. If there is none, the first `apply` makes it.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let mut checkpoint = Self { path: path.to_owned(), position: None, state: State::Absent };
+        let state = RankedMutex::new(State::Absent);
+        let shared = Arc::new(Shared { path: path.to_owned(), state });
+        let mut checkpoint = Self { shared, position: None };
         if path.exists() {
-            checkpoint.reopen()?;
+            checkpoint.shared.reopen()?;
             checkpoint.position = checkpoint.read_position()?;
         }
         Ok(checkpoint)
     }
 
-    fn reopen(&mut self) -> Result<(), StoreError> {
-        let open = open_database(&self.path).map_err(failed(&self.path, "open"))?;
-        self.state = State::Open(open);
-        Ok(())
-    }
-
     fn read_position(&self) -> Result<Option<LogPosition>, StoreError> {
         let Some(value) = self.get(&POSITION_KEY)? else { return Ok(None) };
-        let damaged = || StoreError::Damaged {
-            file: self.path.clone(),
-            offset: 0,
-            what: "the checkpoint's position cannot be read",
+        let damaged = || StoreError::DamagedValue {
+            key: POSITION_KEY.to_vec(),
+            what: "it is no position".to_owned(),
         };
         decode_position(&value).ok_or_else(damaged).map(Some)
-    }
-
-    /// The database, `None` if there is none yet.
-    fn database(&self) -> Result<Option<&Open>, StoreError> {
-        match &self.state {
-            State::Open(open) => Ok(Some(open)),
-            State::Absent => Ok(None),
-            State::Failed => Err(StoreError::Stopped { path: self.path.clone() }),
-        }
     }
 
     fn commit(&self, open: &Open, batch: CheckpointBatch) -> Result<(), StoreError> {
@@ -95,12 +93,80 @@ impl FjallCheckpoint {
         let mut writes = database.batch().durability(Some(PersistMode::SyncData));
         for (key, value) in batch.changes {
             match value {
-                Some(value) => writes.insert(keyspace, key, value),
+                Some(value) => {
+                    let sealed = seal(&key, value);
+                    writes.insert(keyspace, key, sealed);
+                }
                 None => writes.remove(keyspace, key),
             }
         }
-        writes.insert(keyspace, POSITION_KEY, encode_position(batch.position));
-        writes.commit().map_err(failed(&self.path, "apply"))
+        let position = encode_position(batch.position).to_vec();
+        writes.insert(keyspace, POSITION_KEY, seal(&POSITION_KEY, position));
+        writes.commit().map_err(failed(&self.shared.path, "apply"))
+    }
+}
+
+impl Shared {
+    /// Opens the database, again if need be. Readers wait meanwhile.
+    fn reopen(&self) -> Result<(), StoreError> {
+        let mut state = self.state.lock();
+        // Nobody else may have it open.
+        *state = State::Failed(None);
+        *state = State::Open(open_database(&self.path).map_err(failed(&self.path, "open"))?);
+        Ok(())
+    }
+
+    /// The database, to be written. Makes it, or opens it again, if that must be.
+    fn writable(&self) -> Result<Open, StoreError> {
+        let (is_absent, is_readable) = match &*self.state.lock() {
+            State::Open(open) => return Ok(open.clone()),
+            State::Absent => (true, false),
+            State::Failed(open) => (false, open.is_some()),
+        };
+        if is_absent {
+            create_database(&self.path)?;
+        }
+        if is_readable && self.free_space()? < limits::CHECKPOINT_REOPEN_SPACE {
+            return Err(StoreError::Full { path: self.path.clone() });
+        }
+        self.reopen()?;
+        self.readable()?.ok_or_else(|| StoreError::Stopped { path: self.path.clone() })
+    }
+
+    fn free_space(&self) -> Result<u64, StoreError> {
+        RealDisk.free_space(&self.path).map_err(StoreError::io(&self.path, "look at"))
+    }
+
+    /// The database as it is; `None` if there is none yet.
+    fn readable(&self) -> Result<Option<Open>, StoreError> {
+        match &*self.state.lock() {
+            State::Open(open) | State::Failed(Some(open)) => Ok(Some(open.clone())),
+            State::Absent => Ok(None),
+            State::Failed(None) => Err(StoreError::Stopped { path: self.path.clone() }),
+        }
+    }
+
+    fn fail(&self) {
+        let mut state = self.state.lock();
+        if let State::Open(open) = &*state {
+            *state = State::Failed(Some(open.clone()));
+        }
+    }
+}
+
+impl CheckpointReader for Shared {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        // Under the lock: a handle that outlives it would keep the database from being opened again.
+        let state = self.state.lock();
+        let keyspace = match &*state {
+            State::Open(open) | State::Failed(Some(open)) => &open.keyspace,
+            State::Absent => return Ok(None),
+            State::Failed(None) => return Err(StoreError::Stopped { path: self.path.clone() }),
+        };
+        let Some(stored) = keyspace.get(key).map_err(failed(&self.path, "read"))? else {
+            return Ok(None);
+        };
+        Ok(Some(Bytes::copy_from_slice(unseal(key, &stored)?)))
     }
 }
 
@@ -109,35 +175,37 @@ impl Checkpoint for FjallCheckpoint {
         self.position
     }
 
-    fn load(&self, visit: &mut PairVisitor<'_>) -> Result<(), StoreError> {
-        let Some(Open { keyspace, .. }) = self.database()? else { return Ok(()) };
-        for pair in keyspace.iter() {
-            let (key, value) = pair.into_inner().map_err(failed(&self.path, "load"))?;
+    fn load_range(
+        &self,
+        from: &[u8],
+        to: Option<&[u8]>,
+        visit: &mut PairVisitor<'_>,
+    ) -> Result<(), StoreError> {
+        let Some(Open { keyspace, .. }) = self.shared.readable()? else { return Ok(()) };
+        let pairs = match to {
+            Some(to) => keyspace.range(from..to),
+            None => keyspace.range(from..),
+        };
+        for pair in pairs {
+            let (key, stored) = pair.into_inner().map_err(failed(&self.shared.path, "load"))?;
+            let value = unseal(&key, &stored)?;
             if *key != POSITION_KEY {
-                visit(&key, &value)?;
+                visit(&key, value)?;
             }
         }
         Ok(())
     }
 
-    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        let Some(Open { keyspace, .. }) = self.database()? else { return Ok(None) };
-        let value = keyspace.get(key).map_err(failed(&self.path, "read"))?;
-        Ok(value.map(|value| Bytes::copy_from_slice(&value)))
+    fn reader(&self) -> Arc<dyn CheckpointReader> {
+        let shared: Arc<Shared> = Arc::clone(&self.shared);
+        shared
     }
 
     fn apply(&mut self, batch: CheckpointBatch) -> Result<(), StoreError> {
-        if matches!(self.state, State::Absent) {
-            create_database(&self.path)?;
-        }
-        if !matches!(self.state, State::Open(_)) {
-            self.reopen()?;
-        }
         let position = batch.position;
-        if let State::Open(open) = &self.state
-            && let Err(error) = self.commit(open, batch)
-        {
-            self.state = State::Failed;
+        let open = self.shared.writable()?;
+        if let Err(error) = self.commit(&open, batch) {
+            self.shared.fail();
             return Err(error);
         }
         self.position = Some(position);
@@ -230,14 +298,18 @@ mod tests {
     const HERE: LogPosition = LogPosition { generation: 7, offset: 8192 };
     const THERE: LogPosition = LogPosition { generation: 9, offset: 4096 };
 
-    fn pairs(checkpoint: &dyn Checkpoint) -> Vec<(Vec<u8>, Vec<u8>)> {
+    fn range(checkpoint: &dyn Checkpoint, from: &str, to: Option<&str>) -> Vec<(Vec<u8>, Vec<u8>)> {
         let mut pairs = Vec::new();
         let mut visit = |key: &[u8], value: &[u8]| {
             pairs.push((key.to_vec(), value.to_vec()));
             Ok(())
         };
-        checkpoint.load(&mut visit).unwrap();
+        checkpoint.load_range(from.as_bytes(), to.map(str::as_bytes), &mut visit).unwrap();
         pairs
+    }
+
+    fn pairs(checkpoint: &dyn Checkpoint) -> Vec<(Vec<u8>, Vec<u8>)> {
+        range(checkpoint, "", None)
     }
 
     fn pair(key: &str, value: &str) -> (Vec<u8>, Vec<u8>) {
@@ -283,6 +355,8 @@ mod tests {
         assert_eq!(pairs(checkpoint), [pair("q1", "uno"), pair("q3", "tres")]);
         assert_eq!(checkpoint.get(b"q1").unwrap().as_deref(), Some(b"uno".as_slice()));
         assert_eq!(checkpoint.get(b"q2").unwrap(), None);
+        assert_eq!(range(checkpoint, "q1", Some("q3")), [pair("q1", "uno")]);
+        assert_eq!(range(checkpoint, "q2", None), [pair("q3", "tres")]);
     }
 
     #[test]
@@ -312,12 +386,58 @@ mod tests {
         let scratch = Scratch::new();
         let mut checkpoint = scratch.open();
         exercise(&mut checkpoint);
-        checkpoint.state = State::Failed;
+        let reader = checkpoint.reader();
+        checkpoint.shared.fail();
 
-        assert!(matches!(checkpoint.get(b"q1"), Err(StoreError::Stopped { .. })));
+        assert_eq!(reader.get(b"q1").unwrap().as_deref(), Some(b"uno".as_slice()));
         checkpoint.apply(CheckpointBatch::new(HERE)).unwrap();
 
-        assert_eq!(checkpoint.get(b"q1").unwrap().as_deref(), Some(b"uno".as_slice()));
+        assert!(matches!(*checkpoint.shared.state.lock(), State::Open(_)));
+        assert_eq!(reader.get(b"q1").unwrap().as_deref(), Some(b"uno".as_slice()));
+    }
+
+    #[test]
+    fn a_reader_from_before_the_first_apply_sees_what_is_applied() {
+        let scratch = Scratch::new();
+        let mut checkpoint = scratch.open();
+        let reader = checkpoint.reader();
+        assert_eq!(reader.get(b"q1").unwrap(), None);
+
+        exercise(&mut checkpoint);
+
+        assert_eq!(reader.get(b"q1").unwrap().as_deref(), Some(b"uno".as_slice()));
+    }
+
+    #[test]
+    fn a_value_that_changed_in_the_database_is_an_error_that_names_its_key() {
+        let scratch = Scratch::new();
+        let mut checkpoint = scratch.open();
+        exercise(&mut checkpoint);
+        let open = checkpoint.shared.readable().unwrap().unwrap();
+        let stored = open.keyspace.get(b"q1").unwrap().unwrap().to_vec();
+        for bit in 0..8 * stored.len() {
+            let mut damaged = stored.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            open.keyspace.insert(b"q1", damaged).unwrap();
+
+            let named = |error: &StoreError| error.to_string().contains("key 'q1'");
+            assert!(checkpoint.get(b"q1").is_err_and(|error| named(&error)), "bit {bit}");
+            assert!(checkpoint.load(&mut |_, _| Ok(())).is_err_and(|error| named(&error)));
+        }
+    }
+
+    #[test]
+    fn a_damaged_position_is_an_error_when_the_database_is_opened() {
+        let scratch = Scratch::new();
+        let mut checkpoint = scratch.open();
+        exercise(&mut checkpoint);
+        let open = checkpoint.shared.readable().unwrap().unwrap();
+        open.keyspace.insert(POSITION_KEY, encode_position(HERE)).unwrap();
+        open.database.persist(PersistMode::SyncAll).unwrap();
+        drop((open, checkpoint));
+
+        let error = FjallCheckpoint::open(&scratch.path()).unwrap_err();
+        assert!(matches!(error, StoreError::DamagedValue { .. }), "{error}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! lock     held while the directory is open; its content means nothing
-//! format   "leveret data 1": what follows can be read by this version
+//! format   "leveret data 2": what follows can be read by this version
 //! log/     segments
 //! meta/    checkpoint
 //! ```
@@ -18,7 +18,7 @@ use super::error::StoreError;
 use super::log::SegmentFiles;
 use super::{Checkpoint, StoredLog};
 
-const FORMAT: &str = "leveret data 1\n";
+const FORMAT: &str = "leveret data 2\n";
 
 /// A data directory that is ours until this value is dropped: keep it as long as the log and the
 /// checkpoint that were opened from it.
@@ -185,11 +185,13 @@ mod tests {
     fn a_directory_of_another_version_is_refused_by_name() {
         let scratch = scratch();
         drop(DataDirectory::open(scratch.path()).unwrap());
-        fs::write(scratch.path().join("format"), "leveret data 2\n").unwrap();
+        for other in ["leveret data 1", "leveret data 3"] {
+            fs::write(scratch.path().join("format"), format!("{other}\n")).unwrap();
 
-        let error = DataDirectory::open(scratch.path()).unwrap_err();
+            let error = DataDirectory::open(scratch.path()).unwrap_err();
 
-        assert!(error.to_string().contains("'leveret data 2'"), "{error}");
+            assert!(error.to_string().contains(&format!("'{other}'")), "{error}");
+        }
     }
 
     #[test]

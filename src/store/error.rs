@@ -35,6 +35,13 @@ pub enum StoreError {
         /// What is wrong.
         what: &'static str,
     },
+    /// A value of the checkpoint is missing, or is not what was stored.
+    DamagedValue {
+        /// Its key.
+        key: Vec<u8>,
+        /// What is wrong.
+        what: String,
+    },
     /// More than a file of the log can hold.
     TooLarge {
         /// Size of the batch.
@@ -101,6 +108,11 @@ impl fmt::Display for StoreError {
             Self::Damaged { file, offset, what } => {
                 write!(formatter, "store: {} is damaged at {offset}: {what}", file.display())
             }
+            Self::DamagedValue { key, what } => write!(
+                formatter,
+                "store: the checkpoint's value of key '{}' cannot be used: {what}",
+                key.escape_ascii()
+            ),
             Self::TooLarge { bytes, limit } => {
                 write!(formatter, "store: a batch of {bytes} bytes does not fit a file of {limit}")
             }
@@ -132,6 +144,7 @@ impl Error for StoreError {
             | Self::InUse { .. }
             | Self::Unusable { .. }
             | Self::Damaged { .. }
+            | Self::DamagedValue { .. }
             | Self::TooLarge { .. }
             | Self::Stopped { .. } => None,
         }

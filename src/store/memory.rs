@@ -13,9 +13,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::error::StoreError;
+use super::sealed::{seal, unseal};
 use super::{
-    Appended, Checkpoint, CheckpointBatch, Flush, FrameBuffer, FrameVisitor, Log, LogPosition,
-    LogReader, PairVisitor, ScanReport, ScannedFrame, SegmentInfo, StoredLog,
+    Appended, Checkpoint, CheckpointBatch, CheckpointReader, Flush, FrameBuffer, FrameVisitor, Log,
+    LogPosition, LogReader, PairVisitor, ScanReport, ScannedFrame, SegmentInfo, StoredLog,
 };
 use crate::limits;
 use crate::sync::{RankedMutex, rank};
@@ -67,6 +68,7 @@ impl Default for LogState {
 
 #[derive(Clone, Debug, Default)]
 struct CheckpointState {
+    /// Values with their checksums, so that a test may damage them as a disk would.
     pairs: BTreeMap<Vec<u8>, Bytes>,
     position: Option<LogPosition>,
 }
@@ -85,6 +87,23 @@ impl MemoryStore {
     /// Its checkpoint.
     pub fn checkpoint(&self) -> Box<dyn Checkpoint> {
         Box::new(MemoryCheckpoint { state: Arc::clone(&self.checkpoint) })
+    }
+
+    /// Keys of the checkpoint, each with how many bits are stored there.
+    #[cfg(test)]
+    pub(crate) fn checkpoint_bits(&self) -> Vec<(Vec<u8>, usize)> {
+        let state = self.checkpoint.lock();
+        state.pairs.iter().map(|(key, stored)| (key.clone(), 8 * stored.len())).collect()
+    }
+
+    /// Flips a bit of what is stored under a key of the checkpoint.
+    #[cfg(test)]
+    pub(crate) fn flip_checkpoint_bit(&self, key: &[u8], bit: usize) {
+        if let Some(stored) = self.checkpoint.lock().pairs.get_mut(key) {
+            let mut bytes = stored.to_vec();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            *stored = Bytes::from(bytes);
+        }
     }
 
     /// What a restart would find if the crash came now. Who uses this store goes on undisturbed.
@@ -246,6 +265,7 @@ impl LogReader for MemoryReader {
 }
 
 /// A checkpoint that is gone with the process. What is applied survives every simulated crash.
+#[derive(Clone, Debug)]
 struct MemoryCheckpoint {
     state: Shared<CheckpointState>,
 }
@@ -255,25 +275,44 @@ impl Checkpoint for MemoryCheckpoint {
         self.state.lock().position
     }
 
-    fn load(&self, visit: &mut PairVisitor<'_>) -> Result<(), StoreError> {
+    fn load_range(
+        &self,
+        from: &[u8],
+        to: Option<&[u8]>,
+        visit: &mut PairVisitor<'_>,
+    ) -> Result<(), StoreError> {
         let pairs = self.state.lock().pairs.clone();
-        pairs.iter().try_for_each(|(key, value)| visit(key, value))
+        let behind = |key: &[u8]| to.is_some_and(|to| key >= to);
+        for (key, stored) in pairs.range(from.to_vec()..).take_while(|(key, _)| !behind(key)) {
+            visit(key, unseal(key, stored)?)?;
+        }
+        Ok(())
     }
 
-    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        Ok(self.state.lock().pairs.get(key).cloned())
+    fn reader(&self) -> Arc<dyn CheckpointReader> {
+        Arc::new(self.clone())
     }
 
     fn apply(&mut self, batch: CheckpointBatch) -> Result<(), StoreError> {
         let mut state = self.state.lock();
         for (key, value) in batch.changes {
             match value {
-                Some(value) => state.pairs.insert(key, Bytes::from(value)),
+                Some(value) => {
+                    let sealed = seal(&key, value);
+                    state.pairs.insert(key, Bytes::from(sealed))
+                }
                 None => state.pairs.remove(&key),
             };
         }
         state.position = Some(batch.position);
         Ok(())
+    }
+}
+
+impl CheckpointReader for MemoryCheckpoint {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        let stored = self.state.lock().pairs.get(key).cloned();
+        stored.map(|stored| Ok(stored.slice_ref(unseal(key, &stored)?))).transpose()
     }
 }
 

@@ -14,7 +14,7 @@
 //! ```text
 //! data/lock  data/format      directory.rs    one process, one format
 //! data/log/<generation>.seg   log/            segment files on a Disk (disk.rs, simulated_disk.rs)
-//! data/meta/                  checkpoint.rs   fjall
+//! data/meta/                  checkpoint.rs   fjall; every value behind a checksum (sealed.rs)
 //! nothing on disk             memory.rs       the same traits in memory
 //! ```
 
@@ -24,6 +24,7 @@ mod disk;
 mod error;
 mod log;
 mod memory;
+mod sealed;
 mod simulated_disk;
 
 use std::collections::BTreeMap;
@@ -215,17 +216,39 @@ pub trait Checkpoint: Send {
     /// The position the content stands for; `None` before the first [`Checkpoint::apply`].
     fn position(&self) -> Option<LogPosition>;
 
+    /// Hands out the pairs from key `from` on, up to `to` or the last, in key order, and reads no others.
+    fn load_range(
+        &self,
+        from: &[u8],
+        to: Option<&[u8]>,
+        visit: &mut PairVisitor<'_>,
+    ) -> Result<(), StoreError>;
+
     /// Hands out all pairs in key order.
-    fn load(&self, visit: &mut PairVisitor<'_>) -> Result<(), StoreError>;
+    fn load(&self, visit: &mut PairVisitor<'_>) -> Result<(), StoreError> {
+        self.load_range(&[], None, visit)
+    }
 
     /// The value of one key.
-    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError>;
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        self.reader().get(key)
+    }
+
+    /// A handle that reads what was applied, for other threads.
+    fn reader(&self) -> Arc<dyn CheckpointReader>;
 
     /// Makes all changes and the new position durable, or none of them.
     ///
     /// The log must have been synced up to that position before: the content refers to bytes there.
     /// After an error the checkpoint is as it was, and `apply` may be called again.
     fn apply(&mut self, batch: CheckpointBatch) -> Result<(), StoreError>;
+}
+
+/// Reads single values of a checkpoint, from any thread and at any time.
+pub trait CheckpointReader: fmt::Debug + Send + Sync {
+    /// The value of one key, as of the last batch that was applied. A value that is not what was stored is
+    /// [`StoreError::DamagedValue`].
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError>;
 }
 
 /// Changes that belong together, and the position the checkpoint then stands for.
@@ -251,6 +274,11 @@ impl CheckpointBatch {
     /// Deletes a key, whether it exists or not.
     pub fn delete(&mut self, key: impl Into<Vec<u8>>) {
         self.change(key.into(), None);
+    }
+
+    /// Sets a key, or deletes it.
+    pub fn set(&mut self, key: impl Into<Vec<u8>>, value: Option<Vec<u8>>) {
+        self.change(key.into(), value);
     }
 
     /// How many keys change.

@@ -96,13 +96,18 @@ impl Link {
     }
 
     pub fn is_stalled(&self) -> bool {
-        self.session.status() == Status::Stalled
+        matches!(self.session.status(), Status::Stalled | Status::Paging)
     }
 
-    /// Goes on after a stall, if what it waited for is durable. True if it did.
+    /// Goes on after a stall, if what it waited for is durable, or at hand. True if it did.
     pub fn resume(&mut self) -> bool {
         let mut context = Context::from_waker(Waker::noop());
-        if !self.is_stalled() || self.outbox.poll_committed(&mut context).is_pending() {
+        let may_go_on = match self.session.status() {
+            Status::Stalled => self.outbox.poll_committed(&mut context),
+            Status::Paging => self.session.poll_at_hand(&mut context),
+            _ => return false,
+        };
+        if may_go_on.is_pending() {
             return false;
         }
         self.in_turn(|session, turn| {

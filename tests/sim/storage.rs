@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use leveret::store::{
-    Appended, Checkpoint, CheckpointBatch, Flush, FrameBuffer, Log, LogPosition, LogReader,
-    MemoryStore, PairVisitor, SEGMENT_HEADER_AREA, SegmentFiles, SegmentInfo, SimulatedDisk,
-    StoreError, StoredLog, Survives,
+    Appended, Checkpoint, CheckpointBatch, CheckpointReader, Flush, FrameBuffer, Log, LogPosition,
+    LogReader, MemoryStore, PairVisitor, SEGMENT_HEADER_AREA, SegmentFiles, SegmentInfo,
+    SimulatedDisk, StoreError, StoredLog, Survives,
 };
 
 use super::random::Random;
@@ -62,12 +62,15 @@ pub struct Storage {
     checkpoint: MemoryStore,
     refusal: Arc<AtomicU8>,
     sabotage: Sabotage,
+    /// Bytes of messages that may be in memory: so few that most have to leave it, in some courses all.
+    pub resident_bytes: usize,
 }
 
 impl Storage {
-    pub fn new(sabotage: Sabotage) -> Self {
+    pub fn new(sabotage: Sabotage, random: &mut Random) -> Self {
         let (disk, checkpoint) = (SimulatedDisk::new(), MemoryStore::new());
-        Self { disk, checkpoint, refusal: Arc::default(), sabotage }
+        let resident_bytes = random.pick(&[0, 0, 1024, 4096, 1 << 20]).expect("there are some");
+        Self { disk, checkpoint, refusal: Arc::default(), sabotage, resident_bytes }
     }
 
     pub fn log(&self) -> Box<dyn StoredLog> {
@@ -116,7 +119,7 @@ impl Storage {
 
     fn with_disk(&self, disk: SimulatedDisk) -> Self {
         let checkpoint = self.checkpoint.crash(Survives::Everything);
-        Self { disk, checkpoint, refusal: Arc::default(), sabotage: self.sabotage }
+        Self { disk, checkpoint, refusal: Arc::default(), ..self.clone() }
     }
 }
 
@@ -132,12 +135,17 @@ impl Checkpoint for FickleCheckpoint {
         self.inner.position()
     }
 
-    fn load(&self, visit: &mut PairVisitor<'_>) -> Result<(), StoreError> {
-        self.inner.load(visit)
+    fn load_range(
+        &self,
+        from: &[u8],
+        to: Option<&[u8]>,
+        visit: &mut PairVisitor<'_>,
+    ) -> Result<(), StoreError> {
+        self.inner.load_range(from, to, visit)
     }
 
-    fn get(&self, key: &[u8]) -> Result<Option<bytes::Bytes>, StoreError> {
-        self.inner.get(key)
+    fn reader(&self) -> Arc<dyn CheckpointReader> {
+        self.inner.reader()
     }
 
     fn apply(&mut self, batch: CheckpointBatch) -> Result<(), StoreError> {

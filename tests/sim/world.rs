@@ -9,6 +9,7 @@ use leveret::amqp::session::Shared;
 use leveret::amqp::wire::properties::PropertiesView;
 use leveret::auth::{Credential, Password, Permission, UserDefinition, UserLimits, Users};
 use leveret::broker::Broker;
+use leveret::broker::queue::Got;
 use leveret::clock::Clock;
 use leveret::durability::{Checkpointed, DurabilityOptions, Recovered, Stepped, Store, recover};
 use leveret::store::Damage;
@@ -78,7 +79,8 @@ struct Node {
 
 impl World {
     pub fn new(random: Random, sabotage: Sabotage) -> Self {
-        let storage = Storage::new(sabotage);
+        let mut random = random;
+        let storage = Storage::new(sabotage, &mut random);
         let (node, damages) = Node::start(&storage, 0);
         assert_eq!(damages, []);
         let mut world = Self {
@@ -109,7 +111,7 @@ impl World {
                 self.links.insert(*client, Link::open(&self.node.shared));
                 self.model.clients.insert(*client, super::model::Client::default());
             }
-            Step::Say(client, commands) => self.say(*client, commands),
+            Step::Say(client, commands) => self.say(*client, commands)?,
             Step::Vanish(client) => {
                 self.waiting.remove(client);
                 self.model.end_client(*client);
@@ -151,7 +153,7 @@ impl World {
         &self.node.shared.broker
     }
 
-    fn say(&mut self, client: ClientId, commands: &[Command]) {
+    fn say(&mut self, client: ClientId, commands: &[Command]) -> Result<(), Wrong> {
         let link = self.links.get_mut(&client).expect("a link");
         for command in commands {
             let is_lost = self.sabotage == Sabotage::AckLost
@@ -162,47 +164,69 @@ impl World {
             }
         }
         link.take_turns();
+        while link.is_stalled() && self.node.page()? {
+            link.resume();
+        }
         if link.is_stalled() {
             // The course sends nothing along with a command that may stall.
             self.waiting.insert(client, commands[0].clone());
-            return;
+            return Ok(());
         }
         for command in commands {
             self.model.apply(client, command);
         }
+        Ok(())
     }
 
     /// Everything that follows by itself, and whether it is as it should be.
     fn settle_down(&mut self, start: u64) -> Result<Next, Wrong> {
-        self.run_timer();
+        self.run_timer()?;
         self.hear(start)?;
         // One after the other, so that it is known who came first.
         let waiting: Vec<_> = self.waiting.keys().copied().collect();
         for client in waiting {
-            if self.links.get_mut(&client).expect("a link").resume() {
-                self.model.turn += 1;
-                let start = self.model.turn;
+            self.model.turn += 1;
+            let start = self.model.turn;
+            let link = self.links.get_mut(&client).expect("a link");
+            if !link.resume() {
+                continue;
+            }
+            while link.is_stalled() && self.node.page()? {
+                link.resume();
+            }
+            if !link.is_stalled() {
                 let command = self.waiting.remove(&client).expect("it waits");
                 self.model.apply(client, &command);
-                self.run_timer();
-                self.hear(start)?;
             }
+            self.run_timer()?;
+            self.hear(start)?;
         }
         self.check()?;
         Ok(Next::Step)
     }
 
-    fn run_timer(&mut self) {
+    /// What expires now, and what is read from the disk for those who want it.
+    fn run_timer(&mut self) -> Result<(), Wrong> {
+        loop {
+            self.look_at_due();
+            if !self.node.page()? {
+                break;
+            }
+        }
+        self.model.expire();
+        Ok(())
+    }
+
+    fn look_at_due(&self) {
         let broker = Arc::clone(self.broker());
         loop {
             let mut turn = broker.begin_turn();
             let is_more = broker.look_at_due(&mut turn);
             turn.finish(&broker);
             if !is_more {
-                break;
+                return;
             }
         }
-        self.model.expire();
     }
 
     fn hear(&mut self, start: u64) -> Result<(), Wrong> {
@@ -328,6 +352,7 @@ impl World {
         self.model.now += downtime;
 
         let (look, damages) = Node::start(&self.storage.copy(), self.model.now);
+        while look.page()? {}
         let found = look.content()?;
         if !damages.is_empty() {
             return self.judge_damage(cut, &damages, &found);
@@ -339,6 +364,7 @@ impl World {
             self.history = vec![self.history[chosen].clone()];
         }
         self.node.stepped.sync().map_err(|error| format!("the first sync: {error:?}"))?;
+        while self.node.page()? {}
         self.history = vec![self.model.stored()];
         self.check()?;
         Ok(Next::Step)
@@ -396,11 +422,13 @@ impl Node {
         let checkpoint = storage.checkpoint();
         let recovered = recover(storage.log(), &*checkpoint, &["/".to_owned()], clock);
         let Recovered { broker, log, state, report } = recovered.expect("the disk can be read");
+        let broker = Arc::new(broker);
+        broker.paging().set_budget(storage.resident_bytes);
         let store = Store { log: storage.broken(log), checkpoint, state };
         let stepped = Stepped::new(&broker, store, DurabilityOptions::default());
         broker.look_at_all();
         let shared = Shared {
-            broker: Arc::new(broker),
+            broker,
             users: Users::new([guest()], []).expect("a user"),
             offer: Arc::new(offer()),
             consumer_timeout: None,
@@ -408,9 +436,14 @@ impl Node {
         (Self { shared: Arc::new(shared), stepped }, report.damages)
     }
 
+    /// One round of the pager. False if there was nothing to do.
+    fn page(&self) -> Result<bool, Wrong> {
+        self.stepped.page().map_err(|error| format!("paging: {error}"))
+    }
+
     /// Everything in every queue. The broker is of no use afterwards.
     fn content(&self) -> Result<Found, Wrong> {
-        let broker = &self.shared.broker;
+        let broker = Arc::clone(&self.shared.broker);
         let vhost = broker.vhost("/").expect("the virtual host");
         let mut found = Found::default();
         if let Some(exchange) = vhost.exchange(FAN) {
@@ -420,8 +453,16 @@ impl Node {
         }
         for queue in vhost.queues() {
             let mut messages = Vec::new();
-            let mut turn = broker.begin_turn();
-            while let Some((entry, _)) = queue.get(true, &mut turn) {
+            loop {
+                let mut turn = broker.begin_turn();
+                let got = queue.get(true, &mut turn);
+                turn.finish(&broker);
+                let entry = match got {
+                    Got::Message(entry, _) => entry,
+                    Got::Empty => break,
+                    Got::Stored if self.page()? => continue,
+                    Got::Stored => return Err(format!("{} cannot be read", queue.name)),
+                };
                 let headers = headers_of(entry.message.header());
                 messages.push(FoundMessage {
                     key: key_of(entry.message.body(), &headers)?,
@@ -429,7 +470,6 @@ impl Node {
                     returns: entry.returns.into(),
                 });
             }
-            turn.finish(broker);
             found.queues.insert(queue.name.to_string(), messages);
         }
         Ok(found)

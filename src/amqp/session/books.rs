@@ -13,13 +13,14 @@ use slab::Slab;
 use smallvec::SmallVec;
 
 use super::deadlines::Deadlines;
-use super::ledger::{Ledger, UnknownTag, Unsettled};
+use super::ledger::{Ledger, Lent, UnknownTag, Unsettled};
 use super::outgoing::Reply;
 use super::reply_to::ReplyConsumer;
 use crate::amqp::wire::frame::ChannelId;
-use crate::broker::delivery::{ConnectionId, ConsumerSlot, Entry, Refusal};
+use crate::broker::delivery::{Absent, ConnectionId, ConsumerSlot, Entry, Refusal};
 use crate::broker::message::Message;
 use crate::broker::queue::{ConsumerId, Queue};
+use crate::limits;
 
 /// A channel's book.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub(super) struct BookId(pub(super) usize);
 pub(super) struct Group {
     pub(super) queue: Arc<Queue>,
     pub(super) entries: Vec<Entry>,
+    /// More of these, whose messages are not at hand.
+    pub(super) absents: Vec<Absent>,
     pub(super) resumed: SmallVec<[ConsumerId; 2]>,
 }
 
@@ -108,6 +111,8 @@ struct Book {
     /// basic.qos with global=true; 0 is no limit.
     limit: u16,
     unsettled: usize,
+    /// Bytes of the messages that its ledger keeps.
+    lent: usize,
     parked: Vec<usize>,
     replies: Option<ReplyConsumer>,
 }
@@ -143,6 +148,7 @@ impl Books {
             consumers: HashMap::new(),
             limit: 0,
             unsettled: 0,
+            lent: 0,
             parked: Vec::new(),
             replies: None,
         }))
@@ -298,7 +304,8 @@ impl Books {
         book.unsettled += 1;
         let (redelivered, returns) = (entry.redelivered, entry.returns);
         let message = Arc::clone(&entry.message);
-        let tag = book.ledger.note(Unsettled { entry, source: slot_number(slot).0 });
+        let lent = book.lend(entry, &source.queue);
+        let tag = book.ledger.note(Unsettled { lent, source: slot_number(slot).0 });
         if let Some(deadlines) = &mut source.deadlines {
             deadlines.note(tag, &book.ledger, now);
         }
@@ -339,7 +346,8 @@ impl Books {
         };
         let source = self.poll_source(book, queue, timeout);
         let open = self.open.get_mut(book.0)?;
-        let tag = open.ledger.note(Unsettled { entry, source });
+        let lent = open.lend(entry, queue);
+        let tag = open.ledger.note(Unsettled { lent, source });
         let source = self.sources.get_mut(source as usize);
         if let Some(deadlines) = source.and_then(|source| source.deadlines.as_mut()) {
             deadlines.note(tag, &open.ledger, now);
@@ -430,6 +438,9 @@ impl Books {
         let mut groups = Groups::new();
         for (_, unsettled) in taken.drain(..) {
             let slot = unsettled.source as usize;
+            if let (Lent::Whole(entry), Some(open)) = (&unsettled.lent, self.open.get_mut(book.0)) {
+                open.lent = open.lent.saturating_sub(entry.message.size());
+            }
             self.group(unsettled, &mut groups);
             let Some(source) = self.sources.get_mut(slot) else { continue };
             source.unsettled -= 1;
@@ -445,7 +456,11 @@ impl Books {
 
     fn group(&self, unsettled: Unsettled, groups: &mut Groups) {
         if let Some(source) = self.sources.get(unsettled.source as usize) {
-            group_of(groups, &source.queue).entries.push(unsettled.entry);
+            let group = group_of(groups, &source.queue);
+            match unsettled.lent {
+                Lent::Whole(entry) => group.entries.push(entry),
+                Lent::Absent(absent) => group.absents.push(absent),
+            }
         }
     }
 
@@ -503,6 +518,17 @@ impl Source {
 }
 
 impl Book {
+    /// What the ledger keeps of an entry: without its message, if there are many and the queue has it on disk.
+    fn lend(&mut self, entry: Entry, queue: &Queue) -> Lent {
+        let size = entry.message.size();
+        let is_much = self.lent + size > limits::LENT_BYTES;
+        if is_much && entry.durable && queue.takes_back_absent() {
+            return Lent::Absent(Absent::of(&entry));
+        }
+        self.lent += size;
+        Lent::Whole(entry)
+    }
+
     fn has_credit(&self) -> bool {
         self.limit == 0 || self.unsettled < usize::from(self.limit)
     }
@@ -512,7 +538,8 @@ fn group_of<'a>(groups: &'a mut Groups, queue: &Arc<Queue>) -> &'a mut Group {
     let at = groups.iter().position(|group| Arc::ptr_eq(&group.queue, queue));
     let at = at.unwrap_or_else(|| {
         let queue = Arc::clone(queue);
-        groups.push(Group { queue, entries: Vec::new(), resumed: SmallVec::new() });
+        let (entries, absents, resumed) = (Vec::new(), Vec::new(), SmallVec::new());
+        groups.push(Group { queue, entries, absents, resumed });
         groups.len() - 1
     });
     &mut groups[at]

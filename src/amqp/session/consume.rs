@@ -8,13 +8,14 @@ use amq_protocol::protocol::{AMQPClass, basic};
 use super::books::{Acknowledged, BookId, Subscription};
 use super::outgoing::Outgoing;
 use super::settle::settle_groups;
-use super::{Session, arguments, names};
+use super::{Session, Status, arguments, names};
+use crate::amqp::protocol::command::Command;
 use crate::amqp::protocol::error::AmqpError;
 use crate::amqp::wire::frame::ChannelId;
 use crate::auth::Access;
 use crate::broker::delivery::{ConnectionId, DeliverySink};
 use crate::broker::options::QueueType;
-use crate::broker::queue::{Consumer, ConsumerId, Outcome, Queue};
+use crate::broker::queue::{Consumer, ConsumerId, Got, Outcome, Queue};
 use crate::broker::reply_consumers::REPLY_TO;
 use crate::broker::turn::Turn;
 
@@ -162,11 +163,19 @@ impl Session {
         } else {
             Acknowledged::Within { timeout: self.timeout(None, &queue), now: turn.now() }
         };
-        if let Some(taken) = queue.get(get.no_ack, turn) {
-            self.outbox.got(book, &queue, taken, acknowledged, turn);
-        } else {
-            let empty = basic::AMQPMethod::GetEmpty(basic::GetEmpty {});
-            self.reply(id, AMQPClass::Basic(empty), turn);
+        match queue.get(get.no_ack, turn) {
+            Got::Message(entry, left) => {
+                self.outbox.got(book, &queue, (entry, left), acknowledged, turn);
+            }
+            Got::Empty => {
+                let empty = basic::AMQPMethod::GetEmpty(basic::GetEmpty {});
+                self.reply(id, AMQPClass::Basic(empty), turn);
+            }
+            Got::Stored => {
+                self.paging = Some(queue);
+                self.stalled = Some((id, Command::Get(get.clone())));
+                self.status = Status::Paging;
+            }
         }
         Ok(())
     }

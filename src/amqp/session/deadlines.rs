@@ -66,7 +66,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::amqp::session::ledger::Unsettled;
+    use crate::amqp::session::ledger::{Lent, Unsettled};
     use crate::broker::delivery::{Entry, Position};
     use crate::broker::message::{Layout, Message};
     use crate::clock::Clock;
@@ -74,7 +74,7 @@ mod tests {
     fn delivery(ledger: &mut Ledger) -> u64 {
         let layout = Layout { exchange: 0, routing_key: 0, header: 0 };
         let message = Arc::new(Message::new(Bytes::new(), layout, false, false).unwrap());
-        ledger.note(Unsettled { entry: Entry::new(Position(1), message), source: 0 })
+        ledger.note(Unsettled { lent: Lent::Whole(Entry::new(Position(1), message)), source: 0 })
     }
 
     #[test]

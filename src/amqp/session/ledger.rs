@@ -7,16 +7,35 @@
 
 use std::collections::VecDeque;
 
-use crate::broker::delivery::Entry;
+use crate::broker::delivery::{Absent, Entry};
 
 /// Holes that are not worth looking for.
 pub(super) const HOLES_TOLERATED: usize = 1024;
+
+/// What is kept of a delivery.
+#[derive(Debug)]
+pub(super) enum Lent {
+    /// The entry with its message.
+    Whole(Entry),
+    /// Only what its queue needs to find the message again.
+    Absent(Absent),
+}
+
+impl Lent {
+    /// It survives a restart.
+    pub(super) fn is_durable(&self) -> bool {
+        match self {
+            Self::Whole(entry) => entry.durable,
+            Self::Absent(_) => true,
+        }
+    }
+}
 
 /// A delivery that is not settled yet.
 #[derive(Debug)]
 pub(super) struct Unsettled {
     /// What was handed over.
-    pub(super) entry: Entry,
+    pub(super) lent: Lent,
     /// Where from: an index into the outbox's sources.
     pub(super) source: u32,
 }
@@ -146,7 +165,7 @@ mod tests {
         let layout = Layout { exchange: 0, routing_key: 0, header: 0 };
         let message = Arc::new(Message::new(Bytes::new(), layout, false, false).unwrap());
         let position = Position(position);
-        Unsettled { entry: Entry::new(position, message), source: 0 }
+        Unsettled { lent: Lent::Whole(Entry::new(position, message)), source: 0 }
     }
 
     fn taken(ledger: &mut Ledger, tag: u64, multiple: bool) -> Result<Vec<u64>, UnknownTag> {

@@ -38,6 +38,7 @@ mod transaction;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use amq_protocol::protocol::AMQPClass;
@@ -99,6 +100,9 @@ pub enum Status {
     ///
     /// [`Alarms::poll_clear`]: crate::broker::alarms::Alarms::poll_clear
     Blocked,
+    /// What basic.get asks for is read from disk: await [`Session::poll_at_hand`], then call [`Session::resume`], then
+    /// read on.
+    Paging,
     /// connection.close was sent (or nothing, for [`Ending::HangUp`]); see [`Ending`].
     Closing(Ending),
     /// Everything was said: write what is left and hang up.
@@ -153,6 +157,8 @@ pub struct Session {
     scratch: Taken,
     exclusive: Vec<Arc<Queue>>,
     stalled: Option<(ChannelId, Command)>,
+    /// The queue whose next message is read from disk.
+    paging: Option<Arc<Queue>>,
     status: Status,
 }
 
@@ -181,6 +187,7 @@ impl Session {
             scratch: Taken::new(),
             exclusive: Vec::new(),
             stalled: None,
+            paging: None,
             status: Status::Running,
         }
     }
@@ -233,9 +240,15 @@ impl Session {
         self.fail(AmqpError::from(fault), turn);
     }
 
-    /// What it was stalled on is durable now, or no alarm is raised any more.
+    /// Ready when the message that basic.get waits for may be at hand.
+    pub fn poll_at_hand(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.paging.as_ref().map_or(Poll::Ready(()), |queue| queue.poll_at_hand(context))
+    }
+
+    /// What it was stalled on is durable now or at hand, or no alarm is raised any more.
     pub fn resume(&mut self, turn: &mut Turn) {
-        if matches!(self.status, Status::Stalled | Status::Blocked) {
+        self.paging = None;
+        if matches!(self.status, Status::Stalled | Status::Blocked | Status::Paging) {
             self.status = Status::Running;
             self.noted.alarmed = false;
         }

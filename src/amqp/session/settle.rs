@@ -3,7 +3,7 @@
 use amq_protocol::protocol::{AMQPClass, basic};
 
 use super::Session;
-use super::books::{Groups, Taken};
+use super::books::{Group, Groups, Taken};
 use super::channel::Mode;
 use super::replies;
 use crate::amqp::protocol::command::{self, Settle};
@@ -52,8 +52,11 @@ impl Session {
 
 /// Tells every queue what became of its deliveries.
 pub(super) fn settle_groups(groups: Groups, outcome: Outcome, turn: &mut Turn) {
-    for group in groups {
-        group.queue.settle(group.entries, outcome, &group.resumed, turn);
+    for Group { queue, entries, absents, resumed } in groups {
+        queue.settle(entries, outcome, &resumed, turn);
+        if !absents.is_empty() {
+            queue.settle_absent(absents, outcome, turn);
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use super::books::Taken;
 use super::channel::Mode;
 use super::outgoing::Outgoing;
 use super::routes::Target;
+use super::settle::settle_groups;
 use crate::amqp::protocol::error::{AmqpError, ReplyCode};
 use crate::amqp::wire::frame::ChannelId;
 use crate::broker::delivery::QueueId;
@@ -84,7 +85,7 @@ impl Transaction {
         publishes.iter().any(|held| held.target.keeps && held.message.is_persistent())
             || self.settled.iter().any(|(taken, outcome)| {
                 !matches!(outcome, Outcome::Requeued(_))
-                    && taken.iter().any(|(_, one)| one.entry.durable)
+                    && taken.iter().any(|(_, one)| one.lent.is_durable())
             })
     }
 }
@@ -144,9 +145,7 @@ impl Session {
             enqueue_one(&held.target, &held.message, turn);
         }
         for (mut taken, outcome) in settled {
-            for group in self.outbox.release(book, &mut taken) {
-                group.queue.settle(group.entries, outcome, &group.resumed, turn);
-            }
+            settle_groups(self.outbox.release(book, &mut taken), outcome, turn);
         }
         // What it rejected, or pushed out of a queue, belongs to it too.
         self.broker.place_dead_letters(turn);

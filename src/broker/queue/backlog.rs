@@ -1,15 +1,27 @@
-//! The ready messages of a queue: by priority, within a priority in the order of their positions.
+//! The ready messages of a queue: by priority, within a priority in the order of their positions. Some of them may
+//! be in the log only, see `level` and `stretch`.
 //!
 //! Invariants:
-//! * A level's slots lie in rising position. A slot in the middle may be empty: its entry expired there. The
+//! * A line's slots lie in rising position. A slot in the middle may be empty: its entry expired there. The
 //!   first and the last one never are.
 //! * The bottom level is at hand, so that a queue without priorities never looks any further.
 //! * No level from `top` on has an entry.
 
 mod level;
+mod line;
+mod stretch;
 
-use self::level::Level;
-use crate::broker::delivery::{Deadline, Entry, Position};
+use std::collections::VecDeque;
+
+use self::level::{Examined, Level};
+pub(super) use self::level::{PageOut, PagedOut};
+pub(super) use self::stretch::Portion;
+pub use self::stretch::{Members, add_member};
+use super::StoredStretch;
+use crate::broker::delivery::{Absent, Deadline, Entry, Position, Run};
+use crate::broker::message::Message;
+use crate::broker::paging::Resident;
+use crate::limits;
 
 /// Priority of a message within its queue; 0 is the lowest.
 pub(super) type Priority = u8;
@@ -25,6 +37,19 @@ pub(super) struct Backlog {
     /// How many levels of `higher` to look at.
     top: usize,
     bytes: usize,
+    resident: Resident,
+    /// Stretches in which something has expired: their levels, and a position in each.
+    due: VecDeque<(Priority, Position)>,
+}
+
+/// What is to be read of a queue's backlog, and of which of its stretches.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    pub(super) level: Priority,
+    pub(super) number: u64,
+    /// The front of the level, or what has expired in it.
+    pub(super) is_front: bool,
+    pub(super) members: Vec<Members>,
 }
 
 impl Backlog {
@@ -34,6 +59,12 @@ impl Backlog {
 
     pub(super) fn is_empty(&self) -> bool {
         self.bottom.len() == 0 && self.above == 0
+    }
+
+    /// What of it is in memory.
+    #[inline]
+    pub(super) fn resident(&self) -> Resident {
+        self.resident
     }
 
     /// Bytes of the bodies in it.
@@ -51,7 +82,7 @@ impl Backlog {
     #[expect(clippy::inline_always, reason = "see `Slot`: an entry must not go through memory")]
     #[inline(always)]
     pub(super) fn push(&mut self, entry: Entry, priority: Priority) {
-        self.bytes += entry.message.body_size();
+        self.count_in(&entry);
         let level = if priority == 0 {
             &mut self.bottom
         } else {
@@ -69,8 +100,20 @@ impl Backlog {
         let level = if is_above { self.highest() } else { &mut self.bottom };
         let entry = level.pop()?;
         self.above -= usize::from(is_above);
-        self.bytes -= entry.message.body_size();
+        self.count_out(&entry);
         Some(entry)
+    }
+
+    #[inline]
+    fn count_in(&mut self, entry: &Entry) {
+        self.bytes += entry.message.body_size();
+        self.resident.add(entry);
+    }
+
+    #[inline]
+    fn count_out(&mut self, entry: &Entry) {
+        self.bytes -= entry.message.body_size();
+        self.resident.subtract(entry);
     }
 
     /// When the entry that is delivered next expires, if it does.
@@ -91,22 +134,34 @@ impl Backlog {
 
     /// Takes the entry that a queue can best do without: the oldest of the lowest priority.
     pub(super) fn pop_least(&mut self) -> Option<Entry> {
-        let entry = self.bottom.pop().or_else(|| {
-            let found = self.higher.iter_mut().find_map(Level::pop)?;
+        let entry = if self.bottom.len() > 0 {
+            self.bottom.pop()?
+        } else {
+            let lowest = self.higher.iter_mut().find(|level| level.len() > 0)?;
+            let entry = lowest.pop()?;
             self.above -= 1;
-            Some(found)
-        })?;
-        self.bytes -= entry.message.body_size();
+            entry
+        };
+        self.count_out(&entry);
         Some(entry)
     }
 
-    /// Takes an entry out from wherever it stands, if it is still there.
+    /// Takes an entry out that has expired, from wherever it stands, if it is still there and in memory. If it is
+    /// not in memory it is wanted from now on.
     pub(super) fn remove(&mut self, position: Position, priority: Priority) -> Option<Entry> {
-        let entry = self.level_if_any(priority)?.remove(position)?;
+        let level = self.level_if_any(priority)?;
+        let Some(entry) = level.remove(position) else {
+            let is_due =
+                level.stretch_at(position).is_some_and(|stretch| stretch.soonest.is_some());
+            if is_due && !self.due.contains(&(priority, position)) {
+                self.due.push_back((priority, position));
+            }
+            return None;
+        };
         if priority > 0 {
             self.above -= 1;
         }
-        self.bytes -= entry.message.body_size();
+        self.count_out(&entry);
         Some(entry)
     }
 
@@ -116,7 +171,7 @@ impl Backlog {
         returned: Vec<Entry>,
         priority_of: impl Fn(&Entry) -> Priority,
     ) {
-        self.bytes += returned.iter().map(|entry| entry.message.body_size()).sum::<usize>();
+        returned.iter().for_each(|entry| self.count_in(entry));
         let mut rest = returned;
         while let Some(priority) = rest.first().map(&priority_of) {
             let (same, others): (Vec<_>, Vec<_>) =
@@ -129,13 +184,16 @@ impl Backlog {
         }
     }
 
-    /// Takes everything out, highest priority first.
-    pub(super) fn take_all(&mut self) -> impl Iterator<Item = Entry> + use<> {
+    /// Takes everything out, highest priority first: entries in memory, and where the others lie.
+    pub(super) fn take_all(&mut self) -> (impl Iterator<Item = Entry> + use<>, Vec<Run>) {
         let Self { bottom, higher, .. } = std::mem::take(self);
-        higher.into_iter().rev().chain([bottom]).flat_map(Level::into_entries)
+        let levels = higher.into_iter().rev().chain([bottom]);
+        let (entries, runs): (Vec<_>, Vec<_>) = levels.map(Level::into_parts).unzip();
+        (entries.into_iter().flatten(), runs.concat())
     }
 
-    /// The place of every entry: position and priority, and when it expires.
+    /// The place of every entry in memory: position and priority, and when it expires. A stretch of others stands for
+    /// the first of them that does.
     pub(super) fn places(&self) -> impl Iterator<Item = (Position, Priority, Option<Deadline>)> {
         let levels = std::iter::once(&self.bottom).chain(&self.higher);
         (0..=Priority::MAX).zip(levels).flat_map(|(priority, level)| {
@@ -159,6 +217,177 @@ impl Backlog {
         self.top = self.top.max(at + 1);
         &mut self.higher[at]
     }
+}
+
+/// What is in the log only.
+impl Backlog {
+    /// Entries that are in the log only.
+    #[inline]
+    pub(super) fn absent(&self) -> usize {
+        if self.above == 0 { self.bottom.absent() } else { self.absent_anywhere() }
+    }
+
+    #[cold]
+    fn absent_anywhere(&self) -> usize {
+        self.levels().map(Level::absent).sum()
+    }
+
+    /// An entry can be taken, not only known to be there.
+    pub(super) fn has_next(&self) -> bool {
+        if self.above == 0 {
+            return self.bottom.at_hand() > 0;
+        }
+        let next = self.levels().rev().find(|level| level.len() > 0);
+        next.is_some_and(|level| level.at_hand() > 0)
+    }
+
+    /// How many messages of its size should be at the front of a level.
+    pub(super) fn kept_at_hand(&self) -> usize {
+        at_hand(self.len(), self.bytes)
+    }
+
+    fn levels(&self) -> impl DoubleEndedIterator<Item = &Level> {
+        std::iter::once(&self.bottom).chain(&self.higher)
+    }
+
+    /// Puts entries back that are in the log only, each in its level. They come in rising position.
+    pub(super) fn put_back_absent(
+        &mut self,
+        mut absents: Vec<Absent>,
+        level_of: impl Fn(&Absent) -> Priority,
+    ) {
+        self.bytes += absents.iter().map(|absent| absent.body_size).sum::<usize>();
+        while let Some(level) = absents.first().map(&level_of) {
+            let (same, others): (Vec<_>, Vec<_>) =
+                absents.into_iter().partition(|absent| level_of(absent) == level);
+            if level > 0 {
+                self.above += same.len();
+            }
+            self.level(level).put_back_absent(&same);
+            absents = others;
+        }
+    }
+
+    /// Adds what a restart found, behind all there is in its level.
+    pub(super) fn restore(&mut self, stretch: StoredStretch) {
+        self.bytes += stretch.bytes;
+        if stretch.level > 0 {
+            self.above += stretch.entries;
+        }
+        self.level(stretch.level).restore(stretch);
+    }
+
+    /// Lets messages leave memory, those of the lowest priority first.
+    pub(super) fn page_out(&mut self, how: PageOut) -> Vec<(Priority, PagedOut)> {
+        let mut all = Vec::new();
+        let mut left = how.at_most;
+        for (priority, level) in
+            (0..=Priority::MAX).zip(std::iter::once(&mut self.bottom).chain(&mut self.higher))
+        {
+            let mut out = PagedOut::default();
+            level.page_out(PageOut { at_most: left, ..how }, &mut out);
+            left = left.saturating_sub(out.freed.len());
+            out.freed.iter().for_each(|entry| self.resident.subtract(entry));
+            if !out.freed.is_empty() {
+                all.push((priority, out));
+            }
+            if left == 0 {
+                break;
+            }
+        }
+        all
+    }
+
+    /// What must be read before the next entry can be taken, or soon; `least` is for what a queue can best do without.
+    pub(super) fn wanted(&self, least: bool) -> Option<Wanted> {
+        let mut levels =
+            (0..=Priority::MAX).zip(self.levels()).filter(|(_, level)| level.len() > 0);
+        let (priority, level) = if least { levels.next()? } else { levels.last()? };
+        let stretch = level.front()?;
+        if level.at_hand() >= at_hand(stretch.absent(), stretch.absent_bytes()) {
+            return None;
+        }
+        let (number, members) = (stretch.number, stretch.members().to_vec());
+        Some(Wanted { level: priority, number, is_front: true, members })
+    }
+
+    /// Something in it has expired that must be read before it can be parted with.
+    #[inline]
+    pub(super) fn has_due(&self) -> bool {
+        !self.due.is_empty()
+    }
+
+    /// What must be read because something in it has expired.
+    pub(super) fn due(&mut self, now: Deadline) -> Option<Wanted> {
+        while let Some(&(priority, position)) = self.due.front() {
+            let level = self.level_if_any(priority);
+            let stretch = level.and_then(|level| level.stretch_at(position));
+            if let Some(stretch) = stretch.filter(|one| one.soonest.is_some_and(|at| at <= now)) {
+                let behind = stretch.examined.map(|(up_to, _)| up_to);
+                let members = stretch.members().iter().filter_map(|members| members.behind(behind));
+                let (number, members) = (stretch.number, members.collect());
+                return Some(Wanted { level: priority, number, is_front: false, members });
+            }
+            self.due.pop_front();
+        }
+        None
+    }
+
+    /// Takes in what was read of the front. `None` if that is not the front any more.
+    pub(super) fn page_in(&mut self, wanted: &Wanted, portion: Portion) -> Option<usize> {
+        let mut read = Resident::default();
+        portion.entries.iter().for_each(|entry| read.add(entry));
+        let bodies: usize = portion.entries.iter().map(|entry| entry.message.body_size()).sum();
+        let level = self.level_if_any(wanted.level)?;
+        let paged_in = level.page_in(wanted.number, portion)?;
+        level.take_in(paged_in.entries);
+        self.bytes = (self.bytes + bodies).saturating_sub(paged_in.bytes);
+        self.resident.join(read);
+        if wanted.level > 0 {
+            self.above -= paged_in.lost;
+        }
+        Some(paged_in.lost)
+    }
+
+    /// Takes out what has expired of a portion of a stretch; the others stay where they are. Nothing if the stretch is
+    /// not as it was any more.
+    pub(super) fn expire(
+        &mut self,
+        wanted: &Wanted,
+        portion: Portion,
+        now: Deadline,
+    ) -> Option<Expired> {
+        let Portion { entries, up_to, .. } = portion;
+        let (gone, left): (Vec<Entry>, Vec<Entry>) =
+            entries.into_iter().partition(|entry| entry.expires_at.is_some_and(|at| at <= now));
+        let soonest = left.iter().filter_map(|entry| entry.expires_at).min();
+        let level = self.level_if_any(wanted.level)?;
+        let examined = Examined { expired: &gone, up_to, soonest };
+        let (bytes, next) = level.forget_expired(wanted.number, examined)?;
+        if wanted.level > 0 {
+            self.above -= gone.len();
+        }
+        self.bytes -= bytes;
+        Some(Expired { gone, next })
+    }
+}
+
+/// How many messages should be at hand of which so many have bodies of so many bytes.
+fn at_hand(messages: usize, bytes: usize) -> usize {
+    let size = bytes / messages.max(1) + 1;
+    (limits::AT_HAND_BYTES / size).clamp(1, limits::AT_HAND_LOW)
+}
+
+/// What of a stretch has expired.
+pub(super) struct Expired {
+    pub(super) gone: Vec<Entry>,
+    /// The first of the others, if all were looked at, and when the first of these expires.
+    pub(super) next: Option<(Position, Deadline)>,
+}
+
+/// Bytes that a message in memory takes up, with what is kept about it.
+pub(in crate::broker) fn footprint(message: &Message) -> usize {
+    message.size() + limits::ENTRY_OVERHEAD
 }
 
 #[cfg(test)]

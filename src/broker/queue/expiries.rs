@@ -1,7 +1,7 @@
 //! When ready messages expire.
 //!
 //! Invariants:
-//! * Every ready entry that expires is in here. What is in here may have left the queue since: that is found
+//! * Every ready entry in memory that expires is in here, and for those of a stretch that are not, the first of them. What is in here may have left the queue since: that is found
 //!   out when its time has come, or when such leavings outnumber what is ready.
 
 use std::cmp::Reverse;
@@ -28,6 +28,11 @@ impl Expiries {
         }
     }
 
+    /// A stretch has such an entry, which is not in memory.
+    pub(super) fn note_stretch(&mut self, first: Position, soonest: Deadline, priority: Priority) {
+        self.soonest.push(Reverse((soonest, first, priority)));
+    }
+
     /// When somebody should look again.
     pub(super) fn next(&self) -> Option<Deadline> {
         self.soonest.peek().map(|Reverse((deadline, ..))| *deadline)
@@ -47,7 +52,8 @@ impl Expiries {
     /// Forgets what is ready no more if that is most of what is noted.
     #[inline]
     pub(super) fn tidy(&mut self, backlog: &Backlog) {
-        if self.soonest.len() > 2 * backlog.len() + LEAVINGS_TOLERATED {
+        let in_memory = backlog.len() - backlog.absent();
+        if self.soonest.len() > 2 * in_memory + LEAVINGS_TOLERATED + backlog.absent() / 64 {
             self.forget_leavings(backlog);
         }
     }

@@ -11,6 +11,7 @@ mod delayed;
 mod expiries;
 mod length;
 mod offers;
+mod pages;
 mod parting;
 mod priorities;
 mod requeue;
@@ -22,10 +23,14 @@ mod unsaved;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+pub(super) use self::backlog::footprint;
+pub use self::backlog::{Members, add_member};
 pub use self::consumers::{Consumer, ConsumerId};
 pub use self::length::Admission;
 use self::length::Limit;
+pub use self::pages::{Found, Page, PageIn};
 pub(super) use self::parting::{Dead, Role};
+pub use self::priorities::Priorities;
 pub(super) use self::state::Lost;
 use self::state::{Dispatched, QueueState};
 use super::change::{QueueChanges, Retries};
@@ -34,6 +39,7 @@ use super::delivery::{ConnectionId, Deadline, Entry, Position, QueueId};
 use super::error::BrokerError;
 use super::message::Message;
 use super::options::{QueueOptions, QueueType};
+use super::paging::{Paging, Resident};
 use super::retry::Return;
 use super::settings::QueueSettings;
 use super::timetable::Timetable;
@@ -51,6 +57,27 @@ pub enum Outcome {
     Rejected,
     /// Back to their old places, marked as redelivered; after a delay, if the queue has one for such a return.
     Requeued(Return),
+}
+
+/// What came of a basic.get.
+#[derive(Debug)]
+pub enum Got {
+    /// The first ready message, and how many are left.
+    Message(Entry, usize),
+    /// There is none.
+    Empty,
+    /// It is being read: wait with [`Queue::poll_at_hand`] and ask again.
+    Stored,
+}
+
+impl Got {
+    /// The message and how many are left, if there is one at hand.
+    pub fn message(self) -> Option<(Entry, usize)> {
+        match self {
+            Self::Message(entry, left) => Some((entry, left)),
+            Self::Empty | Self::Stored => None,
+        }
+    }
 }
 
 /// A queue's numbers, as queue.declare-ok shows them.
@@ -86,6 +113,8 @@ pub struct Queue {
     surroundings: Surroundings,
     /// What the state's limit says, for whoever chooses how to enqueue.
     rejects: AtomicBool,
+    /// The same of a delay for what comes back.
+    delays: AtomicBool,
     state: RankedMutex<{ rank::QUEUE }, QueueState>,
 }
 
@@ -96,6 +125,15 @@ pub struct Surroundings {
     pub inbox: Arc<CommitInbox>,
     /// Hears when the queue must be looked at.
     pub timetable: Arc<Timetable>,
+    /// Hears what it wants read, and what it has in memory.
+    pub paging: Arc<Paging>,
+}
+
+/// What the rest of the broker counts of a queue.
+#[derive(Clone, Copy, Default)]
+struct Footprint {
+    unsaved: usize,
+    resident: Resident,
 }
 
 /// What makes a queue, see [`Queue`]'s fields.
@@ -115,8 +153,10 @@ pub struct QueueIdentity {
 /// A durable queue's content as of a restart.
 #[derive(Default)]
 pub struct QueueContent {
-    /// Its messages, positions rising.
+    /// Messages that are in memory already, positions rising.
     pub entries: Vec<RestoredEntry>,
+    /// Those that are in the log only, behind the ones in memory, positions rising in each level.
+    pub stretches: Vec<StoredStretch>,
     /// The position its next message gets.
     pub next_position: u64,
     /// Entries up to here may have been seen by a consumer.
@@ -134,6 +174,21 @@ pub struct RestoredEntry {
     pub expires_at_ms: Option<u64>,
     /// How it came back from consumers, in a queue that counts it.
     pub retries: Retries,
+}
+
+/// Neighbours of one level as of a restart, in the log only.
+#[derive(Clone, Debug)]
+pub struct StoredStretch {
+    /// Their priority in the queue.
+    pub level: u8,
+    /// Between which positions they lie; no other entry of their level does.
+    pub members: Vec<Members>,
+    /// How many there are.
+    pub entries: usize,
+    /// Bytes of their bodies.
+    pub bytes: usize,
+    /// When the first of them expires.
+    pub expires_at: Option<Deadline>,
 }
 
 impl RestoredEntry {
@@ -168,10 +223,13 @@ impl Queue {
         let delivered = content.delivered;
         let entries = content.entries.into_iter().map(|entry| entry.restored(delivered));
         let QueueIdentity { id, name, vhost, options, owner } = identity;
-        let state = QueueState::restored(&options, entries, content.next_position, delivered);
+        let (stretches, next) = (content.stretches, content.next_position);
+        let state = QueueState::restored(&options, entries, stretches, next, delivered);
+        surroundings.paging.note(Resident::default(), state.backlog.resident());
         let rejects = AtomicBool::new(state.limit.is_some_and(|limit| limit.rejects()));
+        let delays = AtomicBool::new(state.settings.delayed_retry.is_some());
         let state = RankedMutex::new(state);
-        Self { id, name, vhost, options, owner, surroundings, rejects, state }
+        Self { id, name, vhost, options, owner, surroundings, rejects, delays, state }
     }
 
     /// The same queue, before anybody knows it, with what its policies make of its settings.
@@ -179,7 +237,7 @@ impl Queue {
     pub fn with_settings(self, settings: QueueSettings) -> Self {
         let mut state = self.state.lock();
         state.set(settings);
-        self.note_rejects(&state);
+        self.note_settings(&state);
         drop(state);
         self
     }
@@ -246,12 +304,13 @@ impl Queue {
         self.change(turn, |state, turn| {
             if !state.deleted {
                 state.apply(settings, turn.unix_now());
-                self.note_rejects(state);
+                self.note_settings(state);
             }
         });
     }
 
-    fn note_rejects(&self, state: &QueueState) {
+    fn note_settings(&self, state: &QueueState) {
+        self.delays.store(state.settings.delayed_retry.is_some(), Ordering::Relaxed);
         let rejects = state.limit.is_some_and(|limit| limit.rejects());
         self.rejects.store(rejects, Ordering::Relaxed);
     }
@@ -322,12 +381,18 @@ impl Queue {
         });
     }
 
-    /// Takes the first ready message, and says how many are left.
-    pub fn get(self: &Arc<Self>, no_ack: bool, turn: &mut Turn) -> Option<(Entry, usize)> {
+    /// Takes the first ready message.
+    pub fn get(self: &Arc<Self>, no_ack: bool, turn: &mut Turn) -> Got {
         self.change(turn, |state, turn| {
             state.note_use(turn.unix_now());
-            let entry = state.take(no_ack, turn.unix_now())?;
-            Some((entry, state.backlog.len()))
+            match state.take(no_ack, turn.unix_now()) {
+                Some(entry) => Got::Message(entry, state.backlog.len()),
+                None if state.backlog.is_empty() => Got::Empty,
+                None => {
+                    state.pages.is_asked = true;
+                    Got::Stored
+                }
+            }
         })
     }
 
@@ -388,6 +453,7 @@ impl Queue {
                 return Err(BrokerError::QueueInUse(Arc::clone(&self.name)));
             }
             let (ready, consumers) = state.delete();
+            state.pages.wake(turn);
             let scheduled = state.scheduled.take();
             self.surroundings.timetable.forget(self, scheduled);
             // Under the lock: until a client has cancelled its consumer here it does not give the slot to
@@ -407,11 +473,12 @@ impl Queue {
     /// Ends a queue that has no consumers and that nobody else can find any more.
     pub(super) fn discard(self: &Arc<Self>) {
         let mut state = self.state.lock();
-        let freed = state.unsaved_bytes();
+        let before = state.footprint();
         let scheduled = state.scheduled.take();
         let (_, consumers) = state.delete();
         debug_assert!(consumers.is_empty(), "nobody consumes from a waiting room");
-        self.surroundings.inbox.subtract_unsaved(freed);
+        self.surroundings.inbox.subtract_unsaved(before.unsaved);
+        self.surroundings.paging.note(before.resident, Resident::default());
         self.surroundings.timetable.forget(self, scheduled);
     }
 
@@ -430,7 +497,7 @@ impl Queue {
     pub fn collect(&self) -> QueueChanges {
         let mut state = self.state.lock();
         let freed = state.unsaved_bytes();
-        let changes = state.collect(self.id);
+        let changes = state.collect(self.id, self.surroundings.inbox.cycle());
         self.surroundings.inbox.subtract_unsaved(freed);
         changes
     }
@@ -445,7 +512,7 @@ impl Queue {
         // Declared before the guard: freed after the lock is gone.
         let mut freed = Vec::new();
         let mut state = self.state.lock();
-        let before = state.unsaved_bytes();
+        let before = state.footprint();
         state.expire(turn.unix_now().just_before());
         state.release_delayed(turn.unix_now());
         let result = verb(&mut state, turn);
@@ -454,7 +521,7 @@ impl Queue {
         while dispatched == Dispatched::Burst {
             drop(state);
             state = self.state.lock();
-            let before = state.unsaved_bytes();
+            let before = state.footprint();
             dispatched = state.dispatch(turn);
             self.wind_up(&mut state, dispatched, before, &mut freed, turn);
         }
@@ -467,7 +534,7 @@ impl Queue {
         self: &Arc<Self>,
         state: &mut Guard<'_>,
         dispatched: Dispatched,
-        bytes_before: usize,
+        before: Footprint,
         freed: &mut Vec<Lost>,
         turn: &mut Turn,
     ) {
@@ -478,16 +545,21 @@ impl Queue {
         if !state.lost.is_empty() {
             self.part_with_lost(state, freed, turn);
         }
-        self.report(state, bytes_before, turn);
+        self.report(state, before, turn);
     }
 
-    fn report(self: &Arc<Self>, state: &mut Guard<'_>, bytes_before: usize, turn: &mut Turn) {
-        let Surroundings { inbox, timetable } = &self.surroundings;
-        let bytes = state.unsaved_bytes();
-        if bytes > bytes_before {
-            inbox.add_unsaved(bytes - bytes_before);
-        } else if bytes < bytes_before {
-            inbox.subtract_unsaved(bytes_before - bytes);
+    fn report(self: &Arc<Self>, state: &mut Guard<'_>, before: Footprint, turn: &mut Turn) {
+        let Surroundings { inbox, timetable, paging } = &self.surroundings;
+        let now = state.footprint();
+        if now.unsaved > before.unsaved {
+            inbox.add_unsaved(now.unsaved - before.unsaved);
+        } else if now.unsaved < before.unsaved {
+            inbox.subtract_unsaved(before.unsaved - now.unsaved);
+        }
+        paging.note(before.resident, now.resident);
+        if state.wants_page() {
+            state.pages.is_wanted = true;
+            paging.want(Arc::clone(self));
         }
         if !state.raised && state.has_changes() {
             state.raised = true;

@@ -93,7 +93,7 @@ impl Queue {
         if was_awaited || lost.iter().any(|lost| lost.entry.durable) {
             // Not as a verb: that would give up the next burst while this one is placed, and so on to the last.
             let mut state = self.state.lock();
-            let before = state.unsaved_bytes();
+            let before = state.footprint();
             state.settle_lost(lost);
             if was_awaited {
                 state.awaited = state.awaited.minus(load_of(lost));
@@ -128,6 +128,11 @@ fn bursts(lost: Vec<Lost>) -> Vec<Vec<Lost>> {
 }
 
 impl QueueState {
+    /// Somebody gets what it parts with.
+    pub(super) fn parts_with_letters(&self) -> bool {
+        self.is_waiting_room || self.settings.dead_letter_exchange.is_some()
+    }
+
     /// RabbitMQ: only quorum queues, and only if they refuse what they have no room for.
     fn dead_letters_at_least_once(&self) -> bool {
         self.settings.dead_letter_strategy == DeadLetterStrategy::AtLeastOnce

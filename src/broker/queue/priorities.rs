@@ -1,4 +1,4 @@
-//! Which level of its queue a message belongs to.
+//! Which level of its queue a message belongs to. The log's index keeps entries by the same rule.
 
 use super::QueueOptions;
 use super::backlog::Priority;
@@ -11,14 +11,14 @@ const QUORUM_HIGHEST: Priority = 31;
 
 /// See the module.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Priorities {
+pub struct Priorities {
     without: Priority,
     highest: Priority,
 }
 
 impl Priorities {
     /// RabbitMQ: a classic queue has the levels it was declared with (`x-max-priority`), or one.
-    pub(super) fn of(options: &QueueOptions) -> Self {
+    pub fn of(options: &QueueOptions) -> Self {
         if options.queue_type == QueueType::Quorum {
             return Self { without: QUORUM_DEFAULT, highest: QUORUM_HIGHEST };
         }
@@ -28,6 +28,12 @@ impl Priorities {
     /// RabbitMQ: what is higher than the highest level is of the highest.
     #[inline]
     pub(super) fn of_message(self, message: &Message) -> Priority {
-        message.priority().unwrap_or(self.without).min(self.highest)
+        self.level(message.priority())
+    }
+
+    /// The level of a message with this `priority` property.
+    #[inline]
+    pub fn level(self, priority: Option<u8>) -> u8 {
+        priority.unwrap_or(self.without).min(self.highest)
     }
 }

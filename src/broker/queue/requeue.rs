@@ -12,7 +12,7 @@ use super::delayed::Due;
 use super::state::{Lost, QueueState};
 use crate::broker::change::Retries;
 use crate::broker::dead_letter::Reason;
-use crate::broker::delivery::{Deadline, Entry};
+use crate::broker::delivery::{Deadline, Entry, Position};
 use crate::broker::retry::Return;
 use crate::limits;
 
@@ -28,12 +28,14 @@ impl QueueState {
             if self.counts_returns() {
                 entry.returns = entry.returns.saturating_add(1);
             }
-            if let Some(reason) = self.reason_to_give_up(&entry, now) {
+            if let Some(reason) = self.reason_to_give_up(entry.returns, entry.expires_at, now) {
                 self.lost.push(Lost { entry, reason });
                 continue;
             }
             let ready_at = retry.map(|retry| now.after_ms(retry.delay_ms(entry.returns, random())));
-            self.note_return(&entry, ready_at);
+            if entry.durable {
+                self.note_return(entry.position, entry.returns, ready_at);
+            }
             match ready_at {
                 Some(ready_at) => self.delayed.add(entry, ready_at),
                 None => back.push(entry),
@@ -43,23 +45,33 @@ impl QueueState {
     }
 
     /// Quorum queues count always, others if the count decides about delays.
-    fn counts_returns(&self) -> bool {
+    pub(super) fn counts_returns(&self) -> bool {
         self.is_quorum() || self.settings.delayed_retry.is_some()
     }
 
-    fn reason_to_give_up(&self, entry: &Entry, now: Deadline) -> Option<Reason> {
+    pub(super) fn reason_to_give_up(
+        &self,
+        returns: u32,
+        expires_at: Option<Deadline>,
+        now: Deadline,
+    ) -> Option<Reason> {
         let limit = self.settings.delivery_limit.filter(|_| self.is_quorum());
-        if limit.is_some_and(|limit| u64::from(entry.returns) > limit) {
+        if limit.is_some_and(|limit| u64::from(returns) > limit) {
             return Some(Reason::DeliveryLimit);
         }
-        entry.expires_at.filter(|deadline| *deadline <= now).map(|_| Reason::Expired)
+        expires_at.filter(|deadline| *deadline <= now).map(|_| Reason::Expired)
     }
 
-    fn note_return(&mut self, entry: &Entry, ready_at: Option<Deadline>) {
-        if entry.durable && self.counts_returns() {
+    /// A durable entry came back.
+    pub(super) fn note_return(
+        &mut self,
+        position: Position,
+        returns: u32,
+        ready_at: Option<Deadline>,
+    ) {
+        if self.counts_returns() {
             let ready_at_ms = ready_at.map(Deadline::as_ms);
-            let retries = Retries { count: entry.returns, ready_at_ms };
-            self.unsaved.returned(entry.position, retries);
+            self.unsaved.returned(position, Retries { count: returns, ready_at_ms });
         }
     }
 

@@ -10,12 +10,14 @@
 use std::sync::Arc;
 
 use super::QueueOptions;
+use super::StoredStretch;
 use super::backlog::Backlog;
 use super::consumers::{Consumer, ConsumerId, Consumers};
 use super::delayed::Delayed;
 use super::expiries::Expiries;
 use super::length::{Admission, Limit, Load};
 use super::offers::{Offers, Seen};
+use super::pages::Pages;
 use super::priorities::Priorities;
 use super::unsaved::Unsaved;
 use crate::amqp::wire::properties::PropertiesView;
@@ -66,9 +68,10 @@ pub(super) struct QueueState {
     pub(super) last_used: Option<Deadline>,
     pub(super) expiries: Expiries,
     pub(super) priorities: Priorities,
+    pub(super) pages: Pages,
     queue_type: QueueType,
     /// Messages wait here until their delay is over.
-    is_waiting_room: bool,
+    pub(super) is_waiting_room: bool,
     durable: bool,
     pub(super) unsaved: Unsaved,
     next_position: u64,
@@ -85,6 +88,7 @@ impl QueueState {
     pub(super) fn restored(
         options: &QueueOptions,
         entries: impl IntoIterator<Item = (Entry, Option<Deadline>)>,
+        stretches: Vec<StoredStretch>,
         next_position: u64,
         delivered: Option<Position>,
     ) -> Self {
@@ -103,6 +107,7 @@ impl QueueState {
             last_used: None,
             expiries: Expiries::default(),
             priorities: Priorities::of(options),
+            pages: Pages::restored(Position(next_position)),
             queue_type: options.queue_type,
             is_waiting_room: options.waiting_room_of.is_some(),
             durable: options.durable,
@@ -119,6 +124,7 @@ impl QueueState {
                 None => state.add(entry),
             }
         }
+        stretches.into_iter().for_each(|stretch| state.restore(stretch));
         state
     }
 
@@ -269,7 +275,7 @@ impl QueueState {
         let now = turn.unix_now();
         let mut left = limits::DISPATCH_BURST;
         let mut patience = limits::EXPIRY_BURST;
-        while !self.backlog.is_empty() {
+        while self.backlog.has_next() {
             let Some(consumer) = self.consumers.first() else { return Dispatched::All };
             let share = if self.consumers.is_first_alone() { left } else { 1 };
             let mut offers = Offers {
@@ -346,13 +352,12 @@ impl QueueState {
 
     /// Drops all messages that no consumer has. Returns how many were ready.
     pub(super) fn purge(&mut self) -> usize {
-        let mut purged = 0;
-        for entry in self.backlog.take_all() {
-            purged += 1;
-            if entry.durable {
-                self.unsaved.settle(entry.position);
-            }
+        let purged = self.backlog.len();
+        let (entries, absent) = self.backlog.take_all();
+        for entry in entries.filter(|entry| entry.durable) {
+            self.unsaved.settle(entry.position);
         }
+        self.unsaved.purge(absent);
         for entry in self.delayed.take_all().filter(|entry| entry.durable) {
             self.unsaved.settle(entry.position);
         }
@@ -368,6 +373,7 @@ impl QueueState {
         self.settings = QueueSettings::default();
         self.limit = None;
         (self.kept, self.retry_at, self.awaited) = (Vec::new(), None, Load::default());
+        self.pages.forget_lost();
         let ready = self.backlog.len();
         (self.backlog, self.delayed) = (Backlog::default(), Delayed::default());
         (ready, self.consumers.take_all().collect())
@@ -398,8 +404,9 @@ impl QueueState {
     }
 
     /// Takes out what the committer must write.
-    pub(super) fn collect(&mut self, queue: QueueId) -> QueueChanges {
+    pub(super) fn collect(&mut self, queue: QueueId, cycle: u64) -> QueueChanges {
         self.raised = false;
+        self.pages.collected(cycle, Position(self.next_position));
         let delivered = self.delivered_to_record();
         self.seen.recorded = self.seen.up_to;
         self.unsaved.collect(queue, delivered)

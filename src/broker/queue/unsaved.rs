@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crate::broker::change::{Put, QueueChanges, Retries};
-use crate::broker::delivery::{Position, QueueId};
+use crate::broker::delivery::{Position, QueueId, Run};
 use crate::broker::message::Message;
 
 /// See the module.
@@ -19,6 +19,7 @@ use crate::broker::message::Message;
 pub(super) struct Unsaved {
     puts: VecDeque<Slot>,
     gone: Vec<Position>,
+    purged: Vec<Run>,
     /// What is known of entries that came back, as far as nobody wrote it down.
     returned: BTreeMap<Position, Retries>,
     bytes: usize,
@@ -72,6 +73,15 @@ impl Unsaved {
         message.size()
     }
 
+    /// Durable entries that were collected left the queue for good, without their messages.
+    pub(super) fn purge(&mut self, runs: Vec<Run>) {
+        if !self.returned.is_empty() {
+            let is_gone = |at: Position| runs.iter().any(|run| run.first <= at && at <= run.last);
+            self.returned.retain(|position, _| !is_gone(*position));
+        }
+        self.purged.extend(runs);
+    }
+
     fn cancel(&mut self, position: Position) -> Option<Arc<Message>> {
         if self.puts.front().is_none_or(|first| first.position > position) {
             return None;
@@ -81,7 +91,10 @@ impl Unsaved {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.puts.is_empty() && self.gone.is_empty() && self.returned.is_empty()
+        self.puts.is_empty()
+            && self.gone.is_empty()
+            && self.purged.is_empty()
+            && self.returned.is_empty()
     }
 
     /// Bytes of the messages that are to be saved.
@@ -96,6 +109,7 @@ impl Unsaved {
             queue,
             puts: self.puts.drain(..).filter_map(Slot::into_put).collect(),
             gone: std::mem::take(&mut self.gone),
+            purged: std::mem::take(&mut self.purged),
             delivered,
             returned: std::mem::take(&mut self.returned).into_iter().collect(),
         }

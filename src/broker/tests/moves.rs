@@ -122,7 +122,9 @@ impl Worker<'_> {
 
     fn get(&mut self, queue: &Arc<Queue>) {
         let no_ack = self.random.below(4) == 0;
-        let Some((entry, _)) = turn(self.broker, |turn| queue.get(no_ack, turn)) else { return };
+        let Some((entry, _)) = turn(self.broker, |turn| queue.get(no_ack, turn).message()) else {
+            return;
+        };
         if no_ack {
             self.done.push(body(&entry.message));
             return;
@@ -146,7 +148,9 @@ impl Worker<'_> {
 
     /// Rejects a message and publishes one, as tx.commit does.
     fn transact(&mut self, queue: &Arc<Queue>) {
-        let Some((entry, _)) = turn(self.broker, |turn| queue.get(false, turn)) else { return };
+        let Some((entry, _)) = turn(self.broker, |turn| queue.get(false, turn).message()) else {
+            return;
+        };
         let (name, message) = self.message();
         let other = Arc::clone(self.random.of(self.queues));
         turn(self.broker, |turn| {
@@ -198,7 +202,7 @@ fn commit_until(broker: &Broker, stop: &AtomicBool) -> Disk {
 }
 
 fn drain(queue: &Arc<Queue>, turn: &mut Turn) -> Vec<Entry> {
-    std::iter::from_fn(|| queue.get(false, turn)).map(|(entry, _)| entry).collect()
+    std::iter::from_fn(|| queue.get(false, turn).message()).map(|(entry, _)| entry).collect()
 }
 
 #[test]

@@ -244,7 +244,8 @@ fn publish(broker: &Broker, queue: &Arc<Queue>, bodies: &[&str]) {
 /// Takes all messages; their bodies.
 fn drain(broker: &Broker, queue: &Arc<Queue>) -> Vec<String> {
     let entries = turn(broker, |turn| {
-        std::iter::from_fn(|| queue.get(true, turn).map(|(entry, _)| entry)).collect::<Vec<_>>()
+        std::iter::from_fn(|| queue.get(true, turn).message().map(|(entry, _)| entry))
+            .collect::<Vec<_>>()
     });
     bodies(&entries)
 }

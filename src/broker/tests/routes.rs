@@ -119,7 +119,9 @@ fn a_choice_is_made_once_for_all_keys_of_a_message() {
 
 /// Bodies of what is ready in a queue.
 fn ready(host: &HostUnderTest, queue: &Arc<Queue>) -> Vec<String> {
-    let take = |turn: &mut Turn| std::iter::from_fn(|| queue.get(true, turn)).collect::<Vec<_>>();
+    let take = |turn: &mut Turn| {
+        std::iter::from_fn(|| queue.get(true, turn).message()).collect::<Vec<_>>()
+    };
     let taken = turn(&host.broker, take);
     taken.iter().map(|(entry, _)| support::body(&entry.message)).collect()
 }

@@ -155,7 +155,7 @@ fn try_bind(broker: &Broker, source: &str, destination: Destination) -> Result<(
 }
 
 fn left(queue: &Arc<Queue>, turn: &mut Turn) -> Vec<String> {
-    let entries = std::iter::from_fn(|| queue.get(false, turn));
+    let entries = std::iter::from_fn(|| queue.get(false, turn).message());
     entries.map(|(entry, _)| body(&entry.message)).collect()
 }
 

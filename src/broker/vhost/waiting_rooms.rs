@@ -18,7 +18,7 @@ impl VHost {
     }
 
     /// All of them, in no order.
-    pub(in crate::broker) fn waiting_rooms(&self) -> Vec<Arc<Queue>> {
+    pub fn waiting_rooms(&self) -> Vec<Arc<Queue>> {
         self.waiting_rooms.all()
     }
 

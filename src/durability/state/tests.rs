@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use amq_protocol::types::FieldTable;
+use amq_protocol::types::{AMQPValue, FieldTable};
 use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
 use crate::broker::message::{Layout, Message};
+use crate::durability::StateLoader;
 use crate::durability::definition::tests::any_definition;
 use crate::durability::record::{
     begin_payload, put_definition_record, put_delivered, put_gone, put_message, put_returned,
@@ -20,11 +21,13 @@ fn content(state: &LogState) -> impl PartialEq + std::fmt::Debug + use<> {
     let queues: Vec<_> = state
         .queues()
         .map(|queue| {
-            let entries: Vec<_> =
-                queue.entries().map(|(at, location)| (at, location, queue.retries(at))).collect();
-            (queue.definition().clone(), queue.next_position(), queue.delivered(), entries)
+            let stretches: Vec<_> = queue.stretches().collect();
+            let returns: Vec<_> = queue.returns().collect();
+            let standing = (queue.next_position(), queue.delivered(), queue.len());
+            (queue.definition().clone(), standing, stretches, returns)
         })
         .collect();
+    let entries: Vec<_> = state.entries().map(Result::unwrap).collect();
     // Numbers of bindings are not part of what a state means.
     let mut bindings: Vec<_> = state.bindings().map(|binding| format!("{binding:?}")).collect();
     bindings.sort_unstable();
@@ -32,17 +35,20 @@ fn content(state: &LogState) -> impl PartialEq + std::fmt::Debug + use<> {
     let vhosts: Vec<_> = state.vhosts().cloned().collect();
     let policies: Vec<_> = state.policies().cloned().collect();
     let outside = (vhosts, policies, exchanges);
-    (queues, bindings, outside, state.segments.live.clone(), state.position, state.next_queue_id)
+    let place = (state.position, state.next_queue_id);
+    (queues, entries, bindings, outside, state.segment_use().clone(), place)
 }
 
 #[derive(Clone, Debug)]
 enum Step {
-    Put(Vec<(u64, u64, Option<u64>)>),
+    Put(Vec<(u64, u64, Option<u64>)>, u8),
     Returned(u64, Vec<(u64, (u32, Option<u64>))>),
     Gone(u64, Vec<u64>),
     Delivered(u64, u64),
     Define(Definition),
     Checkpoint,
+    /// What the last checkpoint took is in it durably.
+    Applied,
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
@@ -50,24 +56,38 @@ fn any_step() -> impl Strategy<Value = Step> {
     let retries = (0_u32..9, prop::option::of(1_u64..9));
     let counts = prop::collection::btree_map(0_u64..3000, retries, 1..900);
     prop_oneof![
-        6 => prop::collection::vec(place, 1..4).prop_map(Step::Put),
+        6 => (prop::collection::vec(place, 1..4), 0_u8..6)
+            .prop_map(|(places, priority)| Step::Put(places, priority)),
         3 => (0_u64..6, prop::collection::btree_set(0_u64..3000, 1..900))
             .prop_map(|(queue, gone)| Step::Gone(queue, gone.into_iter().collect())),
         3 => (0_u64..6, counts)
             .prop_map(|(queue, counts)| Step::Returned(queue, counts.into_iter().collect())),
         1 => (0_u64..6, 0_u64..3000).prop_map(|(queue, up_to)| Step::Delivered(queue, up_to)),
-        4 => any_definition(Just(FieldTable::default()).boxed()).prop_map(Step::Define),
+        4 => any_definition(any_arguments().boxed()).prop_map(Step::Define),
         2 => Just(Step::Checkpoint),
+        2 => Just(Step::Applied),
     ]
+}
+
+/// Of queues with one level or five.
+fn any_arguments() -> impl Strategy<Value = FieldTable> {
+    prop_oneof![Just(FieldTable::default()), Just(levels(4))]
+}
+
+fn levels(highest: u8) -> FieldTable {
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-max-priority".into(), AMQPValue::LongInt(highest.into()));
+    arguments
 }
 
 fn frame(step: &Step) -> Vec<u8> {
     let mut payload = Vec::new();
     begin_payload(&mut payload);
     match step {
-        Step::Put(places) => {
-            let layout = Layout { exchange: 0, routing_key: 0, header: 0 };
-            let message = Message::new(Bytes::from_static(b"body"), layout, true, false).unwrap();
+        Step::Put(places, priority) => {
+            let layout = Layout { exchange: 0, routing_key: 0, header: 3 };
+            let blob = Bytes::from([&[8, 0, *priority], b"body".as_slice()].concat());
+            let message = Message::new(blob, layout, true, false).unwrap();
             let places = places.iter().map(|&(queue, at, expires_at_ms)| Place {
                 queue: QueueId(queue),
                 position: Position(at),
@@ -89,7 +109,7 @@ fn frame(step: &Step) -> Vec<u8> {
             put_delivered(&mut payload, QueueId(*queue), Position(*up_to));
         }
         Step::Define(definition) => put_definition_record(&mut payload, definition),
-        Step::Checkpoint => {}
+        Step::Checkpoint | Step::Applied => {}
     }
     payload
 }
@@ -131,12 +151,12 @@ fn a_deleted_queue_takes_its_entries_and_its_keys_along() {
     let store = MemoryStore::new();
     let mut state = LogState::default();
     state.define(declared(1));
-    state.put(QueueId(1), Position(0), location(3));
-    state.returned(QueueId(1), [(Position(0), counted(2))]);
+    put(&mut state, 1, 0);
+    state.returned(QueueId(1), [(Position(0), counted(2))]).unwrap();
     store.checkpoint().apply(state.checkpoint_batch()).unwrap();
 
     state.define(Definition::QueueDeleted { id: QueueId(1) });
-    state.put(QueueId(1), Position(1), location(3));
+    put(&mut state, 1, 1);
     store.checkpoint().apply(state.checkpoint_batch()).unwrap();
 
     assert!(state.live_segments().is_empty());
@@ -149,6 +169,13 @@ fn a_deleted_queue_takes_its_entries_and_its_keys_along() {
     assert_eq!(keys, [COUNTERS_KEY]);
 }
 
+/// A message of nine octets in segment 3, the last five of them its body.
+fn put(state: &mut LogState, queue: u64, position: u64) {
+    let (position, location) = (Position(position), location(3));
+    let new = NewEntry { position, location, priority: None, body_bytes: 5, expires_at_ms: None };
+    state.put(QueueId(queue), new).unwrap();
+}
+
 fn only(position: u64) -> Run {
     Run { first: Position(position), last: Position(position) }
 }
@@ -159,8 +186,8 @@ fn returned_and_checkpointed() -> (MemoryStore, LogState) {
     let mut state = LogState::default();
     state.define(declared(1));
     for position in 0..3000 {
-        state.put(QueueId(1), Position(position), location(3));
-        state.returned(QueueId(1), [(Position(position), counted(2))]);
+        put(&mut state, 1, position);
+        state.returned(QueueId(1), [(Position(position), counted(2))]).unwrap();
     }
     store.checkpoint().apply(state.checkpoint_batch()).unwrap();
     (store, state)
@@ -170,7 +197,8 @@ fn returned_and_checkpointed() -> (MemoryStore, LogState) {
 fn an_entry_that_is_gone_takes_its_count_along() {
     let (store, mut state) = returned_and_checkpointed();
 
-    state.gone(QueueId(1), [only(7), Run { first: Position(1024), last: Position(2047) }]);
+    let third = Run { first: Position(1024), last: Position(2047) };
+    state.gone(QueueId(1), [only(7), third]).unwrap();
     store.checkpoint().apply(state.checkpoint_batch()).unwrap();
 
     let state = load(&*store.checkpoint()).unwrap();
@@ -183,10 +211,11 @@ fn an_entry_that_is_gone_takes_its_count_along() {
 fn a_count_of_an_entry_that_is_not_there_is_not_kept() {
     let mut state = LogState::default();
     state.define(declared(1));
-    state.put(QueueId(1), Position(0), location(3));
-    state.gone(QueueId(1), [only(0)]);
+    put(&mut state, 1, 0);
+    state.gone(QueueId(1), [only(0)]).unwrap();
 
-    state.returned(QueueId(1), [(Position(0), counted(1)), (Position(1), counted(1))]);
+    let returned = [(Position(0), counted(1)), (Position(1), counted(1))];
+    state.returned(QueueId(1), returned).unwrap();
 
     let queue = state.queues().next().unwrap();
     assert_eq!([0, 1].map(|at| queue.retries(Position(at)).count), [0, 0]);
@@ -196,30 +225,43 @@ fn a_count_of_an_entry_that_is_not_there_is_not_kept() {
 fn a_checkpoint_writes_the_counts_that_changed_and_no_others() {
     let (_, mut state) = returned_and_checkpointed();
 
-    state.returned(QueueId(1), [(Position(5), counted(3)), (Position(2500), counted(2))]);
+    let returned = [(Position(5), counted(3)), (Position(2500), counted(2))];
+    state.returned(QueueId(1), returned).unwrap();
 
     // The counters, and the first thousand.
     assert_eq!(state.checkpoint_batch().len(), 2);
 }
 
 #[test]
-fn a_checkpoint_of_an_older_release_is_read() {
+fn a_checkpoint_of_this_format_stays_readable() {
     let key = |prefix: &[u8], numbers: &[u64]| {
         let numbers: Vec<u8> = numbers.iter().flat_map(|number| number.to_be_bytes()).collect();
         [prefix, &numbers].concat()
     };
     let mut loader = StateLoader::default();
-    loader.add(b"c/", &[1, 8]).unwrap();
+    // The next queue is number 8; one definition.
+    loader.add(b"c/", &[1, 8, 1]).unwrap();
     // Durable queue `q` of virtual host `/`, not auto-delete, without arguments.
     loader.add(&key(b"t/q", &[7]), &[1, 7, 1, b'/', 1, b'q', 0, 0]).unwrap();
-    loader.add(&key(b"q", &[7]), &[1, 6, 3]).unwrap();
-    // Position 5 in segment 3 at 64, nine bytes.
-    loader.add(&key(b"i", &[7, 0]), &[1, 1, 5, 6, 0x80, 1, 9]).unwrap();
+    loader.add(&key(b"q", &[7]), &[1, 6, 3, 1]).unwrap();
+    // One chunk, the first, with one entry of level 0, five bytes, never expiring; in segment 3, nine bytes.
+    loader.add(&key(b"d", &[7, 0]), &[1, 1, 0, 1, 0, 1, 5, 0, 1, 3, 1, 9]).unwrap();
+    // Position 5 in segment 3 at 64, nine bytes, level 0, the body four bytes shorter.
+    let chunk = (key(b"i", &[7, 0]), vec![1, 1, 5, 6, 0x80, 1, 9, 0, 8]);
+    loader.add(&chunk.0, &chunk.1).unwrap();
+    let position = LogPosition { generation: 3, offset: 128 };
+    let mut checkpoint = MemoryStore::new().checkpoint();
+    let mut batch = CheckpointBatch::new(position);
+    batch.put(chunk.0, chunk.1);
+    checkpoint.apply(batch).unwrap();
 
-    let state = loader.finish(Some(LogPosition { generation: 3, offset: 128 })).unwrap();
+    let mut state = loader.finish(Some(position)).unwrap();
+    state.read_from(checkpoint.reader());
 
     let queue = state.queues().next().unwrap();
-    assert_eq!(queue.entries().collect::<Vec<_>>(), [(Position(5), location(3))]);
+    let entries: Vec<_> = state.entries().map(Result::unwrap).collect();
+    let located = Located { position: Position(5), location: location(3) };
+    assert_eq!(entries, [(QueueId(7), located)]);
     assert_eq!((queue.next_position(), queue.delivered()), (6, Some(Position(2))));
     assert_eq!(queue.retries(Position(5)), Retries::default());
 }
@@ -230,8 +272,8 @@ fn a_queue_whose_consumers_keep_up_costs_the_checkpoint_no_index() {
     state.define(declared(1));
     state.checkpoint_batch();
     for position in 0..5000 {
-        state.put(QueueId(1), Position(position), location(3));
-        state.gone(QueueId(1), [Run { first: Position(position), last: Position(position) }]);
+        put(&mut state, 1, position);
+        state.gone(QueueId(1), [only(position)]).unwrap();
     }
 
     // The counters, and how far the queue has come.
@@ -243,14 +285,13 @@ fn a_message_of_several_queues_keeps_its_segment_until_the_last_is_done_with_it(
     let mut state = LogState::default();
     for id in [1, 2] {
         state.define(declared(id));
-        state.put(QueueId(id), Position(0), location(3));
+        put(&mut state, id, 0);
     }
-    let first = Run { first: Position(0), last: Position(0) };
 
-    state.gone(QueueId(1), [first]);
+    state.gone(QueueId(1), [only(0)]).unwrap();
     assert!(state.live_segments().contains(&3));
 
-    state.gone(QueueId(2), [first]);
+    state.gone(QueueId(2), [only(0)]).unwrap();
     assert!(state.live_segments().is_empty());
 }
 
@@ -268,33 +309,52 @@ proptest! {
     fn checkpoint_and_the_rest_are_the_same_as_everything(
         steps in prop::collection::vec(any_step(), 1..80),
         from: prop::sample::Index,
+        warm in prop_oneof![Just(0_usize), 0_usize..3000],
     ) {
         let store = MemoryStore::new();
         let mut checkpoint = store.checkpoint();
-        let (mut state, mut frames, mut checkpointed) = (LogState::default(), Vec::new(), 0);
+        // What keeps everything, and what keeps little.
+        let mut whole = LogState::default();
+        let (mut state, mut frames) = (load(&*checkpoint).unwrap(), Vec::new());
+        state.pool.keep(warm);
+        let (mut pending, mut checkpointed) = (None, 0);
         for step in &steps {
+            let is_applied = matches!(step, Step::Checkpoint | Step::Applied);
+            if is_applied && let Some((batch, upto)) = pending.take() {
+                checkpoint.apply(batch).unwrap();
+                state.checkpoint_applied();
+                checkpointed = upto;
+            }
             if let Step::Checkpoint = step {
-                checkpoint.apply(state.checkpoint_batch()).unwrap();
-                checkpointed = frames.len();
+                pending = Some((state.checkpoint_batch(), frames.len()));
+            }
+            if is_applied {
                 continue;
             }
             frames.push((place(frames.len()), frame(step)));
             replay(&mut state, &frames[frames.len() - 1..]);
         }
+        replay(&mut whole, &frames);
+        prop_assert_eq!(content(&state), content(&whole));
 
         let mut restarted = load(&*checkpoint).unwrap();
+        prop_assert_eq!(restarted.pool.warm(), 0);
+        restarted.pool.keep(warm);
         let from = from.index(checkpointed + 1);
         replay(&mut restarted, &frames[from..]);
 
-        prop_assert_eq!(content(&restarted), content(&state));
+        prop_assert_eq!(content(&restarted), content(&whole));
         // What is checkpointed next is right too.
         checkpoint.apply(restarted.checkpoint_batch()).unwrap();
-        prop_assert_eq!(content(&load(&*checkpoint).unwrap()), content(&state));
+        restarted.checkpoint_applied();
+        prop_assert!(restarted.pool.warm() <= warm, "{} of {warm}", restarted.pool.warm());
+        prop_assert_eq!(content(&restarted), content(&whole));
+        prop_assert_eq!(content(&load(&*checkpoint).unwrap()), content(&whole));
     }
 
     #[test]
-    fn damaged_pairs_are_an_error_and_no_panic(key: Vec<u8>, value: Vec<u8>, kind in 0_u8..7) {
-        let prefix: &[u8] = [&b"i"[..], b"q", b"c/", b"t/x", b"t/b", b"t/q", b"r"][usize::from(kind)];
+    fn damaged_pairs_are_an_error_and_no_panic(key: Vec<u8>, value: Vec<u8>, kind in 0_u8..8) {
+        let prefix: &[u8] = [&b"i"[..], b"q", b"c/", b"t/x", b"t/b", b"t/q", b"r", b"d"][usize::from(kind)];
         let mut loader = StateLoader::default();
         let value = [&[VALUE_VERSION], value.as_slice()].concat();
         loader.add(&[prefix, key.as_slice()].concat(), &value).err();

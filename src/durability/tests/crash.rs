@@ -208,7 +208,7 @@ impl Model {
         assert_eq!(restarted.report.damages, []);
         let past = &self.history[usize::try_from(cut.committed).unwrap()];
         let mut found = Placed::new();
-        for (queue, entries) in drain(&restarted.broker) {
+        for (queue, entries) in drain(&restarted) {
             assert!(entries.is_sorted_by_key(body), "{queue} is out of order");
             let queue: usize = queue[1..].parse().unwrap();
             for entry in entries {

@@ -6,9 +6,10 @@ use proptest::sample::Index;
 use super::crash::{Cut, CutLog, Cuts};
 use super::*;
 use crate::broker::change::{Definition, Put, QueueChanges, QueueDefinition, Retries};
-use crate::broker::delivery::{Position, QueueId};
+use crate::broker::delivery::Position;
 use crate::durability::collection::{Batch, Collection};
-use crate::durability::recovery::read_contents;
+use crate::durability::messages::{Wanted, read_messages};
+use crate::durability::recovery::load;
 use crate::store::{Flush, Survives};
 
 const QUEUES: u64 = 3;
@@ -20,17 +21,20 @@ type Content = BTreeMap<(u64, u64), (String, Option<u64>, Retries)>;
 fn content_of(store: &MemoryStore) -> Content {
     let clock = Arc::new(Clock::manual());
     let recovered = recover(store.log(), &*store.checkpoint(), &[], clock).unwrap();
-    let Recovered { log, state, mut report, .. } = recovered;
+    let Recovered { log, state, report, .. } = recovered;
+    let wanted = |entry: Result<(QueueId, Located), StoreError>| {
+        let (queue, Located { position, location }) = entry.unwrap();
+        Wanted { location, queue, position }
+    };
+    let mut wanted: Vec<Wanted> = state.entries().map(wanted).collect();
+    wanted.sort_unstable();
     let mut content = Content::new();
-    for (queue, entries) in read_contents(&state, &*log.reader(), &mut report) {
-        assert!(entries.is_sorted_by_key(|entry| entry.position), "{queue:?} is out of order");
-        for entry in entries {
-            let body = String::from_utf8(entry.message.body().to_vec()).unwrap();
-            let found = (body, entry.expires_at_ms, entry.retries);
-            content.insert((queue.0, entry.position.0), found);
-        }
-    }
-    assert_eq!(report.damages, []);
+    let damages = read_messages(&*log.reader(), &wanted, &mut |id, put| {
+        let body = String::from_utf8(put.message.body().to_vec()).unwrap();
+        let retries = state.queue(id).unwrap().retries(put.position);
+        content.insert((id.0, put.position.0), (body, put.expires_at_ms, retries));
+    });
+    assert_eq!((report.damages, damages), (vec![], vec![]));
     content
 }
 
@@ -90,7 +94,7 @@ impl Writer {
         let writer = Self {
             log: CutLog::new(store, &collector, &cuts),
             checkpoint: store.checkpoint(),
-            state: LogState::default(),
+            state: load(&*store.checkpoint()).unwrap(),
             batch: Batch::default(),
             collector,
             now: Content::new(),
@@ -126,6 +130,7 @@ impl Writer {
             Then::Checkpoint => {
                 self.sync();
                 self.checkpoint.apply(self.state.checkpoint_batch()).unwrap();
+                self.state.checkpoint_applied();
             }
         }
     }
@@ -182,7 +187,7 @@ impl Writer {
         self.batch.encode(collection);
         self.history.push(self.now.clone());
         let appended = self.log.append(&mut self.batch.frames, flush).unwrap();
-        self.batch.apply(appended, &mut self.state);
+        self.batch.apply(appended, &mut self.state).unwrap();
         if flush == Flush::Synced {
             self.release();
         }
@@ -211,6 +216,7 @@ fn unchanged(queue: u64) -> QueueChanges {
         queue: QueueId(queue),
         puts: Vec::new(),
         gone: Vec::new(),
+        purged: Vec::new(),
         delivered: None,
         returned: Vec::new(),
     }

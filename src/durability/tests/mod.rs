@@ -18,17 +18,18 @@ use amq_protocol::types::FieldTable;
 use bytes::Bytes;
 
 use super::{
-    Checkpointed, DurabilityOptions, LogState, Recovered, RecoveryReport, Stepped, Store, recover,
+    Checkpointed, DurabilityOptions, Located, LogState, Recovered, RecoveryReport, Stepped, Store,
+    recover,
 };
 use crate::broker::Broker;
 use crate::broker::commit_inbox::{Awaiting, Mark};
-use crate::broker::delivery::Entry;
+use crate::broker::delivery::{Entry, QueueId};
 use crate::broker::message::{Layout, Message};
 use crate::broker::options::QueueOptions;
-use crate::broker::queue::{DeleteIf, Outcome, Queue};
+use crate::broker::queue::{DeleteIf, Got, Outcome, Queue};
 use crate::broker::vhost::VHost;
 use crate::clock::Clock;
-use crate::store::{Checkpoint, Log, LogPosition, MemoryStore, StoredLog};
+use crate::store::{Checkpoint, Log, LogPosition, MemoryStore, StoreError, StoredLog};
 
 /// Somebody who waits for changes to be durable, and remembers how far they are.
 #[derive(Debug, Default)]
@@ -73,9 +74,9 @@ impl Node {
         let recovered = recover(log, &*checkpoint, &["/".to_owned()], clock).unwrap();
         let Recovered { broker, log, state, report } = recovered;
         let store = Store { log: wrap(log), checkpoint, state };
+        let broker = Arc::new(broker);
         let stepped = Stepped::new(&broker, store, DurabilityOptions::default());
-        let (broker, collector) = (Arc::new(broker), Arc::default());
-        Self { broker, stepped, report, collector, marks: 0 }
+        Self { broker, stepped, report, collector: Arc::default(), marks: 0 }
     }
 
     fn vhost(&self) -> Arc<VHost> {
@@ -102,10 +103,16 @@ impl Node {
 
     /// Takes the first message of a queue, to be settled.
     fn get(&self, queue: &Arc<Queue>) -> Option<Entry> {
-        let mut turn = self.broker.begin_turn();
-        let entry = queue.get(false, &mut turn).map(|(entry, _)| entry);
-        turn.finish(&self.broker);
-        entry
+        loop {
+            let mut turn = self.broker.begin_turn();
+            let got = queue.get(false, &mut turn);
+            turn.finish(&self.broker);
+            match got {
+                Got::Message(entry, _) => return Some(entry),
+                Got::Empty => return None,
+                Got::Stored => assert!(self.stepped.page().unwrap(), "what is next is wanted"),
+            }
+        }
     }
 
     fn settle(&self, queue: &Arc<Queue>, entry: Entry, outcome: Outcome) {
@@ -151,7 +158,7 @@ impl Node {
 
     /// Bodies in each queue, in order.
     fn bodies(&self) -> BTreeMap<String, Vec<String>> {
-        bodies(&self.broker)
+        bodies(self)
     }
 }
 
@@ -200,23 +207,18 @@ fn leave_mark(broker: &Broker, who: &Arc<Collector>, sequence: u64) {
 }
 
 /// Takes every message out of every queue, for a broker that is looked at for the last time.
-fn drain(broker: &Broker) -> BTreeMap<String, Vec<Entry>> {
-    let mut all = BTreeMap::new();
-    for queue in broker.vhost("/").unwrap().queues() {
-        let mut turn = broker.begin_turn();
-        let next = || queue.get(false, &mut turn).map(|(entry, _)| entry);
-        all.insert(queue.name.to_string(), std::iter::from_fn(next).collect());
-        turn.finish(broker);
-    }
-    all
+fn drain(node: &Node) -> BTreeMap<String, Vec<Entry>> {
+    let queues = node.vhost().queues().into_iter();
+    let all = |queue: &Arc<Queue>| std::iter::from_fn(|| node.get(queue)).collect();
+    queues.map(|queue| (queue.name.to_string(), all(&queue))).collect()
 }
 
 fn body(entry: &Entry) -> String {
     String::from_utf8(entry.message.body().to_vec()).unwrap()
 }
 
-fn bodies(broker: &Broker) -> BTreeMap<String, Vec<String>> {
-    let all = drain(broker).into_iter();
+fn bodies(node: &Node) -> BTreeMap<String, Vec<String>> {
+    let all = drain(node).into_iter();
     all.map(|(queue, entries)| (queue, entries.iter().map(body).collect())).collect()
 }
 
@@ -236,8 +238,9 @@ fn no_arguments() -> FieldTable {
 
 /// Positions of the entries in all queues of a state.
 fn live(state: &LogState) -> BTreeSet<(u64, u64)> {
-    let entries = state.queues().flat_map(|queue| {
-        queue.entries().map(|(position, _)| (queue.definition().id.0, position.0))
-    });
-    entries.collect()
+    let place = |entry: Result<(QueueId, Located), StoreError>| {
+        let (queue, located) = entry.unwrap();
+        (queue.0, located.position.0)
+    };
+    state.entries().map(place).collect()
 }

@@ -221,7 +221,7 @@ fn with_large_messages(disk: &SimulatedDisk) -> (Mover, usize) {
     {
         let _whole = mover.node.broker.inbox().gate().share();
         for _ in 0..3 {
-            let (entry, _) = mover.queues[0].get(false, &mut turn).unwrap();
+            let (entry, _) = mover.queues[0].get(false, &mut turn).message().unwrap();
             let message = message(&body(&entry), false);
             mover.queues[2].enqueue(&mut vec![message], &mut turn);
             mover.queues[0].settle(vec![entry], Outcome::Settled, &[], &mut turn);

@@ -16,10 +16,10 @@ fn start(log: Box<dyn StoredLog>, checkpoint: Box<dyn Checkpoint>, on_fatal: OnF
     let clock = Arc::new(Clock::real());
     let recovered = recover(log, &*checkpoint, &["/".to_owned()], clock).unwrap();
     let Recovered { broker, log, state, .. } = recovered;
-    let store = Store { log, checkpoint, state };
+    let (store, broker) = (Store { log, checkpoint, state }, Arc::new(broker));
     let durability =
         Durability::start(&broker, store, DurabilityOptions::default(), on_fatal).unwrap();
-    Running { broker: Arc::new(broker), durability, collector: Arc::default() }
+    Running { broker, durability, collector: Arc::default() }
 }
 
 fn never() -> OnFatal {

@@ -16,7 +16,7 @@ fn broker() -> BrokerUnderTest {
 fn told(broker: &BrokerUnderTest) -> Vec<String> {
     let queue = broker.queue("watch").unwrap();
     let mut turn = broker.broker().begin_turn();
-    let events = std::iter::from_fn(|| queue.get(true, &mut turn));
+    let events = std::iter::from_fn(|| queue.get(true, &mut turn).message());
     let keys = events.map(|(entry, _)| entry.message.routing_key().to_vec());
     let told = keys.map(|key| String::from_utf8(key).unwrap()).collect();
     turn.finish(broker.broker());

@@ -18,7 +18,7 @@ fn requester(broker: &BrokerUnderTest) -> ClientUnderTest {
 /// Where the request that lies in `work` wants its answer.
 fn answer_address(broker: &BrokerUnderTest) -> String {
     let mut turn = broker.broker().begin_turn();
-    let (entry, _) = broker.queue("work").unwrap().get(true, &mut turn).unwrap();
+    let (entry, _) = broker.queue("work").unwrap().get(true, &mut turn).message().unwrap();
     turn.finish(broker.broker());
     let properties = PropertiesView::assume_checked(entry.message.header());
     String::from_utf8(properties.reply_to().unwrap().to_vec()).unwrap()

@@ -1,6 +1,6 @@
 //! The backlog against a sorted map.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -91,8 +91,157 @@ proptest! {
             }
             prop_assert_eq!(backlog.len(), model.len());
         }
-        let left: Vec<u64> = backlog.take_all().map(|entry| entry.position.0).collect();
+        let left: Vec<u64> = backlog.take_all().0.map(|entry| entry.position.0).collect();
         prop_assert_eq!(left, model.into_values().collect::<Vec<_>>());
         prop_assert!(backlog.is_empty());
+    }
+}
+
+fn durable(position: u64) -> Entry {
+    Entry { durable: true, ..entry(position) }
+}
+
+/// Reads what is wanted, as the pager would: at most so many.
+fn read(wanted: &Wanted, model: &BTreeSet<u64>, at_most: usize) -> Portion {
+    let runs = wanted.members.iter().map(|members| members.run.first.0..=members.run.last.0);
+    let there: Vec<u64> = runs.flat_map(|run| model.range(run).copied()).collect();
+    let some: Vec<u64> = there.iter().copied().take(at_most).collect();
+    let up_to = (some.len() < there.len()).then(|| Position(*some.last().unwrap()));
+    let entries: Vec<Entry> = some.into_iter().map(durable).collect();
+    Portion { count: entries.len(), entries, up_to }
+}
+
+/// A backlog whose messages leave memory and come back.
+#[derive(Default)]
+struct Paged {
+    backlog: Backlog,
+    /// By level, highest first, and position.
+    model: Model,
+    /// Taken and not given back.
+    out: Vec<u64>,
+    with_priorities: bool,
+}
+
+impl Paged {
+    fn level(&self, position: u64) -> Priority {
+        if self.with_priorities { priority(position) } else { 0 }
+    }
+
+    fn place(&self, position: u64) -> (std::cmp::Reverse<Priority>, u64) {
+        (std::cmp::Reverse(self.level(position)), position)
+    }
+
+    fn page_in(&mut self, least: bool, at_most: usize) -> bool {
+        let Some(wanted) = self.backlog.wanted(least) else { return false };
+        let of_level = self.model.iter().filter(|((level, _), _)| level.0 == wanted.level);
+        let there: BTreeSet<u64> = of_level.map(|(_, &position)| position).collect();
+        let lost = self.backlog.page_in(&wanted, read(&wanted, &there, at_most));
+        assert_eq!(lost, Some(0), "the stretch is as it was");
+        true
+    }
+
+    fn pop(&mut self) -> Option<u64> {
+        loop {
+            if let Some(entry) = self.backlog.pop() {
+                return Some(entry.position.0);
+            }
+            if !self.page_in(false, 3) {
+                return None;
+            }
+        }
+    }
+
+    fn give_back(&mut self, mut back: Vec<u64>, absent: bool) {
+        back.sort_unstable();
+        let with_priorities = self.with_priorities;
+        let level = |position: u64| if with_priorities { priority(position) } else { 0 };
+        if absent {
+            let absents = back.iter().map(|&position| Absent::of(&durable(position))).collect();
+            self.backlog.put_back_absent(absents, |absent| level(absent.position.0));
+        } else {
+            let entries = back.iter().copied().map(durable).collect();
+            self.backlog.put_back(entries, |entry| level(entry.position.0));
+        }
+        for position in back {
+            self.model.insert(self.place(position), position);
+        }
+    }
+
+    fn check(&self) -> Result<(), TestCaseError> {
+        let in_memory = self.backlog.len() - self.backlog.absent();
+        let one = footprint(&durable(0).message);
+        prop_assert_eq!(self.backlog.len(), self.model.len());
+        prop_assert_eq!(self.backlog.bytes(), self.model.len());
+        prop_assert_eq!(
+            self.backlog.resident(),
+            Resident { transient: 0, durable: in_memory * one }
+        );
+        Ok(())
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    /// Whatever leaves memory and comes back, in whatever portions, and whatever is given back meanwhile with
+    /// or without its message: the backlog stays what a sorted list would be, and knows what it has in memory.
+    #[test]
+    fn messages_that_left_memory_keep_their_places(
+        operations in prop::collection::vec((0_u8..9, any::<prop::sample::Index>(), 0_usize..12), 1..150),
+        with_priorities: bool,
+    ) {
+        let mut paged = Paged { with_priorities, ..Paged::default() };
+        for (next, (operation, pick, amount)) in operations.into_iter().enumerate() {
+            let next = next as u64;
+            match operation {
+                0 | 1 => {
+                    let (level, place) = (paged.level(next), paged.place(next));
+                    paged.backlog.push(durable(next), level);
+                    paged.model.insert(place, next);
+                }
+                2 => {
+                    let popped = paged.pop();
+                    prop_assert_eq!(popped, paged.model.pop_first().map(|(_, position)| position));
+                    paged.out.extend(popped);
+                }
+                3 => {
+                    while paged.page_in(true, amount + 1) && amount % 2 == 0 {}
+                    if let Some(entry) = paged.backlog.pop_least() {
+                        let position = entry.position.0;
+                        let least = paged.model.iter().max_by_key(|((level, _), at)| (*level, std::cmp::Reverse(**at)));
+                        prop_assert_eq!(least.map(|(_, at)| *at), Some(position));
+                        let place = paged.place(position);
+                        paged.model.remove(&place);
+                    }
+                }
+                4 if !paged.model.is_empty() => {
+                    let position = *paged.model.values().nth(pick.index(paged.model.len())).unwrap();
+                    let (level, place) = (paged.level(position), paged.place(position));
+                    if let Some(removed) = paged.backlog.remove(Position(position), level) {
+                        prop_assert_eq!(removed.position.0, position);
+                        paged.model.remove(&place);
+                    }
+                }
+                5 | 6 if !paged.out.is_empty() => {
+                    let back: Vec<u64> = paged.out.drain(..=pick.index(paged.out.len())).collect();
+                    let (some, others) = back.into_iter().partition(|at| (at + amount as u64) % 3 == 0);
+                    paged.give_back(some, operation == 5);
+                    paged.give_back(others, amount % 2 == 0);
+                }
+                7 => {
+                    let saved_before = Position(pick.index(next as usize + 1) as u64);
+                    let how = PageOut { kept: amount / 2, saved_before, at_most: amount + 1 };
+                    let out = paged.backlog.page_out(how);
+                    let all_saved = out.iter().flat_map(|(_, out)| &out.freed).all(|entry| entry.position < saved_before);
+                    prop_assert!(all_saved);
+                }
+                _ => {
+                    paged.page_in(false, amount + 1);
+                }
+            }
+            paged.check()?;
+        }
+        let left: Vec<u64> = std::iter::from_fn(|| paged.pop()).collect();
+        prop_assert_eq!(left, paged.model.into_values().collect::<Vec<_>>());
     }
 }

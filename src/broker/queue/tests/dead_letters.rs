@@ -18,7 +18,7 @@ fn with_dead_letters(options: QueueOptions) -> (QueueUnderTest, Arc<Queue>) {
 impl QueueUnderTest {
     /// Takes everything out of another queue of the broker.
     fn bodies_in(&self, queue: &Arc<Queue>) -> Vec<String> {
-        let next = || turn(&self.broker, |turn| queue.get(true, turn));
+        let next = || turn(&self.broker, |turn| queue.get(true, turn).message());
         let entries: Vec<Entry> = std::iter::from_fn(next).map(|(entry, _)| entry).collect();
         bodies(&entries)
     }

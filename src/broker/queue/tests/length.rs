@@ -125,7 +125,7 @@ fn a_dropped_message_never_reaches_the_disk_or_is_recorded_as_gone() {
 fn what_is_too_much_after_a_restart_is_dropped() {
     let broker = broker();
     let entries = (0..3).map(|at| restored_entry(at, message("m", true))).collect();
-    let content = QueueContent { entries, next_position: 3, delivered: None };
+    let content = QueueContent { entries, next_position: 3, ..QueueContent::default() };
     let identity = QueueIdentity {
         id: QueueId(7),
         name: Arc::from("queue"),

@@ -55,6 +55,7 @@ impl QueueUnderTest {
             entries,
             next_position: names.len() as u64,
             delivered: delivered.map(Position),
+            ..QueueContent::default()
         };
         let identity = QueueIdentity {
             id: QueueId(7),
@@ -105,7 +106,7 @@ impl QueueUnderTest {
     }
 
     fn get(&self, no_ack: bool) -> Option<(Entry, usize)> {
-        turn(&self.broker, |turn| self.queue.get(no_ack, turn))
+        turn(&self.broker, |turn| self.queue.get(no_ack, turn).message())
     }
 
     fn settle(&self, entries: Vec<Entry>, outcome: Outcome) {

@@ -188,7 +188,8 @@ fn a_restored_message_waits_for_the_rest_of_its_delay() {
         retries: Retries { count: 1, ready_at_ms },
         ..restored_entry(at, message(name, true))
     });
-    let content = QueueContent { entries: entries.collect(), next_position: 3, delivered: None };
+    let content =
+        QueueContent { entries: entries.collect(), next_position: 3, ..QueueContent::default() };
     let identity = QueueIdentity {
         id: QueueId(7),
         name: Arc::from("queue"),
