@@ -96,18 +96,13 @@ impl Link {
     }
 
     pub fn is_stalled(&self) -> bool {
-        matches!(self.session.status(), Status::Stalled | Status::Paging)
+        self.session.status() == Status::Stalled
     }
 
-    /// Goes on after a stall, if what it waited for is durable, or at hand. True if it did.
+    /// Goes on after a stall, if what it waited for is durable. True if it did.
     pub fn resume(&mut self) -> bool {
         let mut context = Context::from_waker(Waker::noop());
-        let may_go_on = match self.session.status() {
-            Status::Stalled => self.outbox.poll_committed(&mut context),
-            Status::Paging => self.session.poll_at_hand(&mut context),
-            _ => return false,
-        };
-        if may_go_on.is_pending() {
+        if !self.is_stalled() || self.outbox.poll_committed(&mut context).is_pending() {
             return false;
         }
         self.in_turn(|session, turn| {
@@ -116,6 +111,20 @@ impl Link {
         });
         self.take_turns();
         true
+    }
+
+    /// It waits for a message that is not in memory.
+    pub fn is_paging(&self) -> bool {
+        self.session.status() == Status::Paging
+    }
+
+    /// Goes on, now that the message may be there.
+    pub fn resume_paging(&mut self) {
+        self.in_turn(|session, turn| {
+            session.resume(turn);
+            session.end_turn(turn);
+        });
+        self.take_turns();
     }
 
     /// Everything the broker has written by now.

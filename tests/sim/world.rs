@@ -9,7 +9,8 @@ use leveret::amqp::session::Shared;
 use leveret::amqp::wire::properties::PropertiesView;
 use leveret::auth::{Credential, Password, Permission, UserDefinition, UserLimits, Users};
 use leveret::broker::Broker;
-use leveret::broker::queue::Got;
+use leveret::broker::delivery::Entry;
+use leveret::broker::queue::{Got, Queue};
 use leveret::clock::Clock;
 use leveret::durability::{Checkpointed, DurabilityOptions, Recovered, Stepped, Store, recover};
 use leveret::store::Damage;
@@ -25,6 +26,9 @@ use super::support::method;
 
 /// When the simulated world begins, in milliseconds since the Unix epoch.
 const BEGINNING: u64 = 1_700_000_000_000;
+
+/// Rounds after which somebody who waits will never get it.
+const PATIENCE: usize = 10_000;
 
 /// One thing that happens.
 #[derive(Clone, Debug)]
@@ -111,7 +115,7 @@ impl World {
                 self.links.insert(*client, Link::open(&self.node.shared));
                 self.model.clients.insert(*client, super::model::Client::default());
             }
-            Step::Say(client, commands) => self.say(*client, commands)?,
+            Step::Say(client, commands) => self.say(*client, commands),
             Step::Vanish(client) => {
                 self.waiting.remove(client);
                 self.model.end_client(*client);
@@ -153,7 +157,7 @@ impl World {
         &self.node.shared.broker
     }
 
-    fn say(&mut self, client: ClientId, commands: &[Command]) -> Result<(), Wrong> {
+    fn say(&mut self, client: ClientId, commands: &[Command]) {
         let link = self.links.get_mut(&client).expect("a link");
         for command in commands {
             let is_lost = self.sabotage == Sabotage::AckLost
@@ -164,79 +168,62 @@ impl World {
             }
         }
         link.take_turns();
-        while link.is_stalled() && self.node.page()? {
-            link.resume();
-        }
+        self.node.page_for(link);
         if link.is_stalled() {
             // The course sends nothing along with a command that may stall.
             self.waiting.insert(client, commands[0].clone());
-            return Ok(());
+            return;
         }
         for command in commands {
             self.model.apply(client, command);
         }
-        Ok(())
     }
 
     /// Everything that follows by itself, and whether it is as it should be.
     fn settle_down(&mut self, start: u64) -> Result<Next, Wrong> {
-        self.run_timer()?;
+        self.run_timer();
         self.hear(start)?;
         // One after the other, so that it is known who came first.
         let waiting: Vec<_> = self.waiting.keys().copied().collect();
         for client in waiting {
-            self.model.turn += 1;
-            let start = self.model.turn;
             let link = self.links.get_mut(&client).expect("a link");
-            if !link.resume() {
-                continue;
-            }
-            while link.is_stalled() && self.node.page()? {
-                link.resume();
-            }
-            if !link.is_stalled() {
+            if link.resume() {
+                self.node.page_for(link);
+                self.model.turn += 1;
+                let start = self.model.turn;
                 let command = self.waiting.remove(&client).expect("it waits");
                 self.model.apply(client, &command);
+                self.run_timer();
+                self.hear(start)?;
             }
-            self.run_timer()?;
-            self.hear(start)?;
         }
         self.check()?;
         Ok(Next::Step)
     }
 
-    /// What expires now, and what is read from the disk for those who want it.
-    fn run_timer(&mut self) -> Result<(), Wrong> {
-        loop {
-            self.look_at_due();
-            if !self.node.page()? {
-                break;
-            }
-        }
-        self.model.expire();
-        Ok(())
-    }
-
-    fn look_at_due(&self) {
+    fn run_timer(&mut self) {
         let broker = Arc::clone(self.broker());
-        loop {
+        for _ in 0..PATIENCE {
             let mut turn = broker.begin_turn();
             let is_more = broker.look_at_due(&mut turn);
             turn.finish(&broker);
-            if !is_more {
+            if !is_more && !self.node.page() {
+                self.model.expire();
                 return;
             }
         }
+        panic!("the timer never rests");
     }
 
     fn hear(&mut self, start: u64) -> Result<(), Wrong> {
         let mut heard: Vec<(ClientId, Heard)> = Vec::new();
-        loop {
+        for round in 0.. {
+            assert!(round < PATIENCE, "the broker never rests");
             let before = heard.len();
             for (client, link) in &mut self.links {
                 heard.extend(link.hear().into_iter().map(|it| (*client, it)));
             }
-            if heard.len() == before {
+            if heard.len() == before && !self.node.page() {
                 break;
             }
         }
@@ -352,19 +339,18 @@ impl World {
         self.model.now += downtime;
 
         let (look, damages) = Node::start(&self.storage.copy(), self.model.now);
-        while look.page()? {}
         let found = look.content()?;
         if !damages.is_empty() {
             return self.judge_damage(cut, &damages, &found);
         }
         let chosen = self.model.restart(&self.history[oldest..], &found)? + oldest;
         (self.node, _) = Node::start(&self.storage, self.model.now);
+        self.node.page_all();
         if cut.is_some() {
             // The rest is lost.
             self.history = vec![self.history[chosen].clone()];
         }
         self.node.stepped.sync().map_err(|error| format!("the first sync: {error:?}"))?;
-        while self.node.page()? {}
         self.history = vec![self.model.stored()];
         self.check()?;
         Ok(Next::Step)
@@ -422,9 +408,9 @@ impl Node {
         let checkpoint = storage.checkpoint();
         let recovered = recover(storage.log(), &*checkpoint, &["/".to_owned()], clock);
         let Recovered { broker, log, state, report } = recovered.expect("the disk can be read");
+        let store = Store { log: storage.broken(log), checkpoint, state };
         let broker = Arc::new(broker);
         broker.paging().set_budget(storage.resident_bytes);
-        let store = Store { log: storage.broken(log), checkpoint, state };
         let stepped = Stepped::new(&broker, store, DurabilityOptions::default());
         broker.look_at_all();
         let shared = Shared {
@@ -436,14 +422,36 @@ impl Node {
         (Self { shared: Arc::new(shared), stepped }, report.damages)
     }
 
-    /// One round of the pager. False if there was nothing to do.
-    fn page(&self) -> Result<bool, Wrong> {
-        self.stepped.page().map_err(|error| format!("paging: {error}"))
+    /// Reads what is wanted, and lets go what need not be in memory. True if there may be more.
+    fn page(&self) -> bool {
+        self.stepped.page().expect("the disk can be read")
+    }
+
+    /// Reads what a client waits for.
+    fn page_for(&self, link: &mut Link) {
+        for _ in 0..PATIENCE {
+            if !link.is_paging() || !self.page() {
+                return;
+            }
+            link.resume_paging();
+        }
+        panic!("what a client waits for comes and goes, and the client never gets it");
+    }
+
+    /// Reads until nobody wants anything.
+    fn page_all(&self) {
+        for _ in 0..PATIENCE {
+            if !self.page() {
+                return;
+            }
+        }
+        panic!("there is always something more to read");
     }
 
     /// Everything in every queue. The broker is of no use afterwards.
     fn content(&self) -> Result<Found, Wrong> {
-        let broker = Arc::clone(&self.shared.broker);
+        self.page_all();
+        let broker = &self.shared.broker;
         let vhost = broker.vhost("/").expect("the virtual host");
         let mut found = Found::default();
         if let Some(exchange) = vhost.exchange(FAN) {
@@ -453,16 +461,7 @@ impl Node {
         }
         for queue in vhost.queues() {
             let mut messages = Vec::new();
-            loop {
-                let mut turn = broker.begin_turn();
-                let got = queue.get(true, &mut turn);
-                turn.finish(&broker);
-                let entry = match got {
-                    Got::Message(entry, _) => entry,
-                    Got::Empty => break,
-                    Got::Stored if self.page()? => continue,
-                    Got::Stored => return Err(format!("{} cannot be read", queue.name)),
-                };
+            while let Some(entry) = self.get(&queue)? {
                 let headers = headers_of(entry.message.header());
                 messages.push(FoundMessage {
                     key: key_of(entry.message.body(), &headers)?,
@@ -473,6 +472,22 @@ impl Node {
             found.queues.insert(queue.name.to_string(), messages);
         }
         Ok(found)
+    }
+
+    fn get(&self, queue: &Arc<Queue>) -> Result<Option<Entry>, Wrong> {
+        let broker = &self.shared.broker;
+        for _ in 0..PATIENCE {
+            let mut turn = broker.begin_turn();
+            let got = queue.get(true, &mut turn);
+            turn.finish(broker);
+            match got {
+                Got::Message(entry, _) => return Ok(Some(entry)),
+                Got::Empty => return Ok(None),
+                Got::Stored if self.page() => {}
+                Got::Stored => break,
+            }
+        }
+        Err(format!("what is next in {} cannot be read", queue.name))
     }
 }
 
