@@ -202,17 +202,8 @@ impl World {
     }
 
     fn run_timer(&mut self) {
-        let broker = Arc::clone(self.broker());
-        for _ in 0..PATIENCE {
-            let mut turn = broker.begin_turn();
-            let is_more = broker.look_at_due(&mut turn);
-            turn.finish(&broker);
-            if !is_more && !self.node.page() {
-                self.model.expire();
-                return;
-            }
-        }
-        panic!("the timer never rests");
+        self.node.rest();
+        self.model.expire();
     }
 
     fn hear(&mut self, start: u64) -> Result<(), Wrong> {
@@ -345,7 +336,7 @@ impl World {
         }
         let chosen = self.model.restart(&self.history[oldest..], &found)? + oldest;
         (self.node, _) = Node::start(&self.storage, self.model.now);
-        self.node.page_all();
+        self.node.rest();
         if cut.is_some() {
             // The rest is lost.
             self.history = vec![self.history[chosen].clone()];
@@ -438,19 +429,23 @@ impl Node {
         panic!("what a client waits for comes and goes, and the client never gets it");
     }
 
-    /// Reads until nobody wants anything.
-    fn page_all(&self) {
+    /// Reads what is wanted and looks at what is due, until there is no more of either.
+    fn rest(&self) {
+        let broker = &self.shared.broker;
         for _ in 0..PATIENCE {
-            if !self.page() {
+            let mut turn = broker.begin_turn();
+            let is_more = broker.look_at_due(&mut turn);
+            turn.finish(broker);
+            if !is_more && !self.page() {
                 return;
             }
         }
-        panic!("there is always something more to read");
+        panic!("there is always something more to do");
     }
 
     /// Everything in every queue. The broker is of no use afterwards.
     fn content(&self) -> Result<Found, Wrong> {
-        self.page_all();
+        self.rest();
         let broker = &self.shared.broker;
         let vhost = broker.vhost("/").expect("the virtual host");
         let mut found = Found::default();
