@@ -388,7 +388,6 @@ impl Model {
             queue.push(Entry {
                 key: Key { message: publish.message, died_in: None },
                 lane: Lane::Channel(client, channel),
-                died: None,
                 turn,
                 ready_since: turn,
                 place: Place::Ready,

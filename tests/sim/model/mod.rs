@@ -60,7 +60,7 @@ pub struct Model {
     pub bindings: BTreeSet<&'static str>,
     pub clients: BTreeMap<ClientId, Client>,
     /// On the way to the dead letters in this turn.
-    dead: Vec<(&'static str, u64, Entry)>,
+    dead: Vec<(&'static str, Entry)>,
     next_queue: u64,
     pub figures: Figures,
 }

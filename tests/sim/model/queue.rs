@@ -23,8 +23,6 @@ pub enum Place {
 pub struct Entry {
     pub key: Key,
     pub lane: Lane,
-    /// When it was to expire and where it stood in the queue it died in.
-    pub died: Option<(Option<u64>, u64)>,
     pub turn: u64,
     /// When it became ready last.
     pub ready_since: u64,
@@ -97,14 +95,9 @@ impl Queue {
 
     pub fn came_before(&self, one: u64, other: u64) -> bool {
         let (first, second) = (&self.entries[&one], &self.entries[&other]);
-        // Of what dies together only that goes first which came first and had no more time.
-        let was_before = match (first.died, second.died) {
-            (Some((first_due, first)), Some((second_due, second))) => {
-                first < second && first_due <= second_due
-            }
-            _ => true,
-        };
-        one < other && (first.turn != second.turn || first.lane == second.lane && was_before)
+        // What died together may have had to be read first, some of it before the rest.
+        let is_ordered = first.lane == second.lane && !matches!(first.lane, Lane::DeadIn(_));
+        one < other && (first.turn != second.turn || is_ordered)
     }
 
     /// The queue as a restart would find it, if all of it were on disk.
@@ -146,20 +139,19 @@ impl Model {
         let Some(queue) = self.queues.get_mut(name) else { return };
         let entry = queue.entries.remove(&number).expect("what is given up was there");
         if queue.kind.dead_letters {
-            self.dead.push((name, number, entry));
+            self.dead.push((name, entry));
         }
     }
 
     /// At the end of a turn the dead letters go where they go.
     pub fn bury(&mut self) {
         let turn = self.turn;
-        for (name, number, entry) in std::mem::take(&mut self.dead) {
+        for (name, entry) in std::mem::take(&mut self.dead) {
             self.figures.died += 1;
             let Some(queue) = self.queues.get_mut(super::kinds::DEAD) else { continue };
             queue.push(Entry {
                 key: Key { died_in: Some(name), ..entry.key },
                 lane: Lane::DeadIn(name),
-                died: Some((entry.expires_at, number)),
                 turn,
                 ready_since: turn,
                 place: Place::Ready,
