@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 
 use super::codec::{Reader, RecordError};
-use super::pool::{Pool, damaged};
+use super::pool::Pool;
 use super::segments::{SegmentUse, Segments};
 use super::slot::{IndexEntry, Location, Slot, put_slots, read_slots};
 use super::summary::Summary;
@@ -29,6 +29,8 @@ pub(super) struct Chunk {
     pub(super) is_changed: bool,
     /// There is a value for it in the checkpoint, or in a batch that was taken.
     pub(super) is_stored: bool,
+    /// Checksum of the value that was written last.
+    check: u32,
     /// The batch that has it.
     batch: u64,
     /// When it was used last, see [`Pool::next_use`].
@@ -51,15 +53,21 @@ impl Chunk {
             slots: Some(Vec::new()),
             is_changed: is_stored,
             is_stored,
+            check: 0,
             batch: 0,
             used: 0,
         }
     }
 
     /// A chunk whose value is in the checkpoint.
-    pub(super) fn cold(summary: Summary) -> Self {
+    pub(super) fn cold(summary: Summary, check: u32) -> Self {
         let (is_changed, is_stored) = (false, true);
-        Self { summary, slots: None, is_changed, is_stored, batch: 0, used: 0 }
+        Self { summary, slots: None, is_changed, is_stored, check, batch: 0, used: 0 }
+    }
+
+    /// Checksum of the value that was written last. A value may be whole, and be an older one.
+    pub(super) fn check(&self) -> u32 {
+        self.check
     }
 
     pub(super) fn summary(&self) -> &Summary {
@@ -99,7 +107,10 @@ impl Chunk {
 
     fn read(&self, key: &[u8], pool: &Pool) -> Result<Vec<Slot>, StoreError> {
         let value = pool.read(key)?;
-        let slots = read_value(&value).map_err(|error| damaged(key, error.to_string()))?;
+        if crc32c::crc32c(&value) != self.check {
+            return Err(pool.distrusted(key, "it is not the one that was written last"));
+        }
+        let slots = read_value(&value).map_err(|error| pool.distrusted(key, error.to_string()))?;
         let mut counted = Summary::default();
         for slot in &slots {
             counted.add(slot.entry(), None);
@@ -107,7 +118,7 @@ impl Chunk {
         if self.summary.agrees_with(&counted) {
             return Ok(slots);
         }
-        Err(damaged(key, "its entries are not those that were counted when it was written"))
+        Err(pool.distrusted(key, "its entries are not those that were counted when it was written"))
     }
 
     /// When it was used last, if its slots may go.
@@ -128,6 +139,11 @@ impl Chunk {
         let slots = self.slots();
         let found = slots.binary_search_by_key(&low, |slot| slot.low);
         found.is_ok_and(|at| slots[at].is_live)
+    }
+
+    /// Where the live entry at that place lies, if there is one.
+    pub(super) fn location(&self, low: u16) -> Option<Location> {
+        live(self.slots(), low, low).next().map(Slot::location)
     }
 
     /// Puts an entry at a place, and takes away what was there.
@@ -185,6 +201,7 @@ impl Chunk {
         (self.is_changed, self.is_stored, self.batch) = (false, true, batch);
         let mut value = vec![VALUE_VERSION];
         put_slots(&mut value, self.slots(), self.summary.live());
+        self.check = crc32c::crc32c(&value);
         value
     }
 

@@ -66,6 +66,11 @@ impl Index {
         self.chunks.iter().map(|(&number, chunk)| (number, chunk.summary()))
     }
 
+    /// The chunks from one on.
+    pub(super) fn summaries_from(&self, first: u64) -> impl Iterator<Item = (u64, &Summary)> {
+        self.chunks.range(first..).map(|(&number, chunk)| (number, chunk.summary()))
+    }
+
     /// There is an entry.
     pub(super) fn contains(
         &mut self,
@@ -76,6 +81,18 @@ impl Index {
         let Some(chunk) = self.chunks.get_mut(&number) else { return Ok(false) };
         chunk.warm(|| chunk_key(self.queue, number), pool)?;
         Ok(chunk.contains(low))
+    }
+
+    /// Where an entry lies, if it lives.
+    pub(super) fn location(
+        &mut self,
+        position: Position,
+        pool: &mut Pool,
+    ) -> Result<Option<Location>, StoreError> {
+        let (number, low) = split(position);
+        let Some(chunk) = self.chunks.get_mut(&number) else { return Ok(None) };
+        chunk.warm(|| chunk_key(self.queue, number), pool)?;
+        Ok(chunk.location(low))
     }
 
     /// Adds an entry. Takes the place of what was there.
@@ -170,13 +187,21 @@ impl Index {
         pool: &'a Pool,
     ) -> impl Iterator<Item = Result<Located, StoreError>> + 'a {
         let chunks = self.chunks.iter().filter(move |(_, chunk)| wanted(chunk.summary()));
-        chunks.flat_map(move |(&number, chunk)| {
-            let slots = match chunk.peek(|| chunk_key(self.queue, number), pool) {
-                Ok(slots) => slots,
-                Err(error) => return vec![Err(error)],
-            };
-            live(&slots, 0, LAST_LOW).map(|slot| Ok(Located::new(number, slot))).collect()
+        chunks.flat_map(move |(&number, chunk)| match self.live_of(number, chunk, pool) {
+            Ok(entries) => entries.into_iter().map(Ok).collect(),
+            Err(error) => vec![Err(error)],
         })
+    }
+
+    /// The live entries of one chunk, likewise.
+    pub(super) fn entries_of(&self, number: u64, pool: &Pool) -> Result<Vec<Located>, StoreError> {
+        let chunk = self.chunks.get(&number);
+        chunk.map_or_else(|| Ok(Vec::new()), |chunk| self.live_of(number, chunk, pool))
+    }
+
+    fn live_of(&self, number: u64, chunk: &Chunk, pool: &Pool) -> Result<Vec<Located>, StoreError> {
+        let slots = chunk.peek(|| chunk_key(self.queue, number), pool)?;
+        Ok(live(&slots, 0, LAST_LOW).map(|slot| Located::new(number, slot)).collect())
     }
 
     /// Hands out what changed since the last time: a key, and its value unless it is gone.
@@ -224,10 +249,10 @@ impl Index {
         value: &mut Reader<'_>,
         pool: &mut Pool,
     ) -> Result<(), RecordError> {
-        for (number, summary) in read_page(page, value)? {
+        for (number, summary, check) in read_page(page, value)? {
             summary.add_to(&mut pool.segments);
             self.live += summary.live();
-            self.chunks.insert(number, Chunk::cold(summary));
+            self.chunks.insert(number, Chunk::cold(summary, check));
         }
         self.pages.insert(page);
         Ok(())
@@ -246,7 +271,8 @@ impl Index {
         }
     }
 
-    /// Count of the chunks, then for each the distance from the one before, and its summary.
+    /// Count of the chunks, then for each the distance from the one before, its summary, and the checksum of
+    /// its value.
     fn page(&self, page: u64) -> Option<Vec<u8>> {
         let first = page * limits::INDEX_PAGE;
         let chunks = self.chunks.range(first..=first.saturating_add(limits::INDEX_PAGE - 1));
@@ -260,6 +286,7 @@ impl Index {
         for (&number, chunk) in chunks {
             put_varint(&mut value, number - before);
             chunk.summary().put(&mut value);
+            value.extend(chunk.check().to_le_bytes());
             before = number;
         }
         Some(value)
@@ -277,14 +304,14 @@ impl Index {
     }
 }
 
-fn read_page(page: u64, value: &mut Reader<'_>) -> Result<Vec<(u64, Summary)>, RecordError> {
+fn read_page(page: u64, value: &mut Reader<'_>) -> Result<Vec<(u64, Summary, u32)>, RecordError> {
     const UNORDERED: RecordError = RecordError::Malformed("a page's chunks do not rise");
     let first = page.checked_mul(limits::INDEX_PAGE).ok_or(UNORDERED)?;
     let count = value.varint()?;
     if count == 0 || count > limits::INDEX_PAGE {
         return Err(RecordError::Malformed("a page has no chunks, or too many"));
     }
-    let mut chunks: Vec<(u64, Summary)> = Vec::new();
+    let mut chunks: Vec<(u64, Summary, u32)> = Vec::new();
     let mut before = first;
     for _ in 0..count {
         let distance = value.varint()?;
@@ -293,7 +320,7 @@ fn read_page(page: u64, value: &mut Reader<'_>) -> Result<Vec<(u64, Summary)>, R
         if !rises || number - first >= limits::INDEX_PAGE || number > LAST_CHUNK {
             return Err(UNORDERED);
         }
-        chunks.push((number, Summary::read(value)?));
+        chunks.push((number, Summary::read(value)?, u32::from_le_bytes(value.array()?)));
         before = number;
     }
     Ok(chunks)

@@ -16,12 +16,13 @@
 
 use super::codec::{Reader, RecordError};
 use crate::broker::delivery::QueueId;
+use crate::store::BULK_KEYS;
 
 pub(super) const COUNTERS_KEY: &[u8] = b"c/";
 pub(super) const PAGE_KEYS: &[u8] = b"d";
-pub(super) const CHUNK_KEYS: &[u8] = b"i";
+pub(super) const CHUNK_KEYS: &[u8] = BULK_KEYS.start;
 /// The first key behind all chunks.
-pub(super) const BEHIND_CHUNK_KEYS: &[u8] = b"j";
+pub(super) const BEHIND_CHUNK_KEYS: &[u8] = BULK_KEYS.end;
 pub(super) const STANDING_KEYS: &[u8] = b"q";
 pub(super) const RETURNS_KEYS: &[u8] = b"r";
 pub(super) const QUEUE_KEYS: &[u8] = b"t/q";

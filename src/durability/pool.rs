@@ -71,9 +71,17 @@ impl Pool {
 
     /// What the checkpoint has under a key that it must have.
     pub(super) fn read(&self, key: &[u8]) -> Result<Bytes, StoreError> {
-        let missing = || damaged(key, "it is missing");
+        let missing = || self.distrusted(key, "it is missing");
         let reader = self.reader.as_ref().ok_or_else(missing)?;
         reader.get(key)?.ok_or_else(missing)
+    }
+
+    /// What was read under a key is not what was stored there. The next start does without the checkpoint.
+    pub(super) fn distrusted(&self, key: &[u8], what: impl Into<String>) -> StoreError {
+        if let Some(reader) = &self.reader {
+            reader.distrust();
+        }
+        StoreError::DamagedValue { key: key.to_vec(), what: what.into() }
     }
 
     /// Slots in memory.
@@ -128,9 +136,4 @@ impl Pool {
     pub(super) fn keep(&mut self, slots: usize) {
         (self.limit, self.cool_above) = (slots, slots);
     }
-}
-
-/// An error that names the key.
-pub(super) fn damaged(key: &[u8], what: impl Into<String>) -> StoreError {
-    StoreError::DamagedValue { key: key.to_vec(), what: what.into() }
 }

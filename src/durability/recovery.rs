@@ -15,7 +15,8 @@ use super::contents::read_content;
 use super::keys::{BEHIND_CHUNK_KEYS, CHUNK_KEYS};
 use super::loader::StateLoader;
 use super::options::{exchange_options, queue_options};
-use super::record::{Record, RecordError, records};
+use super::record::{PlacedRecord, Record, RecordError, records};
+use super::salvage::salvage;
 use super::segments::SegmentUse;
 use super::state::LogState;
 use super::stored_queue::StoredQueue;
@@ -27,7 +28,8 @@ use crate::broker::queue::QueueIdentity;
 use crate::broker::vhost::{BindingRequest, VHost};
 use crate::clock::Clock;
 use crate::store::{
-    Checkpoint, Damage, Log, LogPosition, LogReader, ScannedFrame, StoreError, StoredLog, TornTail,
+    Checkpoint, Condition, Damage, Log, LogPosition, LogReader, ScannedFrame, StoreError,
+    StoredLog, TornTail,
 };
 
 /// What a restart found.
@@ -113,9 +115,17 @@ pub fn recover(
     clock: Arc<Clock>,
 ) -> Result<Recovered, RecoveryError> {
     let start = clock.now();
-    let mut state = load(checkpoint)?;
     let mut report = RecoveryReport::default();
-    let log = replay(log, checkpoint.position(), &mut state, &mut report)?;
+    let Condition { damages, lost } = checkpoint.condition();
+    let (mut state, log) = match lost {
+        None => {
+            let mut state = load(checkpoint)?;
+            let log = replay(log, checkpoint.position(), &mut state, &mut report)?;
+            (state, log)
+        }
+        Some(lost) => salvage(log, checkpoint.reader(), lost, &mut report)?,
+    };
+    report.damages.extend(damages);
     let broker = rebuild(&mut state, &*log.reader(), vhosts, clock, &mut report)?;
     report.damages.extend(missing_segments(&state, &*log));
     for damage in &report.damages {
@@ -181,10 +191,20 @@ fn replay(
 /// Replays the records of a frame. If part of its batch is lost, nothing is gone by it: what was taken out of
 /// one queue may have gone into another, by a put in the part that is lost. Better twice than never.
 pub fn apply_frame(state: &mut LogState, frame: ScannedFrame<'_>) -> Result<(), RecoveryError> {
+    apply_records(state, frame, |_| true)
+}
+
+/// The same for those records that are `wanted`.
+pub(super) fn apply_records(
+    state: &mut LogState,
+    frame: ScannedFrame<'_>,
+    wanted: impl Fn(&PlacedRecord<'_>) -> bool,
+) -> Result<(), RecoveryError> {
     let unreadable = |error| RecoveryError::Frame { at: frame.position, error };
     for placed in records(frame.payload).map_err(unreadable)? {
         let placed = placed.map_err(unreadable)?;
-        if frame.is_batch_whole || !matches!(placed.record, Record::Gone { .. }) {
+        let is_sure = frame.is_batch_whole || !matches!(placed.record, Record::Gone { .. });
+        if is_sure && wanted(&placed) {
             state.apply(placed, frame.position)?;
         }
     }

@@ -19,6 +19,7 @@ use super::index::Located;
 use super::keys::COUNTERS_KEY;
 use super::pool::Pool;
 use super::record::{Place, PlacedRecord, Record, Run};
+use super::salvage::Snapshot;
 use super::segments::SegmentUse;
 use super::slot::{IndexEntry, Location};
 use super::stored_queue::StoredQueue;
@@ -47,6 +48,8 @@ pub struct LogState {
     deleted: Vec<Vec<u8>>,
     /// A change failed.
     is_spoiled: bool,
+    /// The next checkpoint has to keep a snapshot of them.
+    are_definitions_changed: bool,
 }
 
 /// A message a queue has from now on.
@@ -76,6 +79,7 @@ impl Default for LogState {
             changed: BTreeSet::new(),
             deleted: Vec::new(),
             is_spoiled: false,
+            are_definitions_changed: false,
         }
     }
 }
@@ -178,6 +182,55 @@ impl LogState {
         self.pool.changed() >= limits::INDEX_CHANGED_SLOTS
     }
 
+    /// Some of the live entries whose records lie in one segment, beginning with a chunk of a queue. Returns the
+    /// chunk to go on with, if there may be more: so many are looked at, and so few read, that nobody waits long
+    /// for the state meanwhile. What is cold stays cold.
+    pub(super) fn some_entries_in(
+        &self,
+        generation: u64,
+        from: (QueueId, u64),
+        found: &mut dyn FnMut(Located),
+    ) -> Result<Option<(QueueId, u64)>, StoreError> {
+        let (mut looks, mut reads) = (limits::FORWARD_LOOKS, limits::FORWARD_READS);
+        for (&id, queue) in self.queues.range(from.0..) {
+            let first = if id == from.0 { from.1 } else { 0 };
+            if looks == 0 {
+                return Ok(Some((id, first)));
+            }
+            looks -= 1;
+            for (number, summary) in queue.index.summaries_from(first) {
+                if looks == 0 || reads == 0 {
+                    return Ok(Some((id, number)));
+                }
+                looks -= 1;
+                if summary.has_segment(generation) {
+                    reads -= 1;
+                    let entries = queue.index.entries_of(number, &self.pool)?.into_iter();
+                    let there = |entry: &Located| entry.location.at.generation == generation;
+                    entries.filter(there).for_each(&mut *found);
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Those of a record's places at which it is what the queue has there. Their chunks become warm: they are about to
+    /// change.
+    pub(super) fn places_of(
+        &mut self,
+        location: Location,
+        places: &[Place],
+    ) -> Result<Vec<Place>, StoreError> {
+        let mut there = Vec::with_capacity(places.len());
+        for &place in places {
+            let Some(stored) = self.queues.get_mut(&place.queue) else { continue };
+            if stored.index.location(place.position, &mut self.pool)? == Some(location) {
+                there.push(place);
+            }
+        }
+        Ok(there)
+    }
+
     /// There is more than the last checkpoint knows, and it may be written.
     pub fn is_ahead_of_checkpoint(&self) -> bool {
         self.checkpointed != Some(self.position) && !self.is_spoiled
@@ -273,6 +326,7 @@ impl LogState {
 
     /// A definition changed.
     pub fn define(&mut self, definition: Definition) {
+        self.are_definitions_changed = true;
         match definition {
             Definition::ExchangeDeclared(exchange) => self.topology.declare_exchange(exchange),
             Definition::ExchangeDeleted { vhost, name } => {
@@ -324,7 +378,15 @@ impl LogState {
         put_varint(&mut next, self.next_queue_id);
         put_varint(&mut next, (self.topology.len() + self.queues.len()) as u64);
         batch.put(COUNTERS_KEY, next);
+        if std::mem::take(&mut self.are_definitions_changed) {
+            batch.keep(Snapshot::of(self).encode());
+        }
         batch
+    }
+
+    /// The next checkpoint keeps a snapshot of the definitions, changed or not.
+    pub(super) fn keep_definitions(&mut self) {
+        self.are_definitions_changed = true;
     }
 
     /// All batches that were taken are in the checkpoint durably: what did not change since may leave memory.

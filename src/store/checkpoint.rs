@@ -12,8 +12,10 @@
 //! * The database is made by the first `apply`: that takes some thirty syncs, and a first start should
 //!   not wait for them. It is made under another name, because fjall cannot open a half-made one.
 
+use std::error::Error;
 use std::fmt;
 use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -73,7 +75,9 @@ impl FjallCheckpoint {
         let shared = Arc::new(Shared { path: path.to_owned(), state });
         let mut checkpoint = Self { shared, position: None };
         if path.exists() {
-            checkpoint.shared.reopen()?;
+            // Not under the lock: fjall asserts things of a damaged journal, and a check goes on after that.
+            let open = open_database(path).map_err(failed(path, "open"))?;
+            *checkpoint.shared.state.lock() = State::Open(open);
             checkpoint.position = checkpoint.read_position()?;
         }
         Ok(checkpoint)
@@ -86,6 +90,13 @@ impl FjallCheckpoint {
             what: "it is no position".to_owned(),
         };
         decode_position(&value).ok_or_else(damaged).map(Some)
+    }
+
+    /// Writes what is in memory into a table.
+    #[cfg(test)]
+    pub(crate) fn flush(&self) {
+        let open = self.shared.writable().unwrap();
+        open.keyspace.rotate_memtable_and_wait().unwrap();
     }
 
     fn commit(&self, open: &Open, batch: CheckpointBatch) -> Result<(), StoreError> {
@@ -219,6 +230,10 @@ impl Checkpoint for FjallCheckpoint {
         self.position = Some(position);
         Ok(())
     }
+
+    fn revive(&mut self) -> Result<(), StoreError> {
+        self.shared.writable().map(drop)
+    }
 }
 
 /// Makes an empty database, whole or not at all.
@@ -270,18 +285,39 @@ fn keyspace_options() -> KeyspaceCreateOptions {
         .manual_journal_persist(true)
 }
 
-/// For `map_err`: the error of doing `what`, a full disk told apart.
+/// For `map_err`: the error of doing `what`. A full disk is told apart, and what the machine refused from what the
+/// files hold.
 fn failed(path: &Path, what: &'static str) -> impl FnOnce(fjall::Error) -> StoreError {
     move |error| {
         let path = path.to_owned();
-        if matches!(&error, fjall::Error::Io(error) if is_full(error)) {
-            return StoreError::Full { path };
-        }
         if matches!(error, fjall::Error::Locked) {
             return StoreError::InUse { path };
         }
-        StoreError::Checkpoint { path, what, source: Box::new(error) }
+        match io_error(&error) {
+            Some(error) if is_full(error) => StoreError::Full { path },
+            Some(source) if is_of_the_machine(source) => {
+                let source = io::Error::new(source.kind(), error);
+                StoreError::Io { path, what, source }
+            }
+            Some(_) | None => StoreError::Checkpoint { path, what, source: Box::new(error) },
+        }
     }
+}
+
+/// The error of the operating system behind an error.
+fn io_error<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e io::Error> {
+    error.downcast_ref().or_else(|| io_error(error.source()?))
+}
+
+/// Whether it would come with any content of the files. A file that is missing, or a place that none has, is what
+/// damaged files ask for.
+fn is_of_the_machine(error: &io::Error) -> bool {
+    use io::ErrorKind::{
+        AlreadyExists, FileTooLarge, InvalidInput, IsADirectory, NotADirectory, NotFound,
+    };
+    let asked_for =
+        [AlreadyExists, FileTooLarge, InvalidInput, IsADirectory, NotADirectory, NotFound];
+    error.raw_os_error().is_some() && !asked_for.contains(&error.kind())
 }
 
 fn encode_position(position: LogPosition) -> [u8; 12] {

@@ -42,7 +42,8 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
     /// Its length in bytes.
     fn length(&self) -> io::Result<u64>;
 
-    /// Fills `buffer` from `offset` on; returns less than its length only at the end of the file.
+    /// Reads into `buffer` from `offset` on. It may give less than asked; nothing only at the end of the
+    /// file. See [`read_fully`].
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
 
     /// Writes all of `bytes` at `offset`. After an error any part of them may have been written.
@@ -60,6 +61,18 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
     /// Where the last byte that may ever have been written ends; zeros follow. A preallocated file that
     /// was never full is not read to its end this way.
     fn data_end(&self) -> io::Result<u64>;
+}
+
+/// Fills `buffer` from `offset` on; returns less than its length only at the end of the file.
+pub(super) fn read_fully(file: &dyn DiskFile, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match file.read_at(&mut buffer[filled..], offset + filled as u64)? {
+            0 => break,
+            count => filled += count,
+        }
+    }
+    Ok(filled)
 }
 
 /// The operating system's file system.
@@ -109,7 +122,7 @@ impl Disk for RealDisk {
 }
 
 #[derive(Debug)]
-struct RealFile(File);
+pub(super) struct RealFile(pub(super) File);
 
 impl DiskFile for RealFile {
     fn length(&self) -> io::Result<u64> {
@@ -117,16 +130,12 @@ impl DiskFile for RealFile {
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let mut filled = 0;
-        while filled < buffer.len() {
-            match self.0.read_at(&mut buffer[filled..], offset + filled as u64) {
-                Ok(0) => break,
-                Ok(count) => filled += count,
+        loop {
+            match self.0.read_at(buffer, offset) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+                result => return result,
             }
         }
-        Ok(filled)
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {

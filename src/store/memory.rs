@@ -15,8 +15,9 @@ use bytes::Bytes;
 use super::error::StoreError;
 use super::sealed::{seal, unseal};
 use super::{
-    Appended, Checkpoint, CheckpointBatch, CheckpointReader, Flush, FrameBuffer, FrameVisitor, Log,
-    LogPosition, LogReader, PairVisitor, ScanReport, ScannedFrame, SegmentInfo, StoredLog,
+    Appended, Checkpoint, CheckpointBatch, CheckpointPlace, CheckpointReader, Flush, FrameBuffer,
+    FrameVisitor, Log, LogPosition, LogReader, PairVisitor, ScanReport, ScannedFrame, SegmentInfo,
+    StoredLog,
 };
 use crate::limits;
 use crate::sync::{RankedMutex, rank};
@@ -261,6 +262,21 @@ impl LogReader for MemoryReader {
             offset: u64::from(at.offset),
             what: "nothing was appended there, or it was released",
         })
+    }
+}
+
+impl CheckpointPlace for MemoryStore {
+    fn path(&self) -> PathBuf {
+        PathBuf::from("memory")
+    }
+
+    fn open(&self) -> Result<Box<dyn Checkpoint>, StoreError> {
+        Ok(self.checkpoint())
+    }
+
+    fn set_aside(&self) -> Result<Option<PathBuf>, StoreError> {
+        *self.checkpoint.lock() = CheckpointState::default();
+        Ok(None)
     }
 }
 

@@ -13,34 +13,53 @@
 //!
 //! ```text
 //! data/lock  data/format      directory.rs    one process, one format
-//! data/log/<generation>.seg   log/            segment files on a Disk (disk.rs, simulated_disk.rs)
+//! data/log/<generation>.seg   log/            segment files on a Disk (disk.rs, simulated_disk.rs,
+//!                                             faulty_disk.rs)
 //! data/meta/                  checkpoint.rs   fjall; every value behind a checksum (sealed.rs)
+//! data/checkpoint             mark.rs         which checkpoint is the last, for guard.rs
+//! data/definitions            kept.rs         what a lost checkpoint cannot be replaced without
 //! nothing on disk             memory.rs       the same traits in memory
 //! ```
 
+mod backup;
 mod checkpoint;
 mod directory;
 mod disk;
 mod error;
+mod faulty_disk;
+mod guard;
+mod kept;
 mod log;
+mod mark;
 mod memory;
+mod read_only_disk;
 mod sealed;
 mod simulated_disk;
+mod stored;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+pub use self::backup::{Backup, BackupError, BackupWriter, Cancelled, Restoring};
 pub use self::checkpoint::FjallCheckpoint;
 pub use self::directory::DataDirectory;
 pub use self::disk::{Disk, DiskFile, RealDisk};
 pub use self::error::StoreError;
-pub use self::log::{FRAME_OVERHEAD, FrameBuffer, SEGMENT_HEADER_AREA, SegmentFiles, SegmentLog};
+pub use self::faulty_disk::{Fault, FaultyDisk, Operation};
+pub use self::guard::{CheckpointPlace, GuardedCheckpoint};
+pub use self::log::{
+    DamageVisitor, FRAME_OVERHEAD, FrameBuffer, Inspected, LogInspection, SEGMENT_HEADER_AREA,
+    SegmentFiles, SegmentLog,
+};
 pub use self::memory::{MemoryStore, Survives};
-pub use self::simulated_disk::SimulatedDisk;
+pub use self::read_only_disk::ReadOnlyDisk;
+pub use self::simulated_disk::{SimulatedDisk, Split};
+pub use self::stored::{CopiedCheckpoint, Probe, StoredData, probe_checkpoint};
 
 /// A place in the log. Places are ordered as the log was written and are never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -242,6 +261,40 @@ pub trait Checkpoint: Send {
     /// The log must have been synced up to that position before: the content refers to bytes there.
     /// After an error the checkpoint is as it was, and `apply` may be called again.
     fn apply(&mut self, batch: CheckpointBatch) -> Result<(), StoreError>;
+
+    /// Makes it ready to be read and applied to again after an error.
+    fn revive(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// What was found when it was opened.
+    fn condition(&self) -> Condition {
+        Condition::default()
+    }
+
+    /// The next batch should have a snapshot, see [`CheckpointBatch::keep`].
+    fn wants_snapshot(&self) -> bool {
+        false
+    }
+}
+
+/// The keys of a checkpoint that are not read when it is opened, because they are so many.
+pub const BULK_KEYS: Range<&[u8]> = b"i".as_slice()..b"j".as_slice();
+
+/// What was wrong with a checkpoint when it was opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Condition {
+    /// Files that do not hold what was written to them.
+    pub damages: Vec<Damage>,
+    /// The checkpoint was set aside, and this one is empty.
+    pub lost: Option<Lost>,
+}
+
+/// What is left of a checkpoint that is lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// The last snapshot that was kept; `None` if nothing was ever given up on the word of a checkpoint.
+    pub snapshot: Option<Bytes>,
 }
 
 /// Reads single values of a checkpoint, from any thread and at any time.
@@ -249,6 +302,10 @@ pub trait CheckpointReader: fmt::Debug + Send + Sync {
     /// The value of one key, as of the last batch that was applied. A value that is not what was stored is
     /// [`StoreError::DamagedValue`].
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError>;
+
+    /// Something it gave is not what was stored, although its checksum fits: the next start should do without this
+    /// checkpoint.
+    fn distrust(&self) {}
 }
 
 /// Changes that belong together, and the position the checkpoint then stands for.
@@ -258,12 +315,14 @@ pub struct CheckpointBatch {
     /// By key; `None` deletes. One change a key: the store below gives all changes of a batch the same
     /// age, so two of one key would have no order.
     changes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    /// To be kept beside the checkpoint.
+    snapshot: Option<Vec<u8>>,
 }
 
 impl CheckpointBatch {
     /// An empty batch that stands for the log up to `position`.
     pub fn new(position: LogPosition) -> Self {
-        Self { position, changes: BTreeMap::new() }
+        Self { position, changes: BTreeMap::new(), snapshot: None }
     }
 
     /// Sets a key of 2 to 65,535 bytes. The last change of a key counts.
@@ -276,14 +335,32 @@ impl CheckpointBatch {
         self.change(key.into(), None);
     }
 
+    /// The same changes, for another position.
+    #[must_use]
+    pub fn at(self, position: LogPosition) -> Self {
+        Self { position, ..self }
+    }
+
     /// Sets a key, or deletes it.
     pub fn set(&mut self, key: impl Into<Vec<u8>>, value: Option<Vec<u8>>) {
         self.change(key.into(), value);
     }
 
+    /// Keeps `snapshot` outside of the checkpoint, in place of the one before: what is needed if the checkpoint
+    /// is lost.
+    pub fn keep(&mut self, snapshot: Vec<u8>) {
+        self.snapshot = Some(snapshot);
+    }
+
     /// How many keys change.
     pub fn len(&self) -> usize {
         self.changes.len()
+    }
+
+    /// Bytes of all keys and values in it.
+    pub fn bytes(&self) -> u64 {
+        let value = |value: &Option<Vec<u8>>| value.as_ref().map_or(0, Vec::len);
+        self.changes.iter().map(|(key, change)| (key.len() + value(change)) as u64).sum()
     }
 
     /// Whether only the position changes.

@@ -1,9 +1,15 @@
 //! A disk in memory that loses power, fills up and fails when told to.
 //!
-//! It is as unkind as a real one may be: what was not synced survives a power cut by the sector or not
-//! at all, in any combination, and a rename or a new file survives only if its directory was synced.
+//! It is as unkind as a real one may be:
+//! * What was not synced survives a power cut by the sector or not at all, in any combination.
+//! * A file that was made, renamed or removed, and a length that was changed, may each be forgotten while
+//!   later ones are not, until the directory or the file was synced.
+//! * After a failed sync the pages may be gone although the next one succeeds, as on Linux; see
+//!   [`SimulatedDisk::forget_unsynced`].
+//!
+//! Errors are the business of [`FaultyDisk`](super::FaultyDisk).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,8 +17,19 @@ use std::sync::Arc;
 use super::disk::{Disk, DiskFile};
 use crate::sync::{RankedMutex, rank};
 
-/// What a disk writes whole or not at all.
+/// What the smallest disk writes whole or not at all.
 const SECTOR: usize = 512;
+
+/// What survives a power cut of the changes that were not synced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Split {
+    /// Each change of a sector of 512 bytes by itself.
+    Sectors,
+    /// For each page of 4096 bytes the first few of its changes: it was written back at some moment.
+    Pages,
+}
+
+const PAGE: usize = 4096;
 
 /// A disk in memory. Clones are the same disk.
 #[derive(Clone, Debug, Default)]
@@ -24,8 +41,10 @@ pub struct SimulatedDisk {
 struct State {
     inodes: Vec<Inode>,
     names: BTreeMap<PathBuf, usize>,
-    /// The names a power cut leaves.
+    /// The names a power cut leaves for sure.
     durable_names: BTreeMap<PathBuf, usize>,
+    /// What happened to names since; each may be lost.
+    name_changes: Vec<NameChange>,
     capacity: Option<u64>,
     write_fault: Option<WriteFault>,
     sync_fault: Option<io::ErrorKind>,
@@ -44,6 +63,36 @@ struct Inode {
 enum Change {
     Sector { offset: usize, bytes: Vec<u8> },
     Length(usize),
+}
+
+/// A file has one name at most.
+#[derive(Clone, Debug)]
+enum NameChange {
+    /// It was made, or got another name.
+    Named(PathBuf, usize),
+    Removed(PathBuf, usize),
+}
+
+impl NameChange {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Named(path, _) | Self::Removed(path, _) => path,
+        }
+    }
+
+    fn apply(&self, names: &mut BTreeMap<PathBuf, usize>) {
+        match self {
+            Self::Named(path, inode) => {
+                names.retain(|_, named| named != inode);
+                names.insert(path.clone(), *inode);
+            }
+            Self::Removed(path, inode) => {
+                if names.get(path) == Some(inode) {
+                    names.remove(path);
+                }
+            }
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -78,16 +127,24 @@ impl SimulatedDisk {
     /// that was not synced, and for every directory entry. Who uses this disk goes on undisturbed.
     #[must_use]
     pub fn power_cut(&self, survives: &mut dyn FnMut() -> bool) -> Self {
+        self.power_cut_at(Split::Sectors, survives)
+    }
+
+    /// As [`power_cut`](Self::power_cut), and `split` says what survives together.
+    #[must_use]
+    pub fn power_cut_at(&self, split: Split, survives: &mut dyn FnMut() -> bool) -> Self {
         let state = self.state.lock();
         let mut names = state.durable_names.clone();
-        for (path, inode) in &state.names {
-            if names.get(path) != Some(inode) && survives() {
-                // A file has one name.
-                names.retain(|_, named| named != inode);
-                names.insert(path.clone(), *inode);
+        for change in &state.name_changes {
+            if survives() {
+                change.apply(&mut names);
             }
         }
-        let inodes = state.inodes.iter().map(|inode| inode.after_power_cut(survives)).collect();
+        // What has no name is gone.
+        let mut inodes = vec![Inode::default(); state.inodes.len()];
+        for &inode in names.values() {
+            inodes[inode] = state.inodes[inode].after_power_cut(split, survives);
+        }
         let after = State {
             inodes,
             names: names.clone(),
@@ -96,6 +153,15 @@ impl SimulatedDisk {
             ..State::default()
         };
         Self { state: Arc::new(RankedMutex::new(after)) }
+    }
+
+    /// What was written to a file and not synced will not survive a power cut, although the file shows it
+    /// and the next sync succeeds: what a failed sync does to the page cache.
+    pub fn forget_unsynced(&self, path: &Path) {
+        let mut state = self.state.lock();
+        if let Ok(inode) = state.inode_of(path) {
+            state.inodes[inode].changes.clear();
+        }
     }
 
     /// A copy of the disk as it is, as if every process on it had been killed.
@@ -117,6 +183,7 @@ impl SimulatedDisk {
         let inode = Inode { durable: contents.clone(), bytes: contents, changes: Vec::new() };
         state.inodes.push(inode);
         let number = state.inodes.len() - 1;
+        state.name_changes.retain(|change| change.path() != path);
         state.names.insert(path.to_owned(), number);
         state.durable_names.insert(path.to_owned(), number);
     }
@@ -129,6 +196,11 @@ impl SimulatedDisk {
 impl State {
     fn inode_of(&self, path: &Path) -> io::Result<usize> {
         self.names.get(path).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn name(&mut self, change: NameChange) {
+        change.apply(&mut self.names);
+        self.name_changes.push(change);
     }
 
     /// Whether `inode` may become `length` bytes long.
@@ -164,11 +236,19 @@ impl Inode {
         }
     }
 
-    fn after_power_cut(&self, survives: &mut dyn FnMut() -> bool) -> Self {
+    fn after_power_cut(&self, split: Split, survives: &mut dyn FnMut() -> bool) -> Self {
         let mut durable = self.durable.clone();
+        // Pages of which nothing later survives.
+        let mut closed = BTreeSet::new();
         for change in &self.changes {
+            let page = change.page().filter(|_| split == Split::Pages);
+            if page.is_some_and(|page| closed.contains(&page)) {
+                continue;
+            }
             if survives() {
                 change.apply(&mut durable);
+            } else {
+                closed.extend(page);
             }
         }
         Self { bytes: durable.clone(), durable, changes: Vec::new() }
@@ -176,6 +256,13 @@ impl Inode {
 }
 
 impl Change {
+    fn page(&self) -> Option<usize> {
+        match self {
+            Self::Sector { offset, .. } => Some(offset / PAGE),
+            Self::Length(_) => None,
+        }
+    }
+
     fn apply(&self, to: &mut Vec<u8>) {
         match self {
             Self::Sector { offset, bytes } => {
@@ -201,7 +288,7 @@ impl Disk for SimulatedDisk {
         let mut state = self.state.lock();
         state.inodes.push(Inode::default());
         let inode = state.inodes.len() - 1;
-        state.names.insert(path.to_owned(), inode);
+        state.name(NameChange::Named(path.to_owned(), inode));
         drop(state);
         Ok(self.handle(inode))
     }
@@ -214,14 +301,15 @@ impl Disk for SimulatedDisk {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut state = self.state.lock();
         let inode = state.inode_of(from)?;
-        state.names.remove(from);
-        state.names.insert(to.to_owned(), inode);
+        state.name(NameChange::Named(to.to_owned(), inode));
         Ok(())
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        let removed = self.state.lock().names.remove(path);
-        removed.map(|_| ()).ok_or_else(|| io::ErrorKind::NotFound.into())
+        let mut state = self.state.lock();
+        let inode = state.inode_of(path)?;
+        state.name(NameChange::Removed(path.to_owned(), inode));
+        Ok(())
     }
 
     fn free_space(&self, _directory: &Path) -> io::Result<u64> {
@@ -232,12 +320,14 @@ impl Disk for SimulatedDisk {
 
     fn sync_directory(&self, directory: &Path) -> io::Result<()> {
         let mut state = self.state.lock();
-        let inside = |path: &PathBuf| path.parent() == Some(directory);
-        let mut durable = std::mem::take(&mut state.durable_names);
-        durable.retain(|path, _| !inside(path));
-        let current = state.names.iter().filter(|(path, _)| inside(path));
-        durable.extend(current.map(|(path, &inode)| (path.clone(), inode)));
-        state.durable_names = durable;
+        let State { name_changes, durable_names, .. } = &mut *state;
+        name_changes.retain(|change| {
+            let is_inside = change.path().parent() == Some(directory);
+            if is_inside {
+                change.apply(durable_names);
+            }
+            !is_inside
+        });
         Ok(())
     }
 }

@@ -24,7 +24,9 @@ mod checker;
 mod support;
 
 mod alarms;
+mod backup;
 mod channels;
+mod check;
 mod consume;
 mod consumer_timeout;
 mod delayed;

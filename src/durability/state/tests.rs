@@ -244,10 +244,12 @@ fn a_checkpoint_of_this_format_stays_readable() {
     // Durable queue `q` of virtual host `/`, not auto-delete, without arguments.
     loader.add(&key(b"t/q", &[7]), &[1, 7, 1, b'/', 1, b'q', 0, 0]).unwrap();
     loader.add(&key(b"q", &[7]), &[1, 6, 3, 1]).unwrap();
-    // One chunk, the first, with one entry of level 0, five bytes, never expiring; in segment 3, nine bytes.
-    loader.add(&key(b"d", &[7, 0]), &[1, 1, 0, 1, 0, 1, 5, 0, 1, 3, 1, 9]).unwrap();
     // Position 5 in segment 3 at 64, nine bytes, level 0, the body four bytes shorter.
     let chunk = (key(b"i", &[7, 0]), vec![1, 1, 5, 6, 0x80, 1, 9, 0, 8]);
+    // One chunk, the first, with one entry of level 0, five bytes, never expiring; in segment 3, nine bytes; and
+    // the checksum of its value.
+    let page = [&[1, 1, 0, 1, 0, 1, 5, 0, 1, 3, 1, 9], &crc32c::crc32c(&chunk.1).to_le_bytes()[..]];
+    loader.add(&key(b"d", &[7, 0]), &page.concat()).unwrap();
     loader.add(&chunk.0, &chunk.1).unwrap();
     let position = LogPosition { generation: 3, offset: 128 };
     let mut checkpoint = MemoryStore::new().checkpoint();

@@ -2,7 +2,10 @@
 
 mod crash;
 mod entries;
+mod flips;
 mod moves;
+mod power;
+mod reclaim;
 mod restart;
 mod size;
 mod space;

@@ -4,7 +4,8 @@
 //! offset 0   magic  u32    a mark to look for after damage
 //!        4   crc    u32    CRC32C of everything that follows, seeded by the segment
 //!        8   length u32    of the payload
-//!       12   flags  u32    bit 0: last frame of its batch
+//!       12   flags  u32    bit 0: last frame of its batch; the others: how many words of eight bytes lie
+//!                          between this frame and the place up to which the segment was synced then
 //!       16   lsn    u64    number of the segment's first byte + offset in the segment
 //!       24   payload, then zeros up to a multiple of eight
 //! ```
@@ -120,15 +121,20 @@ impl FrameBuffer {
     }
 
     /// Completes the headers for a batch that goes to `lsn` in a segment with `seed`. May be repeated.
-    pub(in crate::store) fn seal(&mut self, seed: u32, lsn: u64) -> &[u8] {
+    /// What lies before `synced`, a number like `lsn`, is known to survive a power cut.
+    pub(in crate::store) fn seal(&mut self, seed: u32, lsn: u64, synced: u64) -> &[u8] {
         debug_assert!(self.open.is_none(), "every frame was ended");
         let Self { bytes, starts, .. } = self;
         let mut end = bytes.len();
-        let mut flags = LAST_OF_BATCH;
+        let mut last = LAST_OF_BATCH;
         for &start in starts.iter().rev() {
-            seal_frame(&mut bytes[start..end], seed, lsn + start as u64, flags);
+            let lsn = lsn + start as u64;
+            let words = lsn.saturating_sub(synced) / ALIGNMENT as u64;
+            // Too far to say is far enough: less is known to be synced than was.
+            let words = u32::try_from(words).unwrap_or(u32::MAX).min(u32::MAX >> 1);
+            seal_frame(&mut bytes[start..end], seed, lsn, words << 1 | last);
             end = start;
-            flags = 0;
+            last = 0;
         }
         bytes
     }
@@ -165,6 +171,8 @@ pub(super) struct FrameHeader {
     pub(super) frame: u64,
     /// Whether the batch ends here.
     pub(super) is_last: bool,
+    /// Bytes between this frame and the place up to which the segment was synced when it was written.
+    pub(super) unsynced: u64,
 }
 
 impl FrameHeader {
@@ -178,7 +186,9 @@ impl FrameHeader {
         }
         let payload = read_u32(header, LENGTH_AT);
         let frame = (FRAME_OVERHEAD as u64 + u64::from(payload)).next_multiple_of(ALIGNMENT as u64);
-        Some(Self { payload, frame, is_last: read_u32(header, FLAGS_AT) & LAST_OF_BATCH != 0 })
+        let flags = read_u32(header, FLAGS_AT);
+        let unsynced = u64::from(flags >> 1) * ALIGNMENT as u64;
+        Some(Self { payload, frame, is_last: flags & LAST_OF_BATCH != 0, unsynced })
     }
 }
 
@@ -224,30 +234,34 @@ mod tests {
     #[test]
     fn a_sealed_frame_is_read_back() {
         let mut batch = batch(&[b"hello"]);
-        let bytes = batch.seal(SEED, LSN);
+        let bytes = batch.seal(SEED, LSN, LSN - 16);
 
         let header = FrameHeader::read(bytes, LSN);
 
-        assert_eq!(header, Some(FrameHeader { payload: 5, frame: 32, is_last: true }));
+        assert_eq!(
+            header,
+            Some(FrameHeader { payload: 5, frame: 32, is_last: true, unsynced: 16 })
+        );
         assert!(is_intact(bytes, SEED));
     }
 
     #[test]
     fn only_the_last_frame_of_a_batch_says_so() {
         let mut batch = batch(&[b"one", b"two"]);
-        let bytes = batch.seal(SEED, LSN);
+        let bytes = batch.seal(SEED, LSN, LSN - 16);
 
         let first = FrameHeader::read(bytes, LSN).unwrap();
         let second = FrameHeader::read(&bytes[32..], LSN + 32).unwrap();
 
         assert!(!first.is_last);
         assert!(second.is_last);
+        assert_eq!((first.unsynced, second.unsynced), (16, 16 + 32));
     }
 
     #[test]
     fn every_flipped_bit_of_a_frame_is_noticed() {
         let mut batch = batch(&[b"hello"]);
-        let good = batch.seal(SEED, LSN).to_vec();
+        let good = batch.seal(SEED, LSN, LSN - 16).to_vec();
 
         for bit in 0..good.len() * 8 {
             let mut bad = good.clone();
@@ -264,7 +278,7 @@ mod tests {
     #[test]
     fn a_frame_of_another_segment_or_place_is_not_accepted() {
         let mut batch = batch(&[b"hello"]);
-        let bytes = batch.seal(SEED, LSN);
+        let bytes = batch.seal(SEED, LSN, LSN - 16);
 
         assert!(!is_intact(bytes, SEED + 1));
         assert_eq!(FrameHeader::read(bytes, LSN + 8), None);
@@ -273,8 +287,8 @@ mod tests {
     #[test]
     fn a_batch_can_be_sealed_again_for_another_place() {
         let mut batch = batch(&[b"hello", b"world"]);
-        batch.seal(SEED, LSN);
-        let bytes = batch.seal(SEED + 1, LSN * 2);
+        batch.seal(SEED, LSN, LSN - 16);
+        let bytes = batch.seal(SEED + 1, LSN * 2, LSN);
 
         assert!(FrameHeader::read(bytes, LSN * 2).is_some());
         assert!(is_intact(&bytes[..32], SEED + 1));
@@ -289,7 +303,7 @@ mod tests {
         batch.buffer().extend_from_slice(b"second");
         batch.end_frame();
 
-        assert!(batch.seal(SEED, LSN)[here..].starts_with(b"second"));
+        assert!(batch.seal(SEED, LSN, LSN)[here..].starts_with(b"second"));
     }
 
     #[test]

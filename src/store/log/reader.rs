@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::segment::segment_path;
 use crate::limits;
-use crate::store::disk::{Disk, DiskFile};
+use crate::store::disk::{Disk, DiskFile, read_fully};
 use crate::store::error::StoreError;
 use crate::store::{LogPosition, LogReader};
 use crate::sync::{RankedMutex, rank};
@@ -78,7 +78,7 @@ impl LogReader for SegmentReader {
         let file = self.file(at)?;
         let path = || segment_path(&self.directory, at.generation);
         let mut bytes = vec![0; length as usize];
-        let read = file.read_at(&mut bytes, u64::from(at.offset));
+        let read = read_fully(&*file, &mut bytes, u64::from(at.offset));
         let read = read.map_err(|error| StoreError::io(&path(), "read")(error))?;
         if read < bytes.len() {
             let what = "the segment ends too early";

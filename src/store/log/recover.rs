@@ -3,18 +3,17 @@
 use std::path::PathBuf;
 
 use super::scan::{KnownEnd, Scan};
-use super::segment::{SEGMENT_HEADER_AREA, Segment, SegmentDirectory, segment_path};
+use super::segment::{Found, SEGMENT_HEADER_AREA, Segment, SegmentDirectory, segment_path};
 use super::writer::{Current, SegmentLog};
 use crate::store::error::StoreError;
 use crate::store::{FrameVisitor, LogPosition, ScanReport};
 
 /// A segment that is there, with what can be known without reading its frames.
-struct Listed {
-    generation: u64,
+pub(super) struct Listed {
+    pub(super) generation: u64,
     length: u64,
     path: PathBuf,
-    /// `None` if the header is lost, and with it every frame.
-    segment: Option<Segment>,
+    found: Found,
 }
 
 /// See [`StoredLog::open`](crate::store::StoredLog::open).
@@ -62,7 +61,7 @@ pub(super) struct End {
 }
 
 /// A checkpoint's segment is missing if it should hold frames; a number that was never used is not.
-fn report_missing(
+pub(super) fn report_missing(
     scan: &mut Scan<'_>,
     directory: &SegmentDirectory,
     to_scan: &[(u64, u64)],
@@ -92,26 +91,33 @@ fn first_new_generation(from: Option<LogPosition>) -> u64 {
     }
 }
 
-fn open_next(
+pub(super) fn open_next(
     directory: &SegmentDirectory,
     segments: &mut impl Iterator<Item = (u64, u64)>,
 ) -> Result<Option<Listed>, StoreError> {
     let Some((generation, length)) = segments.next() else { return Ok(None) };
     let path = segment_path(&directory.path, generation);
-    Ok(Some(Listed { generation, length, path, segment: directory.segment(generation)? }))
+    Ok(Some(Listed { generation, length, path, found: directory.segment(generation)? }))
 }
 
-fn scan_one(
+pub(super) fn scan_one(
     scan: &mut Scan<'_>,
     this: Listed,
     next: Option<&Listed>,
     from: Option<LogPosition>,
     lsn: u64,
 ) -> Result<End, StoreError> {
-    let Listed { generation, length, path, segment } = this;
-    let Some(segment) = segment else {
-        scan.damage(&path, 0, length, "both copies of the segment's header are lost");
-        return Ok(End { current: None, generation: generation + 1, lsn: lsn + length });
+    let Listed { generation, length, path, found } = this;
+    let segment = match found {
+        Found::Segment(segment) => segment,
+        Found::Recycled => {
+            tracing::info!(file = %path.display(), "a segment that was given up has its name back");
+            return Ok(End { current: None, generation: generation + 1, lsn: lsn + length });
+        }
+        Found::Lost => {
+            scan.damage(&path, 0, length, "both copies of the segment's header are lost");
+            return Ok(End { current: None, generation: generation + 1, lsn: lsn + length });
+        }
     };
     let start = match from {
         Some(from) if from.generation == generation => from.offset.max(SEGMENT_HEADER_AREA),
@@ -120,7 +126,12 @@ fn scan_one(
     let end = scan.segment(&segment, u64::from(start), known_end(&segment, next))?;
     let lsn = segment.lsn(end);
     Ok(End {
-        current: Some(Current { segment, end, size: length }),
+        current: Some(Current {
+            segment,
+            end,
+            size: length,
+            synced: u64::from(SEGMENT_HEADER_AREA),
+        }),
         generation: generation + 1,
         lsn,
     })
@@ -129,9 +140,7 @@ fn scan_one(
 /// What the segment behind `segment` says about where it ended.
 fn known_end(segment: &Segment, next: Option<&Listed>) -> KnownEnd {
     let Some(next) = next else { return KnownEnd::Open };
-    let Some(header) = next.segment.as_ref().map(|next| next.header) else {
-        return KnownEnd::Sealed;
-    };
+    let Found::Segment(Segment { header, .. }) = &next.found else { return KnownEnd::Sealed };
     if header.generation != segment.header.generation + 1 {
         return KnownEnd::Sealed;
     }

@@ -3,6 +3,9 @@
 //! * An intact frame is one whose mark, place and checksum are right.
 //! * Frames are handed out once their batch is complete.
 //! * Where no frame is, but an intact one follows, there is damage: it is reported and skipped.
+//! * Except where none of those that follow knows the place as synced: then a power cut kept later writes and
+//!   not this one. Nobody was told that any of them is safe, and the segment ends there, so that what is
+//!   left is what was written up to some moment.
 //! * Where no frame is and none follows, a sealed segment has lost its end; the newest one ends there.
 
 use std::path::Path;
@@ -77,6 +80,11 @@ impl<'v> Scan<'v> {
             }
             // What is pending stays in view until it is known whether something follows.
             let Some(next) = segment_next_frame(segment, at, limit)? else { break };
+            if known_end == KnownEnd::Open && synced_end(segment, next, limit)? <= at {
+                let end = pending.first().map_or(at, |first: &Found| first.offset);
+                self.torn(segment, end);
+                return Ok(end);
+            }
             self.hand_out(&mut pass, &mut pending, false)?;
             self.damage(&segment.path, at, next - at, "no frame here, but intact ones follow");
             is_batch_whole = false;
@@ -107,10 +115,13 @@ impl<'v> Scan<'v> {
     ) -> Result<u64, StoreError> {
         let end = pending.first().map_or(at, |first| first.offset);
         if !pending.is_empty() || pass.begins_a_frame(at)? {
-            let file = pass.segment.path.clone();
-            self.report.torn_tail = Some(TornTail { file, offset: end });
+            self.torn(pass.segment, end);
         }
         Ok(end)
+    }
+
+    fn torn(&mut self, segment: &Segment, offset: u64) {
+        self.report.torn_tail = Some(TornTail { file: segment.path.clone(), offset });
     }
 
     fn end_sealed(
@@ -178,6 +189,25 @@ impl Pass<'_> {
         let lsn = self.segment.lsn(at);
         let header = self.window.get(at, at + FRAME_OVERHEAD as u64)?;
         Ok(header.is_some_and(|header| FrameHeader::read(header, lsn).is_some()))
+    }
+}
+
+/// Up to where the frames from `from` on know the segment as synced.
+fn synced_end(segment: &Segment, from: u64, limit: u64) -> Result<u64, StoreError> {
+    let mut pass = Pass { segment, window: Window::new(segment, from, limit), limit };
+    let mut at = from;
+    let mut synced = 0;
+    loop {
+        if let Some(found) = pass.frame_at(at)? {
+            synced = synced.max(found.offset.saturating_sub(found.header.unsynced));
+            at = found.end();
+            pass.window.forget_before(at);
+        } else if let Some(next) = segment_next_frame(segment, at, limit)? {
+            at = next;
+            pass.window = Window::new(segment, at, limit);
+        } else {
+            return Ok(synced);
+        }
     }
 }
 

@@ -16,12 +16,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::frame::{read_u32, read_u64};
-use crate::store::disk::{Disk, DiskFile};
+use crate::store::disk::{Disk, DiskFile, read_fully};
 use crate::store::error::{StoreError, is_full};
 
 /// Bytes at the start of a segment that hold no frames.
 pub const SEGMENT_HEADER_AREA: u32 = 8192;
-const COPIES_AT: [u64; 2] = [0, 4096];
+pub(super) const COPIES_AT: [u64; 2] = [0, 4096];
 
 const MAGIC: [u8; 8] = *b"LVRTSEG\0";
 const VERSION: u32 = 1;
@@ -30,7 +30,7 @@ const SALT_AT: usize = 12;
 const GENERATION_AT: usize = 16;
 const FIRST_LSN_AT: usize = 24;
 const CRC_AT: usize = 32;
-const HEADER: usize = 36;
+pub(super) const HEADER: usize = 36;
 
 /// What a segment says about itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +69,7 @@ impl SegmentHeader {
     }
 
     /// `Ok(None)` for anything but an intact header; `Err` with the version for one we cannot read.
-    fn decode(bytes: &[u8]) -> Result<Option<Self>, u32> {
+    pub(super) fn decode(bytes: &[u8]) -> Result<Option<Self>, u32> {
         if bytes.len() < HEADER || !bytes.starts_with(&MAGIC) {
             return Ok(None);
         }
@@ -121,6 +121,17 @@ impl Segment {
     }
 }
 
+/// What a file with the name of a segment turns out to be.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// The segment.
+    Segment(Segment),
+    /// It was given up and became a newer segment, and a power cut undid its new name.
+    Recycled,
+    /// Neither copy of its header can be read.
+    Lost,
+}
+
 /// The directory of the segments, and the pool of files to be used again.
 #[derive(Debug)]
 pub(super) struct SegmentDirectory {
@@ -158,17 +169,25 @@ impl SegmentDirectory {
         Ok((directory, segments))
     }
 
-    /// Opens a segment; `None` if neither copy of its header can be read.
-    pub(super) fn segment(&self, generation: u64) -> Result<Option<Segment>, StoreError> {
+    /// The directory as it is, for who only reads: there is no pool to take files from.
+    pub(super) fn to_read(disk: Arc<dyn Disk>, path: PathBuf) -> Self {
+        Self { disk, path, segment_size: 0, pool_limit: 0, pool: BTreeSet::new() }
+    }
+
+    /// Opens a segment.
+    pub(super) fn segment(&self, generation: u64) -> Result<Found, StoreError> {
         let path = segment_path(&self.path, generation);
         let file = self.disk.open(&path).map_err(StoreError::io(&path, "open"))?;
+        let mut found = Found::Lost;
         for at in COPIES_AT {
             let mut bytes = [0; HEADER];
-            let length = file.read_at(&mut bytes, at).map_err(StoreError::io(&path, "read"))?;
+            let length =
+                read_fully(&*file, &mut bytes, at).map_err(StoreError::io(&path, "read"))?;
             match SegmentHeader::decode(&bytes[..length]) {
                 Ok(Some(header)) if header.generation == generation => {
-                    return Ok(Some(Segment::new(header, path, file)));
+                    return Ok(Found::Segment(Segment::new(header, path, file)));
                 }
+                Ok(Some(header)) if header.generation > generation => found = Found::Recycled,
                 Ok(_) => {}
                 Err(version) => {
                     let what = format!("version {version} of the segment format is unknown here");
@@ -176,7 +195,7 @@ impl SegmentDirectory {
                 }
             }
         }
-        Ok(None)
+        Ok(found)
     }
 
     /// A segment of at least `size` bytes, ready to be written and sure to be there after a power cut.
@@ -275,13 +294,13 @@ fn pool_path(directory: &Path, number: u32) -> PathBuf {
     directory.join(format!("pool-{number}.seg"))
 }
 
-fn segment_generation(name: &str) -> Option<u64> {
+pub(super) fn segment_generation(name: &str) -> Option<u64> {
     let digits = name.strip_suffix(".seg")?;
     let generation = u64::from_str_radix(digits, 16).ok()?;
     (name == format!("{generation:016x}.seg")).then_some(generation)
 }
 
-fn pool_number(name: &str) -> Option<u32> {
+pub(super) fn pool_number(name: &str) -> Option<u32> {
     name.strip_prefix("pool-")?.strip_suffix(".seg")?.parse().ok()
 }
 

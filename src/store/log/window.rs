@@ -1,6 +1,7 @@
 //! A sliding view of a segment for the scan: 64 KiB, or a batch if that is longer.
 
 use super::segment::Segment;
+use crate::store::disk::read_fully;
 use crate::store::error::StoreError;
 
 /// What is read at once. Larger gains nothing from the page cache and costs resident memory.
@@ -66,7 +67,7 @@ impl<'a> Window<'a> {
         let want = (to - end).max(STRIDE).min(self.limit - end);
         let old = self.bytes.len();
         self.bytes.resize(old + index(want), 0);
-        let read = self.segment.file.read_at(&mut self.bytes[old..], end);
+        let read = read_fully(&*self.segment.file, &mut self.bytes[old..], end);
         let read = read.map_err(StoreError::io(&self.segment.path, "read"))?;
         self.bytes.truncate(old + read);
         // Shorter than a moment ago: someone cut the file under us. What is missing fails its checksum.

@@ -42,6 +42,8 @@ pub(super) struct Current {
     pub(super) end: u64,
     /// How far the segment may be filled.
     pub(super) size: u64,
+    /// Up to here it was synced, as far as this process knows.
+    pub(super) synced: u64,
 }
 
 impl Current {
@@ -98,7 +100,7 @@ impl SegmentLog {
         let segment = self.directory.create(self.next_generation, lsn, size)?;
         self.reader.keep_open(segment.header.generation, Arc::clone(&segment.file));
         self.next_generation += 1;
-        let current = Current { segment, end: header_area, size };
+        let current = Current { segment, end: header_area, size, synced: header_area };
         if let Some(sealed) = self.current.replace(current) {
             self.sealed.insert(sealed.segment.header.generation, sealed.size);
         }
@@ -109,7 +111,8 @@ impl SegmentLog {
         let length = batch.len() as u64;
         let current = self.make_room(length)?;
         let segment = &current.segment;
-        let bytes = batch.seal(segment.seed, segment.lsn(current.end));
+        let synced = segment.lsn(current.synced);
+        let bytes = batch.seal(segment.seed, segment.lsn(current.end), synced);
         if let Err(error) = segment.file.write_at(bytes, current.end) {
             let error = StoreError::io(&segment.path, "write")(error);
             if matches!(error, StoreError::Full { .. }) {
@@ -128,8 +131,9 @@ impl SegmentLog {
         if !self.is_dirty {
             return Ok(());
         }
-        if let Some(Current { segment, .. }) = &self.current {
+        if let Some(Current { segment, end, synced, .. }) = &mut self.current {
             segment.file.sync().map_err(StoreError::fatal(&segment.path, "sync"))?;
+            *synced = *end;
         }
         self.is_dirty = false;
         Ok(())

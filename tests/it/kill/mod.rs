@@ -3,7 +3,7 @@
 //!
 //! `KILLS` and `KILL_SEED` in the environment choose another number and another course.
 
-mod clients;
+pub mod clients;
 mod moves;
 
 use std::fs::File;
@@ -214,7 +214,7 @@ fn noted_look(
 }
 
 /// All numbers in a queue, in order.
-fn look(peer: &mut RawPeer, channel: u16, queue: &str) -> Vec<u64> {
+pub fn look(peer: &mut RawPeer, channel: u16, queue: &str) -> Vec<u64> {
     look_closely(peer, channel, queue).iter().map(|found| number(&found.body)).collect()
 }
 
@@ -265,7 +265,7 @@ impl Random {
 type Numbers = Vec<(&'static str, u64)>;
 
 /// Shows figures also when the test passes, which the harness keeps for itself otherwise.
-fn report(line: &str) {
+pub fn report(line: &str) {
     // Nobody reading them is no failure.
     let _ = writeln!(std::io::stderr(), "{line}");
 }

@@ -18,6 +18,8 @@ const ELSEWHERE: &str = "TEST_AMQP";
 #[derive(Clone, Debug)]
 pub struct TestBroker {
     address: String,
+    /// File descriptors the process may have.
+    files: Option<u32>,
     process: Arc<Mutex<Option<Process>>>,
     home: Arc<TempDir>,
 }
@@ -45,6 +47,14 @@ impl TestBroker {
     /// Ours, with this config.toml.
     pub fn with_config(config: &str) -> Self {
         let mut broker = Self::at_home();
+        broker.configure(config);
+        broker.launch();
+        broker
+    }
+
+    /// Ours, with this config.toml and at most that many file descriptors.
+    pub fn with_files(files: u32, config: &str) -> Self {
+        let mut broker = Self { files: Some(files), ..Self::at_home() };
         broker.configure(config);
         broker.launch();
         broker
@@ -132,18 +142,37 @@ impl TestBroker {
         Process::spawn(self.command(data_dir, listen)).ends()
     }
 
+    /// The binary, to be run with a command.
+    pub fn binary() -> Command {
+        Command::new(env!("CARGO_BIN_EXE_leveret"))
+    }
+
+    /// Its id as long as it runs.
+    pub fn pid(&self) -> u32 {
+        self.process.lock().unwrap().as_ref().expect("the broker is running").child.id()
+    }
+
     /// Replaces config.toml for the next start.
     pub fn configure(&self, config: &str) {
         std::fs::write(self.home.path().join("config.toml"), config).unwrap();
     }
 
-    fn at_home() -> Self {
+    /// Ours, not started yet: its directory is free to be made first.
+    pub fn at_home() -> Self {
         let home = Arc::new(TempDir::new().unwrap());
-        Self { address: String::new(), process: Arc::default(), home }
+        Self { address: String::new(), files: None, process: Arc::default(), home }
     }
 
     fn command(&self, data_dir: &Path, listen: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_leveret"));
+        let binary = env!("CARGO_BIN_EXE_leveret");
+        let mut command = match self.files {
+            None => Self::binary(),
+            Some(files) => {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", &format!("ulimit -n {files}; exec \"$0\" \"$@\""), binary]);
+                shell
+            }
+        };
         command
             .current_dir(self.home.path())
             .args(["--listen", listen])

@@ -3,6 +3,11 @@
 use super::*;
 use crate::store::ScannedFrame;
 
+/// Synced, so that what is appended later knows it.
+fn append<const N: usize>(log: &mut SegmentLog, payloads: [&str; N]) -> LogPosition {
+    log.append(&mut batch(payloads), Flush::Synced).unwrap().start
+}
+
 #[test]
 fn a_tail_torn_at_any_byte_costs_only_the_last_batch() {
     let (disk, mut log) = new_log();
@@ -119,6 +124,27 @@ fn damage_in_the_middle_is_skipped_and_reported_and_what_follows_survives() {
 }
 
 #[test]
+fn a_write_that_a_power_cut_lost_ends_the_log_though_later_ones_survive() {
+    let (disk, mut log) = new_log();
+    append(&mut log, ["a"]);
+    let end = log.end().offset;
+    let lost = super::append(&mut log, ["b", "b"]).offset as usize..log.end().offset as usize;
+    super::append(&mut log, ["c"]);
+    for page in [lost.clone(), lost.start..lost.start + 32, lost.start + 32..lost.end] {
+        let after = disk.snapshot();
+        edit(&after, 1, |contents| contents[page].fill(0));
+
+        let (mut log, payloads, report) = open(&after);
+
+        assert_eq!(strings(&payloads), ["a"]);
+        assert_eq!(report.damages, [], "nobody was told that it is safe");
+        assert_eq!(report.torn_tail.map(|torn| torn.offset), Some(u64::from(end)));
+        append(&mut log, ["d"]);
+        assert_eq!(strings(&open(&after).1), ["a", "d"]);
+    }
+}
+
+#[test]
 fn any_flipped_bit_in_the_middle_costs_one_frame_and_is_reported() {
     let (disk, mut log) = new_log();
     append(&mut log, ["a"]);
@@ -221,8 +247,8 @@ fn a_message_that_looks_like_a_frame_is_not_taken_for_one() {
     let mut forged = batch(["forged"]);
     // Right place and right number; only the segment's seed cannot be known.
     let lsn = AREA + FRAME_OVERHEAD as u64;
-    let forged = forged.seal(0, lsn).to_vec();
-    let start = log.append(&mut batch([&forged]), Flush::Buffered).unwrap().start;
+    let forged = forged.seal(0, lsn, lsn).to_vec();
+    let start = log.append(&mut batch([&forged]), Flush::Synced).unwrap().start;
     append(&mut log, ["after"]);
     flip(&disk, start);
 
