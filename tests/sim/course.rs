@@ -26,11 +26,12 @@ impl Course {
     }
 
     pub fn next(&mut self, world: &World) -> Step {
-        let step = match self.random.weighted(&[80, 8, 3, 2, 1]) {
+        let step = match self.random.weighted(&[80, 8, 3, 2, 4, 1]) {
             0 => self.some_client(world),
             1 => Step::Commit,
             2 => Step::Tick(1 + self.random.below(120)),
             3 => Step::Checkpoint,
+            4 => Step::Reclaim,
             _ => self.fault(),
         };
         match step {

@@ -40,6 +40,8 @@ pub enum Step {
     Tick(u64),
     Commit,
     Checkpoint,
+    /// Messages of a sparse segment are to be moved by the next commit.
+    Reclaim,
     /// The next checkpoint, write or sync fails.
     RefuseCheckpoint(Refusal),
     FailWrite(usize),
@@ -127,6 +129,9 @@ impl World {
             }
             Step::Commit => return self.commit(start),
             Step::Checkpoint => return self.checkpoint(start),
+            Step::Reclaim => {
+                self.model.figures.moved += u64::from(self.node.stepped.reclaim());
+            }
             Step::RefuseCheckpoint(how) => self.storage.refuse_checkpoint(*how),
             Step::FailWrite(after) => {
                 self.storage.fail_next_write(*after);
@@ -402,7 +407,9 @@ impl Node {
         let store = Store { log: storage.broken(log), checkpoint, state };
         let broker = Arc::new(broker);
         broker.paging().set_budget(storage.resident_bytes);
-        let stepped = Stepped::new(&broker, store, DurabilityOptions::default());
+        // Whatever is not live is too much.
+        let options = DurabilityOptions { reclaim_slack: 0, ..DurabilityOptions::default() };
+        let stepped = Stepped::new(&broker, store, options);
         broker.look_at_all();
         let shared = Shared {
             broker,
