@@ -1,5 +1,6 @@
 //! The promise, kept: brokers that are stopped, killed and cut off from power, and what is there after.
 
+mod clocks;
 mod crash;
 mod entries;
 mod flips;
@@ -72,7 +73,15 @@ impl Node {
         checkpoint: Box<dyn Checkpoint>,
         wrap: &dyn Fn(Box<dyn Log>) -> Box<dyn Log>,
     ) -> Self {
-        let clock = Arc::new(Clock::manual());
+        Self::recovered_at(log, checkpoint, Arc::new(Clock::manual()), wrap)
+    }
+
+    fn recovered_at(
+        log: Box<dyn StoredLog>,
+        checkpoint: Box<dyn Checkpoint>,
+        clock: Arc<Clock>,
+        wrap: &dyn Fn(Box<dyn Log>) -> Box<dyn Log>,
+    ) -> Self {
         let recovered = recover(log, &*checkpoint, &["/".to_owned()], clock).unwrap();
         let Recovered { broker, log, state, report } = recovered;
         let store = Store { log: wrap(log), checkpoint, state };
