@@ -5,6 +5,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::wire::{Fields, Frame, HEARTBEAT, MethodId, MethodWriter, length_u32, method};
@@ -69,8 +70,16 @@ impl Inbound {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the broker hung up"));
         }
         self.end += count;
+        RECEIVED_BYTES.fetch_add(count as u64, Ordering::Relaxed);
         Ok(())
     }
+}
+
+static RECEIVED_BYTES: AtomicU64 = AtomicU64::new(0);
+
+/// Bytes read so far from all connections together.
+pub(crate) fn received_bytes() -> u64 {
+    RECEIVED_BYTES.load(Ordering::Relaxed)
 }
 
 /// One open AMQP connection.

@@ -27,8 +27,12 @@ pub(crate) struct Consumer<'a> {
 #[derive(Debug)]
 pub(crate) struct Received {
     pub(crate) messages: u64,
+    /// From the start of the run to the first delivery, if there was one.
+    pub(crate) first: Option<Duration>,
     /// From the start of the run to the last delivery.
     pub(crate) elapsed: Duration,
+    /// Messages marked as redelivered.
+    pub(crate) redelivered: u64,
     pub(crate) verdict: Verdict,
 }
 
@@ -47,9 +51,11 @@ impl Consumer<'_> {
         }
     }
 
-    fn receive_all(&mut self) -> Result<Received> {
+    /// Receives until all is there and a moment of silence has passed; the connection stays open.
+    pub(crate) fn receive_all(&mut self) -> Result<Received> {
         self.connection.stream.set_read_timeout(Some(READ_TIMEOUT))?;
         let mut last_delivery = Instant::now();
+        let mut first_delivery = None;
         let mut acks = Vec::new();
         loop {
             let silent = !self.read()?;
@@ -57,6 +63,7 @@ impl Consumer<'_> {
             if received > 0 {
                 self.flow.add_received(received);
                 last_delivery = Instant::now();
+                first_delivery = first_delivery.or(Some(last_delivery));
             }
             self.deliveries.take_acks(silent, &mut acks);
             if !acks.is_empty() {
@@ -70,13 +77,15 @@ impl Consumer<'_> {
         let published = self.flow.published().unwrap_or(0);
         Ok(Received {
             messages: self.flow.received(),
+            first: first_delivery.map(|first| first - self.start),
             elapsed: last_delivery - self.start,
+            redelivered: self.deliveries.redelivered(),
             verdict: self.deliveries.verdict(published),
         })
     }
 
     /// Reads and takes what came; false when nothing did.
-    fn read(&mut self) -> Result<bool> {
+    pub(crate) fn read(&mut self) -> Result<bool> {
         let Connection { stream, inbound, .. } = &mut self.connection;
         match inbound.fill(stream) {
             Ok(()) => {

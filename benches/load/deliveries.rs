@@ -28,6 +28,8 @@ pub(crate) struct Deliveries {
     /// Bytes of the present frame that are still to come and of no interest.
     skip: usize,
     received: u64,
+    /// Deliveries that the broker says were delivered before.
+    redelivered: u64,
 }
 
 #[derive(Debug)]
@@ -56,7 +58,14 @@ impl Deliveries {
             acks: Vec::new(),
             skip: 0,
             received: 0,
+            redelivered: 0,
         }
+    }
+
+    /// The same without the first `count` messages of each queue, which were received before.
+    pub(crate) fn after(mut self, count: u64) -> Self {
+        self.channels.iter_mut().for_each(|channel| channel.ledger.skip(count));
+        self
     }
 
     /// Takes all frames in `bytes`; returns how many bytes are done with.
@@ -90,6 +99,11 @@ impl Deliveries {
     /// Deliveries since the last call.
     pub(crate) fn take_received(&mut self) -> u64 {
         std::mem::take(&mut self.received)
+    }
+
+    /// All deliveries so far that were marked as redelivered.
+    pub(crate) fn redelivered(&self) -> u64 {
+        self.redelivered
     }
 
     /// Moves acks that are due to `out`; with `all`, also those for fewer deliveries than the workload says.
@@ -132,7 +146,10 @@ impl Deliveries {
             }
             HEADER => channel.header(frame.payload),
             _ => match frame.method() {
-                Some((method::BASIC_DELIVER, fields)) => channel.deliver(fields),
+                Some((method::BASIC_DELIVER, fields)) => {
+                    self.redelivered += u64::from(channel.deliver(fields)?);
+                    Ok(())
+                }
                 _ => Err(unexpected(&frame)),
             },
         }
@@ -151,15 +168,17 @@ impl Deliveries {
 }
 
 impl Channel {
+    /// Takes a basic.deliver; true when it is marked as redelivered.
     #[inline]
-    fn deliver(&mut self, mut fields: Fields) -> Result<()> {
+    fn deliver(&mut self, mut fields: Fields) -> Result<bool> {
         let tag = fields.short_string().and_then(|_| fields.u64());
         if tag != Some(self.delivery_tag + 1) || self.body_left != 0 {
             let last = self.delivery_tag;
             return Err(format!("delivery tag {tag:?} after {last}, or body cut short").into());
         }
         self.delivery_tag += 1;
-        Ok(())
+        let redelivered = fields.u8().ok_or("basic.deliver without a redelivered bit")?;
+        Ok(redelivered & 1 == 1)
     }
 
     #[inline]

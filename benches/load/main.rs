@@ -18,6 +18,7 @@ mod deliveries;
 mod flow;
 mod histogram;
 mod message;
+mod mixture;
 mod process;
 mod producer;
 mod relay;
@@ -25,9 +26,11 @@ mod report;
 mod run;
 mod sequence;
 mod stage;
+mod steps;
 mod wire;
 mod workload;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -59,7 +62,7 @@ struct Options {
     /// Workloads to run, in this order, such as W1,W4 [default: all]
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = parse_workload)]
     workload: Vec<&'static Workload>,
-    /// Stop publishing after so many messages per producer
+    /// Stop publishing after so many messages per producer [default: no limit; in a step a million]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     messages: Option<u64>,
     /// Stop publishing after so many seconds [default: as the workload says, unless --messages is given]
@@ -74,6 +77,9 @@ struct Options {
     /// A process of the server, to measure its CPU time and memory; may be given several times
     #[arg(long)]
     pid: Vec<u32>,
+    /// Where the server keeps its data: how much is written to that device, and in a step, how much disk is used
+    #[arg(long, value_name = "DIRECTORY")]
+    data_dir: Option<PathBuf>,
     /// Print one JSON object a run instead of text
     #[arg(long)]
     json: bool,
@@ -86,9 +92,22 @@ struct Options {
     /// List the workloads and leave
     #[arg(long)]
     list: bool,
+    #[command(flatten)]
+    steps: steps::Options,
     /// Passed by `cargo bench`; without meaning here
     #[arg(long, hide = true)]
     bench: bool,
+}
+
+impl Options {
+    fn target(&self) -> Target {
+        Target {
+            address: self.amqp.clone(),
+            user: self.user.clone(),
+            password: self.password.clone(),
+            vhost: self.vhost.clone(),
+        }
+    }
 }
 
 fn main() -> ExitCode {
@@ -99,9 +118,10 @@ fn main() -> ExitCode {
         }
         return ExitCode::SUCCESS;
     }
-    let finished = match &options.relay {
-        Some(address) => relay::serve(address, options.relay_fault).map(|()| true),
-        None => run_all(options),
+    let finished = match (&options.relay, options.steps.step) {
+        (Some(address), _) => relay::serve(address, options.relay_fault).map(|()| true),
+        (None, Some(step)) => run_step(step, options),
+        (None, None) => run_all(options),
     };
     match finished {
         Ok(true) => ExitCode::SUCCESS,
@@ -116,21 +136,30 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs what was asked for; false when a broker lost, doubled, reordered or damaged a message.
+/// Runs one step; false when a broker lost, doubled, reordered or damaged a message.
+fn run_step(step: steps::Step, options: Options) -> Result<bool> {
+    let json = options.json;
+    let target = options.target();
+    let watched = (options.pid, options.data_dir);
+    let report = steps::run(step, options.steps, target, options.messages, watched)
+        .map_err(|error| format!("{}: {error}", step.name()))?;
+    let text = if json { report.json(step.name()) } else { report.text(step.name()) };
+    println!("{text}");
+    Ok(report.verdict.is_clean())
+}
+
+/// Runs the workloads asked for; false when a broker lost, doubled, reordered or damaged a message.
 fn run_all(options: Options) -> Result<bool> {
+    let target = options.target();
     let workloads =
         if options.workload.is_empty() { WORKLOADS.iter().collect() } else { options.workload };
     let plan = Plan {
-        target: Target {
-            address: options.amqp,
-            user: options.user,
-            password: options.password,
-            vhost: options.vhost,
-        },
+        target,
         messages: options.messages,
         seconds: options.seconds,
         in_flight: options.in_flight,
         pids: options.pid,
+        data_dir: options.data_dir,
     };
     let mut clean = true;
     let mut outcomes: Vec<Vec<run::Outcome>> = workloads.iter().map(|_| Vec::new()).collect();

@@ -24,6 +24,18 @@ pub(crate) struct Address {
     pub(crate) routing_key: String,
 }
 
+/// Messages in the order in which they are published, ready to be written.
+pub(crate) trait Messages {
+    /// How many messages one write may carry after the first `published`; never 0.
+    fn room_after(&self, published: u64) -> u64;
+    /// The frames of `count` messages from the one numbered `first`; `count` is at most the room.
+    fn numbered(&mut self, first: u64, count: u64) -> &[u8];
+    /// The deliveries that the first `published` messages cause.
+    fn deliveries(&self, published: u64) -> u64;
+    /// How many of the first `published` messages come to each queue that is consumed.
+    fn on_each_queue(&self, published: u64) -> u64;
+}
+
 /// The same message many times over, encoded once; only sequence numbers change from write to write.
 #[derive(Debug)]
 pub(crate) struct Batch {
@@ -31,6 +43,8 @@ pub(crate) struct Batch {
     message_bytes: usize,
     stamp_at: usize,
     capacity: usize,
+    /// Deliveries that each message causes.
+    copies: u64,
 }
 
 impl Batch {
@@ -41,23 +55,24 @@ impl Batch {
         producer: u64,
         frame_max: usize,
     ) -> Self {
-        let mut message = publish_frame(address);
-        push_frame(&mut message, HEADER, &header_payload(workload));
-        let stamp_at = message.len() + FRAME_OVERHEAD - 1;
-        for piece in body(workload.body_bytes, producer).chunks(frame_max - FRAME_OVERHEAD) {
-            push_frame(&mut message, BODY, piece);
-        }
+        let (message, stamp_at) = encode(workload, address, producer, frame_max);
         let capacity = (BATCH_BYTES / message.len()).max(LEAST_MESSAGES);
-        Self { message_bytes: message.len(), stamp_at, capacity, bytes: message.repeat(capacity) }
+        Self {
+            message_bytes: message.len(),
+            stamp_at,
+            capacity,
+            bytes: message.repeat(capacity),
+            copies: workload.route.queues() as u64,
+        }
     }
+}
 
-    /// Messages that fit into one write.
-    pub(crate) fn capacity(&self) -> u64 {
+impl Messages for Batch {
+    fn room_after(&self, _published: u64) -> u64 {
         self.capacity as u64
     }
 
-    /// The frames of `count` messages, numbered from `first`; `count` is at most the capacity.
-    pub(crate) fn numbered(&mut self, first: u64, count: u64) -> &[u8] {
+    fn numbered(&mut self, first: u64, count: u64) -> &[u8] {
         let count = usize::try_from(count).map_or(self.capacity, |count| count.min(self.capacity));
         let bytes = &mut self.bytes[..count * self.message_bytes];
         let stamp = self.stamp_at..self.stamp_at + 8;
@@ -66,6 +81,30 @@ impl Batch {
         }
         bytes
     }
+
+    fn deliveries(&self, published: u64) -> u64 {
+        published * self.copies
+    }
+
+    fn on_each_queue(&self, published: u64) -> u64 {
+        published
+    }
+}
+
+/// The frames of one message with the number 0, and where in them its number stands.
+pub(crate) fn encode(
+    workload: &Workload,
+    address: &Address,
+    producer: u64,
+    frame_max: usize,
+) -> (Vec<u8>, usize) {
+    let mut message = publish_frame(address);
+    push_frame(&mut message, HEADER, &header_payload(workload));
+    let stamp_at = message.len() + FRAME_OVERHEAD - 1;
+    for piece in body(workload.body_bytes, producer).chunks(frame_max - FRAME_OVERHEAD) {
+        push_frame(&mut message, BODY, piece);
+    }
+    (message, stamp_at)
 }
 
 /// Sequence number and producer out of the start of a body; none when it is too short.

@@ -11,7 +11,7 @@ use crate::confirms::{Answer, Confirms};
 use crate::connection::{Connection, unexpected};
 use crate::flow::Flow;
 use crate::histogram::Histogram;
-use crate::message::Batch;
+use crate::message::Messages;
 use crate::wire::{Fields, Frame, HEARTBEAT, method};
 
 /// When to stop publishing: whatever comes first.
@@ -23,13 +23,11 @@ pub(crate) struct Bound {
 
 /// One producer, ready to publish.
 #[derive(Debug)]
-pub(crate) struct Producer<'a> {
+pub(crate) struct Producer<'a, M> {
     pub(crate) connection: Connection,
-    pub(crate) batch: Batch,
+    pub(crate) batch: M,
     pub(crate) confirms: Option<Confirms>,
     pub(crate) bound: Bound,
-    /// Deliveries that each message causes.
-    pub(crate) copies: u64,
     /// Deliveries that may be on their way.
     pub(crate) in_flight: u64,
     pub(crate) flow: &'a Flow,
@@ -45,12 +43,12 @@ pub(crate) struct Published {
     pub(crate) latency: Option<Histogram>,
 }
 
-impl Producer<'_> {
+impl<M: Messages> Producer<'_, M> {
     /// Publishes up to the bound, waits for the last confirm, and leaves.
     pub(crate) fn run(mut self) -> Result<Published> {
         match self.publish_all() {
             Ok(published) => {
-                self.flow.finish_publishing(published.messages);
+                self.flow.finish_publishing(self.batch.on_each_queue(published.messages));
                 self.connection.close()?;
                 Ok(published)
             }
@@ -68,7 +66,8 @@ impl Producer<'_> {
             if wanted == 0 {
                 break;
             }
-            self.flow.wait_for_room((messages + wanted) * self.copies, self.in_flight)?;
+            let expected = self.batch.deliveries(messages + wanted);
+            self.flow.wait_for_room(expected, self.in_flight)?;
             let count = self.confirm_room(wanted)?;
             if let Some(confirms) = &mut self.confirms {
                 confirms.published(count, nanos_since(self.start));
@@ -90,7 +89,7 @@ impl Producer<'_> {
         if self.start.elapsed() >= self.bound.time {
             return 0;
         }
-        self.batch.capacity().min(self.bound.messages - messages)
+        self.batch.room_after(messages).min(self.bound.messages - messages)
     }
 
     /// How many of `wanted` messages the confirm window lets through; waits until some do.

@@ -15,6 +15,9 @@ pub(crate) fn line(workload: &Workload, number: u32, outcome: &Outcome) -> Strin
     if let (Some(cpu), Some(mib)) = (outcome.server_cpu_per_million(), outcome.server_peak_mib) {
         parts.push(format!("server CPU {cpu:.3} s/M, peak RSS {mib:.1} MiB"));
     }
+    if let [(_, Some(files)), ..] = outcome.write_amplification() {
+        parts.push(format!("written {files:.3} of payload"));
+    }
     if let Some(latency) = &outcome.confirm_latency {
         let at = |share| latency.quantile_ms(share).unwrap_or(0.0);
         parts.push(format!("confirm p50 {:.3} ms, p99 {:.3} ms", at(0.5), at(0.99)));
@@ -50,8 +53,11 @@ pub(crate) fn json(workload: &Workload, number: u32, outcome: &Outcome) -> Strin
         ("damaged", verdict.damaged.to_string()),
         ("left_behind", verdict.left_behind.to_string()),
         ("refused", verdict.refused.to_string()),
+        ("unmarked", verdict.unmarked.to_string()),
     ];
-    let fields = fields.map(|(name, value)| format!("\"{name}\":{value}"));
+    let written = outcome.write_amplification().map(|(name, value)| (name, number_or_null(value)));
+    let fields = fields.into_iter().chain(written);
+    let fields: Vec<_> = fields.map(|(name, value)| format!("\"{name}\":{value}")).collect();
     format!("{{{}}}", fields.join(","))
 }
 
@@ -70,10 +76,16 @@ pub(crate) fn median_line(workload: &Workload, outcomes: &[Outcome]) -> String {
     parts.join(", ")
 }
 
-fn verification(verdict: &Verdict) -> String {
-    let Verdict { lost, doubled, out_of_order, damaged, left_behind, refused } = verdict;
+/// A verdict in words.
+pub(crate) fn verification(verdict: &Verdict) -> String {
+    let Verdict { lost, doubled, out_of_order, damaged, left_behind, refused, unmarked } = verdict;
     let mut text = format!("lost {lost} doubled {doubled} out of order {out_of_order}");
-    let rarer = [(damaged, "damaged"), (left_behind, "left behind"), (refused, "refused")];
+    let rarer = [
+        (damaged, "damaged"),
+        (left_behind, "left behind"),
+        (refused, "refused"),
+        (unmarked, "not marked as redelivered"),
+    ];
     for (count, what) in rarer.into_iter().filter(|(count, _)| **count > 0) {
         text = format!("{text} {what} {count}");
     }
@@ -98,7 +110,7 @@ fn number_or_null(value: Option<f64>) -> String {
 }
 
 /// A whole number with a comma after each group of three digits.
-fn grouped(value: f64) -> String {
+pub(crate) fn grouped(value: f64) -> String {
     let digits = format!("{value:.0}");
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {

@@ -1,5 +1,6 @@
 //! One run of one workload, from an empty stage to a verdict.
 
+use std::path::PathBuf;
 use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -9,7 +10,8 @@ use crate::consumer::{Consumer, Received};
 use crate::deliveries::Deliveries;
 use crate::flow::Flow;
 use crate::histogram::Histogram;
-use crate::message::Batch;
+use crate::message::{Batch, Messages};
+use crate::process::Written;
 use crate::producer::{Bound, Producer, Published};
 use crate::sequence::Verdict;
 use crate::stage::{self, LaneNames, Stage};
@@ -30,6 +32,8 @@ pub(crate) struct Plan {
     pub(crate) in_flight: Option<u64>,
     /// The server's processes.
     pub(crate) pids: Vec<u32>,
+    /// Where the server keeps its data, if that is known.
+    pub(crate) data_dir: Option<PathBuf>,
 }
 
 /// What one run measured.
@@ -45,6 +49,10 @@ pub(crate) struct Outcome {
     pub(crate) own_cpu_seconds: f64,
     /// The largest resident memory of the server seen during the run.
     pub(crate) server_peak_mib: Option<f64>,
+    /// What the server wrote to files, if its processes are known and the kernel tells.
+    pub(crate) server_written: Option<Written>,
+    /// Bytes of message bodies that were published.
+    pub(crate) payload_bytes: u64,
     /// Confirm latencies of all producers, for workloads with confirms.
     pub(crate) confirm_latency: Option<Histogram>,
     pub(crate) verdict: Verdict,
@@ -54,6 +62,13 @@ impl Outcome {
     /// CPU seconds of the server for each million messages received.
     pub(crate) fn server_cpu_per_million(&self) -> Option<f64> {
         self.server_cpu_seconds.map(|seconds| seconds / (self.received as f64 / 1e6))
+    }
+
+    /// Bytes the server has written for each byte of body published, by the names of the counts.
+    pub(crate) fn write_amplification(&self) -> [(&'static str, Option<f64>); 3] {
+        let unknown = Written::default().per_payload(1.0).map(|(name, _)| (name, None));
+        let payload_bytes = self.payload_bytes as f64;
+        self.server_written.map_or(unknown, |written| written.per_payload(payload_bytes))
     }
 }
 
@@ -84,15 +99,20 @@ fn measure(
 
     let server_before = process::cpu_seconds(&plan.pids)?;
     let own_before = process::own_cpu_seconds()?;
+    // Only root may ask about the files of another user's process, so this is allowed to fail.
+    let written_before = process::written(&plan.pids, plan.data_dir.as_deref()).ok();
     let (sides, peak_mib) = perform(lanes, &plan.pids)?;
     let server_cpu = process::cpu_seconds(&plan.pids)? - server_before;
     let own_cpu = process::own_cpu_seconds()? - own_before;
+    let written = process::written(&plan.pids, plan.data_dir.as_deref()).ok();
 
     let mut outcome = sum_up(&sides);
+    outcome.payload_bytes = outcome.published * workload.body_bytes as u64;
     outcome.own_cpu_seconds = own_cpu;
     if !plan.pids.is_empty() {
         outcome.server_cpu_seconds = Some(server_cpu);
         outcome.server_peak_mib = Some(peak_mib);
+        outcome.server_written = written.zip(written_before).map(|(now, before)| now - before);
     }
     Ok(outcome)
 }
@@ -103,13 +123,12 @@ fn open_lane<'a>(
     names: &LaneNames,
     flow: &'a Flow,
     producer: u64,
-) -> Result<(Producer<'a>, Consumer<'a>)> {
+) -> Result<(Producer<'a, Batch>, Consumer<'a>)> {
     let consuming = stage::open_consumer(&plan.target, workload, &names.queues)?;
     let publishing = stage::open_producer(&plan.target, workload)?;
     let batch = Batch::new(workload, &names.address, producer, publishing.frame_max);
-    let copies = workload.route.queues() as u64;
     // Below one batch a producer could never write.
-    let least = batch.capacity() * copies + 1;
+    let least = batch.deliveries(batch.room_after(0)) + 1;
     let in_flight = plan.in_flight.unwrap_or_else(|| workload.default_in_flight()).max(least);
     let start = Instant::now();
     let consumer = Consumer {
@@ -123,7 +142,6 @@ fn open_lane<'a>(
         batch,
         confirms: workload.confirm_window.map(Confirms::new),
         bound: plan.bound(workload),
-        copies,
         in_flight,
         flow,
         start,
@@ -143,10 +161,14 @@ impl Plan {
     }
 }
 
-type Sides = Vec<(Published, Received)>;
+/// What the two sides of each lane report.
+pub(crate) type Sides = Vec<(Published, Received)>;
 
 /// Lets all lanes run to their end; meanwhile watches the server's memory, whose peak in MiB it returns.
-fn perform(lanes: Vec<(Producer, Consumer)>, pids: &[u32]) -> Result<(Sides, f64)> {
+pub(crate) fn perform<M: Messages + Send>(
+    lanes: Vec<(Producer<M>, Consumer)>,
+    pids: &[u32],
+) -> Result<(Sides, f64)> {
     let start = Instant::now();
     thread::scope(|scope| {
         let mut handles = Vec::new();
@@ -197,6 +219,8 @@ fn sum_up(sides: &[(Published, Received)]) -> Outcome {
         server_cpu_seconds: None,
         own_cpu_seconds: 0.0,
         server_peak_mib: None,
+        server_written: None,
+        payload_bytes: 0,
         confirm_latency: None,
         verdict: Verdict::default(),
     };
@@ -214,7 +238,8 @@ fn sum_up(sides: &[(Published, Received)]) -> Outcome {
     outcome
 }
 
-fn rate(count: u64, elapsed: Duration) -> f64 {
+/// Events a second.
+pub(crate) fn rate(count: u64, elapsed: Duration) -> f64 {
     count as f64 / elapsed.as_secs_f64().max(1e-9)
 }
 

@@ -21,6 +21,8 @@ pub(crate) struct Verdict {
     pub(crate) left_behind: u64,
     /// Published but refused by the broker (basic.nack).
     pub(crate) refused: u64,
+    /// Delivered again but not marked as redelivered.
+    pub(crate) unmarked: u64,
 }
 
 impl Verdict {
@@ -37,6 +39,7 @@ impl Verdict {
         self.damaged += other.damaged;
         self.left_behind += other.left_behind;
         self.refused += other.refused;
+        self.unmarked += other.unmarked;
     }
 }
 
@@ -63,6 +66,11 @@ impl Ledger {
             out_of_order: 0,
             damaged: 0,
         }
+    }
+
+    /// Expects nothing of the first `count` messages: they were received before.
+    pub(crate) fn skip(&mut self, count: u64) {
+        self.next = count;
     }
 
     /// Enters one received message.

@@ -1,12 +1,15 @@
 //! Queues, exchanges and subscriptions of a run: set up before it, taken down after it.
 
+use std::time::{Duration, Instant};
+
 use crate::Result;
-use crate::connection::{Connection, Target};
+use crate::connection::{Connection, PATIENCE, Target};
 use crate::message::Address;
 use crate::wire::{Fields, MethodWriter, method};
 use crate::workload::{Durability, Feature, Route, Settle, Workload};
 
 const CHANNEL: u16 = 1;
+const PASSIVE: u8 = 1;
 const DURABLE: u8 = 1 << 1;
 const NO_ACK: u8 = 1 << 1;
 const EMPTY_TABLE: u32 = 0;
@@ -29,16 +32,55 @@ pub(crate) struct LaneNames {
 impl Stage {
     /// Declares everything `workload` needs, empty and new.
     pub(crate) fn set(target: &Target, workload: &Workload) -> Result<Self> {
-        let mut control = Connection::open(target)?;
-        control.open_channel(CHANNEL)?;
-        let lanes = (0..workload.lanes).map(|lane| LaneNames::new(workload, lane)).collect();
-        let mut stage = Self { control, lanes };
+        let mut stage = Self::find(target, workload)?;
         // What an interrupted run left behind must not count in this one.
         stage.delete_all()?;
         for lane in stage.lanes.clone() {
             stage.declare(&lane, workload)?;
         }
         Ok(stage)
+    }
+
+    /// What an earlier [`Stage::set`] declared, left as it is.
+    pub(crate) fn find(target: &Target, workload: &Workload) -> Result<Self> {
+        let mut control = Connection::open(target)?;
+        control.open_channel(CHANNEL)?;
+        let lanes = (0..workload.lanes).map(|lane| LaneNames::new(workload, lane)).collect();
+        Ok(Self { control, lanes })
+    }
+
+    /// Messages ready in all queues, as the broker counts them.
+    pub(crate) fn ready(&mut self) -> Result<u64> {
+        let mut ready = 0;
+        for queue in self.lanes.iter().flat_map(|lane| &lane.queues) {
+            let ask = MethodWriter::new(CHANNEL, method::QUEUE_DECLARE)
+                .u16(0)
+                .short_string(queue)
+                .u8(PASSIVE)
+                .u32(EMPTY_TABLE);
+            let reply = self.control.call(&ask.finish(), method::QUEUE_DECLARE_OK)?;
+            let mut fields = Fields(&reply);
+            let count = fields.short_string().and_then(|_| fields.u32());
+            ready += u64::from(count.ok_or("queue.declare-ok is too short")?);
+        }
+        Ok(ready)
+    }
+
+    /// Waits until `count` messages are ready; fails when nothing changes for [`PATIENCE`].
+    pub(crate) fn wait_until_ready(&mut self, count: u64) -> Result<()> {
+        const ASK_EVERY: Duration = Duration::from_millis(1);
+        let (mut seen, mut since) = (self.ready()?, Instant::now());
+        while seen != count {
+            if since.elapsed() > PATIENCE {
+                return Err(format!("{seen} messages are ready, not {count}").into());
+            }
+            std::thread::sleep(ASK_EVERY);
+            let ready = self.ready()?;
+            if ready != seen {
+                (seen, since) = (ready, Instant::now());
+            }
+        }
+        Ok(())
     }
 
     /// The names of each lane.
@@ -117,11 +159,12 @@ impl Stage {
 impl LaneNames {
     fn new(workload: &Workload, lane: usize) -> Self {
         let prefix = format!("load.{}.{lane}", workload.name.to_ascii_lowercase());
-        let queues = (0..workload.route.queues()).map(|queue| format!("{prefix}.{queue}"));
+        // Of one length, so that the messages to all queues have one length too.
+        let queues = (0..workload.route.queues()).map(|queue| format!("{prefix}.{queue:02}"));
         let queues: Vec<_> = queues.collect();
         let (exchange, routing_key) = match workload.route {
             // The default exchange routes by queue name.
-            Route::Direct => (String::new(), queues[0].clone()),
+            Route::Direct | Route::Spread(_) => (String::new(), queues[0].clone()),
             Route::Fanout(_) => (prefix, String::new()),
         };
         let has_exchange = !exchange.is_empty();
@@ -156,9 +199,8 @@ pub(crate) fn open_consumer(
     let mut connection = Connection::open(target)?;
     for (queue, channel) in queues.iter().zip(1..) {
         connection.open_channel(channel)?;
-        let mut bits = NO_ACK;
+        let bits = if matches!(workload.settle, Settle::Automatic) { NO_ACK } else { 0 };
         if let Settle::Manual { prefetch, .. } = workload.settle {
-            bits = 0;
             let qos = MethodWriter::new(channel, method::BASIC_QOS).u32(0).u16(prefetch).u8(0);
             connection.call(&qos.finish(), method::BASIC_QOS_OK)?;
         }

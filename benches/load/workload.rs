@@ -53,6 +53,8 @@ pub(crate) enum Settle {
         /// basic.qos prefetch-count.
         prefetch: u16,
     },
+    /// Not at all, and without a prefetch limit.
+    Never,
 }
 
 /// An argument of the queues, and what it asks of the messages.
@@ -92,14 +94,16 @@ pub(crate) enum Route {
     Direct,
     /// An own fanout exchange with so many queues bound.
     Fanout(usize),
+    /// The default exchange and so many queues, each with messages of its own.
+    Spread(usize),
 }
 
 impl Route {
-    /// Queues in one lane, which is also how often each message is received.
+    /// Queues in one lane.
     pub(crate) fn queues(self) -> usize {
         match self {
             Self::Direct => 1,
-            Self::Fanout(queues) => queues,
+            Self::Fanout(queues) | Self::Spread(queues) => queues,
         }
     }
 }
@@ -131,7 +135,8 @@ const ONE_PAIR: Workload = Workload {
 
 const KIBIBYTE_PAIR: Workload = Workload { body_bytes: 1024, ..ONE_PAIR };
 
-const DURABLE_PAIR: Workload = Workload {
+/// Persistent messages with confirms through a durable queue: W4, and what the steps are made of.
+pub(crate) const DURABLE_PAIR: Workload = Workload {
     body_bytes: 1024,
     durability: Durability::Persistent,
     confirm_window: NonZeroU32::new(1000),

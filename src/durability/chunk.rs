@@ -141,13 +141,6 @@ impl Chunk {
         found.is_ok_and(|at| slots[at].is_live)
     }
 
-    /// Its live entries from one place to another.
-    pub(super) fn live(&self, from: u16, to: u16) -> impl Iterator<Item = &Slot> {
-        let slots = self.slots();
-        let start = slots.partition_point(|slot| slot.low < from);
-        slots[start..].iter().take_while(move |slot| slot.low <= to).filter(|slot| slot.is_live)
-    }
-
     /// Puts an entry at a place, and takes away what was there.
     pub(super) fn insert(
         &mut self,
@@ -223,6 +216,12 @@ impl Chunk {
         let Location { at, length } = entry.location;
         segments.remove(at.generation, SegmentUse::of_one(length));
     }
+}
+
+/// The live ones among slots from one place of their chunk to another.
+pub(super) fn live(slots: &[Slot], from: u16, to: u16) -> impl Iterator<Item = &Slot> {
+    let start = slots.partition_point(|slot| slot.low < from);
+    slots[start..].iter().take_while(move |slot| slot.low <= to).filter(|slot| slot.is_live)
 }
 
 /// The slots in the value of a chunk.

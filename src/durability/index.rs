@@ -12,7 +12,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::chunk::Chunk;
+use super::chunk::{Chunk, live};
 use super::codec::{Reader, RecordError, put_varint};
 use super::keys::{CHUNK_KEYS, PAGE_KEYS, queue_part_key};
 use super::pool::Pool;
@@ -42,6 +42,12 @@ pub struct Located {
     pub position: Position,
     /// The place of its record.
     pub location: Location,
+}
+
+impl Located {
+    fn new(chunk: u64, slot: &Slot) -> Self {
+        Self { position: join(chunk, slot.low), location: slot.location() }
+    }
 }
 
 impl Index {
@@ -130,7 +136,8 @@ impl Index {
         }
     }
 
-    /// The live entries in a run, positions rising; only those of `level`, if one is given.
+    /// The live entries in a run, positions rising; only those of `level`, if one is given. Once enough slots are in
+    /// memory, chunks stay cold.
     pub(super) fn locate(
         &mut self,
         level: Option<u8>,
@@ -142,14 +149,15 @@ impl Index {
             if level.is_some_and(|level| !chunk.summary().has_level(level)) {
                 continue;
             }
-            chunk.warm(|| chunk_key(self.queue, number), pool)?;
+            let key = || chunk_key(self.queue, number);
+            if !pool.is_over() {
+                chunk.warm(key, pool)?;
+            }
+            let slots = chunk.peek(key, pool)?;
             let (from, to) = within(run, number);
             let is_wanted = |slot: &&Slot| level.is_none_or(|level| slot.level == level);
-            let of_level = chunk.live(from, to).filter(is_wanted);
-            located.extend(of_level.map(|slot| Located {
-                position: join(number, slot.low),
-                location: slot.location(),
-            }));
+            let of_level = live(&slots, from, to).filter(is_wanted);
+            located.extend(of_level.map(|slot| Located::new(number, slot)));
         }
         Ok(())
     }
@@ -167,12 +175,7 @@ impl Index {
                 Ok(slots) => slots,
                 Err(error) => return vec![Err(error)],
             };
-            let live = slots.iter().filter(|slot| slot.is_live);
-            let located = live.map(|slot| Located {
-                position: join(number, slot.low),
-                location: slot.location(),
-            });
-            located.map(Ok).collect()
+            live(&slots, 0, LAST_LOW).map(|slot| Ok(Located::new(number, slot))).collect()
         })
     }
 

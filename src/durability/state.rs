@@ -8,7 +8,8 @@
 //! * A segment's use is that of the live entries that lie in it.
 //! * Where entries lie need not be in memory: at most [`limits::INDEX_WARM_SLOTS`] slots stay, apart from those
 //!   that no checkpoint has yet. What changes a chunk, or asks for its entries, brings them back; it fails if
-//!   the checkpoint cannot be read. A state that could not be changed must not be used any more.
+//!   the checkpoint cannot be read. A change that failed may be half performed: no checkpoint of that state is
+//!   taken any more.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -47,6 +48,8 @@ pub struct LogState {
     deleted: Vec<Vec<u8>>,
     /// The next checkpoint has to keep a snapshot of them.
     are_definitions_changed: bool,
+    /// A change failed.
+    is_spoiled: bool,
 }
 
 /// A message a queue has from now on.
@@ -76,6 +79,7 @@ impl Default for LogState {
             changed: BTreeSet::new(),
             deleted: Vec::new(),
             are_definitions_changed: false,
+            is_spoiled: false,
         }
     }
 }
@@ -178,9 +182,9 @@ impl LogState {
         self.pool.changed() >= limits::INDEX_CHANGED_SLOTS
     }
 
-    /// There is more than the last checkpoint knows.
+    /// There is more than the last checkpoint knows, and it may be written.
     pub fn is_ahead_of_checkpoint(&self) -> bool {
-        self.checkpointed != Some(self.position)
+        self.checkpointed != Some(self.position) && !self.is_spoiled
     }
 
     /// Replays a record of the frame whose payload begins at `payload`, unless it is in already.
@@ -224,7 +228,9 @@ impl LogState {
         let NewEntry { position, location, priority, body_bytes, expires_at_ms } = new;
         stored.passed(position);
         let entry = IndexEntry { location, level: stored.priorities.level(priority), body_bytes };
-        stored.index.insert(position, (entry, expires_at_ms), &mut self.pool)
+        let inserted = stored.index.insert(position, (entry, expires_at_ms), &mut self.pool);
+        self.is_spoiled |= inserted.is_err();
+        inserted
     }
 
     /// A queue has these entries no more.
@@ -234,12 +240,13 @@ impl LogState {
         runs: impl IntoIterator<Item = Run>,
     ) -> Result<(), StoreError> {
         let Some(stored) = touch(&mut self.queues, &mut self.changed, queue) else { return Ok(()) };
-        for run in runs {
+        let removed = runs.into_iter().try_for_each(|run| {
             stored.returns.remove(run);
-            stored.index.remove(run, &mut self.pool)?;
-        }
+            stored.index.remove(run, &mut self.pool)
+        });
+        self.is_spoiled |= removed.is_err();
         self.cool();
-        Ok(())
+        removed
     }
 
     /// Consumers may have seen a queue's entries up to here.
@@ -256,14 +263,16 @@ impl LogState {
         entries: impl IntoIterator<Item = (Position, Retries)>,
     ) -> Result<(), StoreError> {
         let Some(stored) = touch(&mut self.queues, &mut self.changed, queue) else { return Ok(()) };
-        for (position, retries) in entries {
+        let set = entries.into_iter().try_for_each(|(position, retries)| {
             // Its message may be in a part of the log that is damaged.
             if stored.index.contains(position, &mut self.pool)? {
                 stored.returns.set(position, retries);
             }
-        }
+            Ok(())
+        });
+        self.is_spoiled |= set.is_err();
         self.cool();
-        Ok(())
+        set
     }
 
     /// A definition changed.

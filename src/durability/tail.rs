@@ -47,7 +47,8 @@ pub(super) struct Release {
 impl Tail {
     /// So much happened since the last checkpoint that the next one should not wait.
     pub(super) fn is_checkpoint_due(&self) -> bool {
-        self.bytes_since_checkpoint >= limits::CHECKPOINT_BYTES || self.state.has_many_changes()
+        let is_much = self.bytes_since_checkpoint >= limits::CHECKPOINT_BYTES;
+        self.state.is_ahead_of_checkpoint() && (is_much || self.state.has_many_changes())
     }
 }
 

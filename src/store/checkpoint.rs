@@ -51,7 +51,8 @@ enum State {
     /// Nothing was ever applied.
     Absent,
     Open(Open),
-    /// A write failed; the database must be opened again. It may still be read, if it is there.
+    /// A write failed; the database must be opened again. It may still be read, unless that failed, too, or the
+    /// checkpoint is gone.
     Failed(Option<Open>),
 }
 
@@ -112,6 +113,13 @@ impl FjallCheckpoint {
         let position = encode_position(batch.position).to_vec();
         writes.insert(keyspace, POSITION_KEY, seal(&POSITION_KEY, position));
         writes.commit().map_err(failed(&self.shared.path, "apply"))
+    }
+}
+
+impl Drop for FjallCheckpoint {
+    /// Readers may be left, but the database must not be held by them.
+    fn drop(&mut self) {
+        *self.shared.state.lock() = State::Failed(None);
     }
 }
 
@@ -440,6 +448,18 @@ mod tests {
         exercise(&mut checkpoint);
 
         assert_eq!(reader.get(b"q1").unwrap().as_deref(), Some(b"uno".as_slice()));
+    }
+
+    #[test]
+    fn a_reader_that_is_left_does_not_hold_the_database() {
+        let scratch = Scratch::new();
+        let mut checkpoint = scratch.open();
+        exercise(&mut checkpoint);
+        let reader = checkpoint.reader();
+        drop(checkpoint);
+
+        assert_eq!(scratch.open().position(), Some(THERE));
+        assert!(matches!(reader.get(b"q1"), Err(StoreError::Stopped { .. })));
     }
 
     #[test]

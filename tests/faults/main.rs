@@ -24,5 +24,6 @@
 #[path = "../it/support/mod.rs"]
 mod support;
 
+mod bits;
 mod descriptors;
 mod torn;

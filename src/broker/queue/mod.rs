@@ -385,14 +385,14 @@ impl Queue {
     pub fn get(self: &Arc<Self>, no_ack: bool, turn: &mut Turn) -> Got {
         self.change(turn, |state, turn| {
             state.note_use(turn.unix_now());
-            match state.take(no_ack, turn.unix_now()) {
+            let got = match state.take(no_ack, turn.unix_now()) {
                 Some(entry) => Got::Message(entry, state.backlog.len()),
                 None if state.backlog.is_empty() => Got::Empty,
-                None => {
-                    state.pages.is_asked = true;
-                    Got::Stored
-                }
-            }
+                None => Got::Stored,
+            };
+            // Else what is read for it could leave memory before it comes back.
+            state.pages.is_asked = matches!(got, Got::Stored);
+            got
         })
     }
 

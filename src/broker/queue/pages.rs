@@ -24,7 +24,7 @@ use crate::limits;
 pub(super) struct Pages {
     /// See the module.
     pub(super) is_wanted: bool,
-    /// A basic.get waits for what is next.
+    /// A basic.get has found nothing at hand, and none has found anything since.
     pub(super) is_asked: bool,
     waiters: Vec<Waker>,
     /// Given up without their messages, which their dead letters need. Positions in no order.
@@ -88,7 +88,6 @@ impl Pages {
 
     /// Whoever waits may look again.
     pub(super) fn wake(&mut self, turn: &mut Turn) {
-        self.is_asked = false;
         self.waiters.drain(..).for_each(|waker| turn.wake(waker));
     }
 
@@ -142,15 +141,15 @@ impl Queue {
         });
     }
 
-    /// Lets messages leave memory that are in the log, at most a burst, but not those at the front, unless it is
-    /// `whole`. Returns how many left.
+    /// Lets messages leave memory that are in the log, at most a burst, but not those at the front; these too, if it
+    /// is `whole` and nobody is about to take them. Returns how many left.
     pub fn page_out(&self, whole: bool) -> usize {
         // Declared before the guard: freed after the lock is gone.
         let mut freed = Vec::new();
         let mut state = self.state.lock();
         let before = state.footprint();
         let saved_before = state.pages.saved_before(self.surroundings.inbox.cycles());
-        let kept = if whole { 0 } else { state.backlog.kept_at_hand() };
+        let kept = if whole && !state.is_in_demand() { 0 } else { state.backlog.kept_at_hand() };
         let how = PageOut { kept, saved_before, at_most: limits::PAGE_OUT_BURST };
         for (priority, PagedOut { freed: left, expiring }) in state.backlog.page_out(how) {
             for (first, soonest) in expiring {
@@ -172,7 +171,7 @@ impl Queue {
     /// Ready when basic.get may be tried again.
     pub fn poll_at_hand(&self, context: &mut Context<'_>) -> Poll<()> {
         let mut state = self.state.lock();
-        if !state.pages.is_asked || state.deleted {
+        if state.backlog.has_next() || state.backlog.is_empty() || state.deleted {
             return Poll::Ready(());
         }
         state.pages.waiters.push(context.waker().clone());
@@ -238,8 +237,13 @@ impl QueueState {
         !self.pages.lost.is_empty() || self.backlog.has_due() || self.wanted_of_backlog().is_some()
     }
 
+    /// Somebody takes what is next, now or as soon as it can.
+    fn is_in_demand(&self) -> bool {
+        self.pages.is_asked || !self.consumers.is_empty()
+    }
+
     fn wanted_of_backlog(&self) -> Option<Wanted> {
-        if self.pages.is_asked || !self.consumers.is_empty() {
+        if self.is_in_demand() {
             return self.backlog.wanted(false);
         }
         let limit = self.limit.filter(|limit| !limit.rejects())?;

@@ -8,8 +8,8 @@ use super::*;
 use crate::broker::change::{Definition, Put, QueueChanges, QueueDefinition, Retries};
 use crate::broker::delivery::Position;
 use crate::durability::collection::{Batch, Collection};
+use crate::durability::load;
 use crate::durability::messages::{Wanted, read_messages};
-use crate::durability::recovery::load;
 use crate::store::{Flush, Survives};
 
 const QUEUES: u64 = 3;
@@ -29,10 +29,10 @@ fn content_of(store: &MemoryStore) -> Content {
     let mut wanted: Vec<Wanted> = state.entries().map(wanted).collect();
     wanted.sort_unstable();
     let mut content = Content::new();
-    let damages = read_messages(&*log.reader(), &wanted, &mut |id, put| {
+    let damages = read_messages(&*log.reader(), &wanted, &mut |queue, put| {
         let body = String::from_utf8(put.message.body().to_vec()).unwrap();
-        let retries = state.queue(id).unwrap().retries(put.position);
-        content.insert((id.0, put.position.0), (body, put.expires_at_ms, retries));
+        let retries = state.queue(queue).unwrap().retries(put.position);
+        content.insert((queue.0, put.position.0), (body, put.expires_at_ms, retries));
     });
     assert_eq!((report.damages, damages), (vec![], vec![]));
     content

@@ -7,6 +7,7 @@ mod flips;
 mod moves;
 mod power;
 mod restart;
+mod size;
 mod space;
 mod threads;
 
@@ -83,9 +84,12 @@ impl Node {
         wrap: &dyn Fn(Box<dyn Log>) -> Box<dyn Log>,
     ) -> Self {
         let recovered = recover(log, &*checkpoint, &["/".to_owned()], clock).unwrap();
-        let Recovered { broker, log, state, report } = recovered;
+        let Recovered { broker, log, mut state, report } = recovered;
+        // What a checkpoint has leaves memory at once.
+        state.pool.keep(0);
         let store = Store { log: wrap(log), checkpoint, state };
         let broker = Arc::new(broker);
+        broker.paging().set_budget(0);
         let stepped = Stepped::new(&broker, store, DurabilityOptions::default());
         Self { broker, stepped, report, collector: Arc::default(), marks: 0 }
     }
