@@ -314,7 +314,7 @@ proptest! {
                 Step::Locate { first, length, level } => {
                     let mut located = Vec::new();
                     let (index, pool) = (&mut indexed.index, &mut indexed.pool);
-                    index.locate(Some(level), run(first, first + length), pool, &mut located).unwrap();
+                    index.locate(level, run(first, first + length), pool, &mut located).unwrap();
                     let mut expected = indexed.expected();
                     expected.retain(|one| {
                         let position = one.position.0;

@@ -3,6 +3,7 @@
 use amq_protocol::types::AMQPValue;
 
 use super::*;
+use crate::durability::tail::Shared;
 use crate::broker::change::{Definition, QueueDefinition};
 use crate::broker::delivery::Position;
 use crate::durability::codec::put_varint;
