@@ -22,6 +22,7 @@
 
 #[macro_use]
 #[path = "../it/support/mod.rs"]
+#[allow(unused_imports, reason = "what this binary does not need, the other does")]
 mod support;
 
 mod bits;

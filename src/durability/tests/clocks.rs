@@ -166,7 +166,7 @@ fn while_a_disk_takes_seconds_for_a_sync_memory_is_bounded_and_confirms_are_only
     let (published, most) = (published.load(Ordering::SeqCst), most.load(Ordering::SeqCst));
     let took = node.broker.clock().now().saturating_duration_since(start);
     println!("{published} confirmed in {took:?} of syncs, {most} bytes unsaved at most, lost 0");
-    assert!(published as usize > 10 * BOUND / BODY, "others published meanwhile");
+    assert!(published > (10 * BOUND / BODY) as u64, "others published meanwhile");
     assert!(most <= 2 * (BOUND + 2 * BODY) as u64, "{most} bytes were unsaved");
     assert_eq!(node.broker.inbox().unsaved_bytes(), 0);
     let after: Arc<dyn Disk> = Arc::new(disk.power_cut(&mut || false));

@@ -3,13 +3,13 @@
 use amq_protocol::types::AMQPValue;
 
 use super::*;
-use crate::durability::tail::Shared;
 use crate::broker::change::{Definition, QueueDefinition};
 use crate::broker::delivery::Position;
 use crate::durability::codec::put_varint;
 use crate::durability::committer::Stop;
 use crate::durability::keys::{CHUNK_KEYS, PAGE_KEYS, STANDING_KEYS, queue_key, queue_part_key};
 use crate::durability::record::Run;
+use crate::durability::tail::Shared;
 use crate::durability::{Location, NewEntry, RecoveryError, StoredQueue, load};
 use crate::limits;
 use crate::store::{CheckpointBatch, FjallCheckpoint};

@@ -121,7 +121,8 @@ fn an_error_of_any_operation_confirms_nothing_that_is_not_there() {
                 // The kernel drops the pages, and the next sync succeeds.
                 disk.forget_unsynced(path);
             }
-            let torn = Fault::Torn(first as usize * 37 % 600, ErrorKind::Other);
+            let bytes = usize::try_from(first * 37 % 600).unwrap();
+            let torn = Fault::Torn(bytes, ErrorKind::Other);
             let fault =
                 if operation == Operation::Write { torn } else { Fault::Fail(ErrorKind::Other) };
             (fails, fails.then_some(fault))
