@@ -181,6 +181,19 @@ pub const FRAME_TARGET: usize = 1024 * 1024;
 pub const CHECKPOINT_BYTES: u64 = 64 * 1024 * 1024;
 /// Time after which a checkpoint is due if anything changed.
 pub const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(5);
+/// Bytes the segments may take up beyond twice what lives in them, before sparse ones are moved together. Room for
+/// what comes between two checkpoints, which is not looked at, twice over.
+pub const RECLAIM_SLACK: u64 = 8 * SEGMENT;
+/// Bytes of messages that are moved in one commit cycle, or one message: some milliseconds of a disk's time. A cycle
+/// that writes more itself moves as much again: mixed thinly with what will soon be gone, it would be moved again.
+pub const FORWARD_PORTION: u64 = 1024 * 1024;
+/// As many at most, however much a cycle writes.
+pub const FORWARD_PORTION_MOST: u64 = 8 * 1024 * 1024;
+/// Chunks of the index looked at under one hold of the lock that the commit thread needs, to find what lives in a
+/// segment, and how many of them are read, perhaps from disk: well below a millisecond.
+pub const FORWARD_LOOKS: usize = 4096;
+/// See [`FORWARD_LOOKS`].
+pub const FORWARD_READS: usize = 8;
 /// Index entries in one checkpoint chunk: positions that share all but their low ten bits.
 pub const INDEX_CHUNK: u64 = 1024;
 /// Chunks whose summaries are one value of the checkpoint: 256 are some 6 KiB, and forty values are ten million entries.
@@ -232,3 +245,14 @@ pub const DISK_FULL_RETRY: Duration = Duration::from_millis(500);
 pub const RECOVERY_READ: u32 = 1024 * 1024;
 /// Bytes between two messages that are rather read than skipped.
 pub const RECOVERY_GAP: u32 = 64 * 1024;
+
+// ---- The control socket --------------------------------------------------------------------------
+
+/// Octets of one request: a path of the longest kind, escaped.
+pub const CONTROL_LINE: u64 = 32 * 1024;
+/// How long a request may take to arrive, and an answer to leave.
+pub const CONTROL_TIMEOUT: Duration = Duration::from_secs(5);
+/// Connections at the same time. One may wait for a backup.
+pub const CONTROL_PEERS: usize = 8;
+/// After a failed accept: let others end before the next try.
+pub const CONTROL_BACK_OFF: Duration = Duration::from_millis(100);

@@ -1,5 +1,6 @@
-//! The `leveret` binary: parse arguments, load settings, start tracing, run until a signal.
+//! The `leveret` binary: parse arguments; then a command, or load settings, start tracing, run until a signal.
 
+mod commands;
 mod run;
 
 use std::io::{Write as _, stderr};
@@ -13,7 +14,11 @@ use leveret::cli::Arguments;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    match run::run(&Arguments::parse()) {
+    let arguments = Arguments::parse();
+    if let Some(command) = &arguments.command {
+        return commands::execute(command);
+    }
+    match run::run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             report(&*error);

@@ -13,7 +13,8 @@ use leveret::cli::Arguments;
 use leveret::clock::Clock;
 use leveret::config::{self, Settings};
 use leveret::definitions::{Definitions, Imported};
-use leveret::durability::{self, Durability, DurabilityOptions, RecoveryReport, Store};
+use leveret::durability::{self, Backups, Durability, DurabilityOptions, RecoveryReport, Store};
+use leveret::server::control::{BackupDone, Control, WriteBackup};
 use leveret::server::{Server, ServerOptions};
 use leveret::store::DataDirectory;
 use leveret::telemetry;
@@ -58,7 +59,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         offer: Arc::new(offer(&settings)),
         consumer_timeout: settings.consumer_timeout,
     };
-    let served = runtime.block_on(serve(&settings, Arc::new(shared), report.as_ref()));
+    let backups =
+        directory.as_ref().map(|it| durability.backups(it.path().into(), settings.disk_free_limit));
+    let served = runtime.block_on(serve(&settings, Arc::new(shared), report.as_ref(), backups));
     // Tasks are gone before the last commit, so nothing changes any more.
     drop(runtime);
     if !durability.stop() {
@@ -92,6 +95,7 @@ fn start_broker(
         linger: settings.linger,
         checkpoint_interval: settings.checkpoint_interval,
         disk_free_limit: settings.disk_free_limit,
+        ..DurabilityOptions::default()
     };
     let store = Store { log: recovered.log, checkpoint, state: recovered.state };
     let durability = Durability::start(&broker, store, options, durability::exit_process())?;
@@ -134,6 +138,7 @@ async fn serve(
     settings: &Settings,
     shared: Arc<Shared>,
     report: Option<&RecoveryReport>,
+    backups: Option<Backups>,
 ) -> Result<(), Failure> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -143,6 +148,7 @@ async fn serve(
         handshake_timeout: settings.handshake_timeout,
         unsaved_bytes: settings.unsaved_bytes,
         memory_high_watermark: settings.memory_high_watermark,
+        control: backups.and_then(|backups| control(&settings.data_dir, backups)),
     };
     let server = Server::start(shared, options).await?;
     announce(settings, &server, report);
@@ -153,6 +159,20 @@ async fn serve(
     tracing::info!(signal, "stopping");
     server.stop().await;
     Ok(())
+}
+
+/// The socket for commands. A broker that cannot have one serves all the same.
+fn control(data_dir: &Path, backups: Backups) -> Option<Control> {
+    let write: Arc<WriteBackup> = Arc::new(move |target, is_cancelled| {
+        let done = backups.write(target, is_cancelled).map_err(|error| error.to_string())?;
+        Ok(BackupDone { segments: done.segments, bytes: done.bytes })
+    });
+    let bound = Control::bind(data_dir, write);
+    bound
+        .inspect_err(
+            |error| tracing::warn!(%error, "no control socket, so no backups while running"),
+        )
+        .ok()
 }
 
 /// The line an operator looks for: version, listeners, data directory, what was recovered.

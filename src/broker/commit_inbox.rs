@@ -58,6 +58,8 @@ struct Inner {
     work: Work,
     /// The committer sleeps; a raised hand must wake it.
     idle: bool,
+    /// It shall not fall asleep before it has looked around once more.
+    is_nudged: bool,
     /// Publishers that wait for the unsaved bytes to fall.
     crowd: Vec<Waker>,
 }
@@ -98,6 +100,13 @@ impl CommitInbox {
         }
     }
 
+    /// Ends the committer's sleep: there is something for it that is not the broker's.
+    pub fn nudge(&self) {
+        let mut inner = self.inner.lock();
+        inner.is_nudged = true;
+        self.wake_if_idle(&mut inner);
+    }
+
     /// Asks for one more cycle and then none.
     pub fn stop(&self) {
         let mut inner = self.inner.lock();
@@ -115,10 +124,12 @@ impl CommitInbox {
     /// acknowledgements meet and cancel. Empty after `patience` without any.
     pub fn wait(&self, linger: Duration, patience: Duration) -> Work {
         let mut inner = self.inner.lock();
-        if inner.work.is_empty() && !inner.work.last {
+        let is_nudged = std::mem::take(&mut inner.is_nudged);
+        if inner.work.is_empty() && !inner.work.last && !is_nudged {
             inner.idle = true;
             let timed_out = inner.wait_for(&self.arrived, patience);
             inner.idle = false;
+            inner.is_nudged = false;
             if timed_out && inner.work.is_empty() {
                 return Work { last: inner.work.last, ..Work::default() };
             }

@@ -93,7 +93,7 @@ fn check_vhosts(source: Source<'_>, settings: &Settings) -> Result<(), ConfigErr
 
 /// The command line as a layer.
 fn typed(arguments: &Arguments) -> File {
-    let Arguments { config: _, data_dir, listen, transient, log } = arguments.clone();
+    let Arguments { command: _, config: _, data_dir, listen, transient, log } = arguments.clone();
     File {
         data_dir,
         listen: Some(listen).filter(|listen| !listen.is_empty()),

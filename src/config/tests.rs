@@ -88,6 +88,7 @@ fn arguments_win_over_the_environment() {
             ("LEVERET_TRANSIENT", "false"),
         ],
         arguments: Arguments {
+            command: None,
             config: None,
             data_dir: Some("/argument".into()),
             listen: vec!["127.0.0.1:2".to_owned(), "[::1]:3".to_owned()],

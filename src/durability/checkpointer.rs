@@ -2,7 +2,8 @@
 //!
 //! A checkpoint is due after [`crate::limits::CHECKPOINT_BYTES`] of log, after so many changes of the index that
 //! memory should be rid of them ([`crate::limits::INDEX_CHANGED_SLOTS`]), or after the checkpoint interval, if
-//! anything changed. Its content is taken under the lock together with its position X, then the lock is
+//! anything changed. Before it, sparse segments are emptied (see `reclaim`), and given up with it. Its content is
+//! taken under the lock together with its position X, then the lock is
 //! gone; the commit thread never waits for the checkpoint's disk.
 //!
 //! # Which segments may be reused
@@ -26,8 +27,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::tail::{Release, Shared};
-use crate::store::{Checkpoint, CheckpointBatch, LogPosition, StoreError};
+use super::backup::{Dump, Dumped};
+use super::reclaim::{DiskUse, Reclaimer};
+use super::tail::{Counters, Release, Shared, Tail};
+use crate::store::{
+    BackupError, BackupWriter, Checkpoint, CheckpointBatch, LogPosition, StoreError,
+};
 
 /// See the module.
 pub(super) struct Checkpointer {
@@ -48,6 +53,8 @@ struct Pending {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wait {
     Due,
+    /// A backup wants to begin.
+    Backup,
     Final,
 }
 
@@ -57,14 +64,22 @@ impl Checkpointer {
         checkpoint: Box<dyn Checkpoint>,
         interval: Duration,
     ) -> Self {
+        shared.tail.lock().durable = checkpoint.position();
         Self { shared, checkpoint, interval, pending: None }
     }
 
     /// The thread's whole life.
-    pub(super) fn run(mut self) {
+    pub(super) fn run(mut self, mut reclaimer: Reclaimer) {
         let mut is_failing = false;
+        let mut is_behind = false;
         loop {
-            let wait = self.wait_until_due();
+            let wait = if is_behind { self.look() } else { self.wait_until_due() };
+            if wait == Wait::Backup {
+                self.dump();
+                continue;
+            }
+            // Without a checkpoint nothing is given up, and what was moved would only be there twice.
+            is_behind = wait == Wait::Due && self.pending.is_none() && reclaimer.round();
             match self.checkpoint() {
                 Ok(()) => is_failing = false,
                 Err(error) if is_failing => tracing::debug!(%error, "the checkpoint failed again"),
@@ -79,11 +94,23 @@ impl Checkpointer {
         }
     }
 
+    fn look(&self) -> Wait {
+        let tail = self.shared.tail.lock();
+        match (tail.is_final, &tail.dump) {
+            (true, _) => Wait::Final,
+            (false, Dump::Wanted(_)) => Wait::Backup,
+            (false, _) => Wait::Due,
+        }
+    }
+
     fn wait_until_due(&self) -> Wait {
         let mut tail = self.shared.tail.lock();
         loop {
             if tail.is_final {
                 return Wait::Final;
+            }
+            if matches!(tail.dump, Dump::Wanted(_)) {
+                return Wait::Backup;
             }
             // What failed is tried again after the interval, not at once.
             if self.pending.is_none() && tail.is_checkpoint_due() {
@@ -112,6 +139,10 @@ impl Checkpointer {
         if !tail.state.is_ahead_of_checkpoint() {
             return None;
         }
+        Some(self.take_from(&mut tail))
+    }
+
+    fn take_from(&self, tail: &mut Tail) -> Pending {
         tail.bytes_since_checkpoint = 0;
         let position = tail.state.position();
         if self.checkpoint.wants_snapshot() {
@@ -119,7 +150,7 @@ impl Checkpointer {
         }
         let batch = tail.state.checkpoint_batch();
         let release = Release { before: position.generation, live: tail.state.live_segments() };
-        Some(Pending { batch, position, release })
+        Pending { batch, position, release }
     }
 
     fn apply(&mut self, pending: Pending) -> Result<(), StoreError> {
@@ -132,12 +163,50 @@ impl Checkpointer {
             self.pending = Some(pending);
             return Err(error);
         }
-        tracing::debug!(position = %pending.position, keys = pending.batch.len(), "checkpoint");
-        let mut tail = self.shared.tail.lock();
-        tail.release = Some(pending.release);
-        // There is never more than one batch on its way.
-        tail.state.checkpoint_applied();
+        let counters = &self.shared.counters;
+        Counters::add(&counters.checkpoint, pending.batch.bytes());
+        let DiskUse { segments, live } = {
+            let mut tail = self.shared.tail.lock();
+            tail.durable = Some(pending.position);
+            tail.release = Some(pending.release);
+            // There is never more than one batch on its way.
+            tail.state.checkpoint_applied();
+            DiskUse::of(&tail)
+        };
+        let (position, keys) = (pending.position, pending.batch.len());
+        tracing::debug!(%position, keys, segments, live, written = ?counters.read(), "checkpoint");
         Ok(())
+    }
+
+    /// Takes a checkpoint, whether or not one is due, and writes it down for a backup.
+    fn dump(&mut self) {
+        let wanted = std::mem::replace(&mut self.shared.tail.lock().dump, Dump::Busy);
+        let Dump::Wanted(writer) = wanted else {
+            self.shared.tail.lock().dump = wanted;
+            return;
+        };
+        let dumped = self.dump_into(*writer);
+        self.shared.tail.lock().dump = Dump::Done(Box::new(dumped));
+        self.shared.news.notify_all();
+    }
+
+    fn dump_into(&mut self, mut writer: BackupWriter) -> Result<Dumped, BackupError> {
+        let failed = |error: StoreError| BackupError::NoCheckpoint(error.to_string());
+        if let Some(pending) = self.pending.take() {
+            self.apply(pending).map_err(failed)?;
+        }
+        let pending = self.take_from(&mut self.shared.tail.lock());
+        let (position, release) = (pending.position, pending.release.clone());
+        self.apply(pending).map_err(failed)?;
+        if self.checkpoint.position() != Some(position) {
+            return Err(BackupError::Cancelled);
+        }
+        // Before the first batch there is nothing, and no place to go on from.
+        let position = Some(position).filter(|position| position.generation > 0);
+        if let Some(position) = position {
+            writer.checkpoint(&*self.checkpoint, position)?;
+        }
+        Ok(Dumped { writer, position, release })
     }
 
     /// False if the commit thread ended before.

@@ -141,6 +141,11 @@ impl Chunk {
         found.is_ok_and(|at| slots[at].is_live)
     }
 
+    /// Where the live entry at that place lies, if there is one.
+    pub(super) fn location(&self, low: u16) -> Option<Location> {
+        live(self.slots(), low, low).next().map(Slot::location)
+    }
+
     /// Puts an entry at a place, and takes away what was there.
     pub(super) fn insert(
         &mut self,

@@ -9,8 +9,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::forward::LiveRecord;
 use super::record::{
-    Place, begin_payload, put_definition_record, put_delivered, put_gone, put_gone_runs,
+    Place, begin_payload, put_blob, put_definition_record, put_delivered, put_gone, put_gone_runs,
     put_message, put_returned, runs,
 };
 use super::slot::Location;
@@ -58,6 +59,8 @@ pub(super) struct Batch {
     delivered: Vec<(QueueId, Position)>,
     returned: Vec<(QueueId, Vec<(Position, Retries)>)>,
     is_frame_open: bool,
+    /// Bytes of the messages collected, each counted once.
+    pub(super) payload: u64,
 }
 
 /// One place of an encoded message.
@@ -117,11 +120,28 @@ impl Batch {
     }
 
     fn put(&mut self, message: &Message, places: &[Place]) {
-        let (here, length) = self.record(|into| put_message(into, message, places));
+        self.payload += message.blob().len() as u64;
+        let (priority, body_bytes) = (message.priority(), message.body_size());
+        self.put_record(places, (priority, body_bytes), |into| put_message(into, message, places));
+    }
+
+    /// Encodes a record that lies elsewhere in the log, with those places it still has.
+    pub(super) fn put_again(&mut self, record: &LiveRecord, places: &[Place]) {
+        let LiveRecord { layout, blob, .. } = record;
+        let facts = (layout.priority_in(blob), layout.body_size_in(blob));
+        self.put_record(places, facts, |into| put_blob(into, *layout, blob, places));
+    }
+
+    fn put_record(
+        &mut self,
+        places: &[Place],
+        (priority, body_bytes): (Option<u8>, usize),
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
+        let (here, length) = self.record(write);
         // A record beyond 4 GiB makes a batch that no log takes.
         let length = u32::try_from(length).unwrap_or(u32::MAX);
-        let priority = message.priority();
-        let body_bytes = u32::try_from(message.body_size()).unwrap_or(u32::MAX);
+        let body_bytes = u32::try_from(body_bytes).unwrap_or(u32::MAX);
         let encoded = |&place: &Place| EncodedPut { place, here, length, priority, body_bytes };
         self.puts.extend(places.iter().map(encoded));
     }
@@ -142,7 +162,7 @@ impl Batch {
         (here, length)
     }
 
-    fn end_frame(&mut self) {
+    pub(super) fn end_frame(&mut self) {
         if std::mem::take(&mut self.is_frame_open) {
             self.frames.end_frame();
         }
@@ -178,7 +198,15 @@ impl Batch {
         }
         state.advance(appended.end);
         self.frames.clear();
+        self.payload = 0;
         Ok(())
+    }
+
+    /// Empties a batch that was only encoded again and could not be appended: all of it is in the log already.
+    pub(super) fn abandon_again(&mut self) {
+        debug_assert!(self.gone.is_empty() && self.definitions.is_empty() && self.payload == 0);
+        self.puts.clear();
+        self.frames.clear();
     }
 }
 

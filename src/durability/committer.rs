@@ -8,13 +8,14 @@
 //!   marks in hand and its bytes counted as unsaved, so that publishers are held back.
 //! * After any other error nothing more is confirmed.
 //! * Nobody waits for the state to be brought up to date: marks are released before.
+//! * What moves out of sparse segments comes behind all that, in a batch of its own, at most one portion a cycle.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::DurabilityOptions;
 use super::collection::{Batch, Collection};
-use super::tail::{Shared, Tail};
+use super::tail::{Counters, Offer, Shared, Tail};
 use crate::broker::Broker;
 use crate::broker::alarms::{Alarm, Alarms};
 use crate::broker::commit_inbox::{CommitInbox, Mark, Work};
@@ -36,6 +37,8 @@ pub(super) struct Committer {
     shared: Arc<Shared>,
     options: DurabilityOptions,
     batch: Batch,
+    /// The one written last, as far as the checkpoint thread was told.
+    segment: u64,
     /// When the oldest bytes that are not synced were appended.
     unsynced_since: Option<Instant>,
     /// When the free space was looked at last, and the segment that was written then.
@@ -68,6 +71,9 @@ impl Committer {
         options: DurabilityOptions,
     ) -> Self {
         let batch = Batch::default();
+        let segments = log.segments();
+        let segment = segments.last().map_or(0, |last| last.generation);
+        shared.tail.lock().segments = segments;
         Self {
             inbox: Arc::clone(broker.inbox()),
             alarms: Arc::clone(broker.alarms()),
@@ -77,6 +83,7 @@ impl Committer {
             shared,
             options,
             batch,
+            segment,
             unsynced_since: None,
             space_seen: None,
         }
@@ -139,6 +146,12 @@ impl Committer {
             self.sync()?;
         }
         self.release_segments()?;
+        if bytes > 0 {
+            self.shared.tail.lock().bytes_of_cycle = bytes as u64;
+        }
+        if !work.last {
+            self.forward()?;
+        }
         Ok(if work.last { Next::End } else { Next::Cycle })
     }
 
@@ -158,6 +171,7 @@ impl Committer {
             // Not knowing is no reason to stop anybody; the disk itself will say when it is full.
             Err(error) => return tracing::warn!(%error, "cannot tell the free space"),
         };
+        self.shared.tail.lock().free_space = free;
         let limit = self.options.disk_free_limit;
         let is_short = free < limit;
         match (self.alarms.set(Alarm::Disk, is_short), is_short) {
@@ -197,6 +211,7 @@ impl Committer {
 
     fn wait_for_space(&mut self) -> Result<(), Stop> {
         // A checkpoint may be waiting for this, and segments it then gives up are space.
+        self.answer_offer(Offer::Refused);
         self.sync()?;
         self.release_segments()?;
         if self.shared.is_stopping() {
@@ -210,13 +225,22 @@ impl Committer {
     /// which segments are needed: that is as bad as a failed write.
     fn bring_up_to_date(&mut self, appended: Appended, flush: Flush) -> Result<(), Stop> {
         let bytes = self.batch.frames.len() as u64;
+        let counters = &self.shared.counters;
+        Counters::add(&counters.log, bytes);
+        Counters::add(&counters.payload, self.batch.payload);
         let synced = (flush == Flush::Synced).then(|| self.log.end());
         if flush == Flush::Synced {
             self.unsynced_since = None;
         } else if bytes > 0 {
             self.unsynced_since.get_or_insert(self.clock.now());
         }
+        let is_new = std::mem::replace(&mut self.segment, appended.end.generation)
+            != appended.end.generation;
+        let segments = is_new.then(|| self.log.segments());
         let mut tail = self.shared.tail.lock();
+        if let Some(segments) = segments {
+            tail.segments = segments;
+        }
         let was_due = tail.is_checkpoint_due();
         self.batch.apply(appended, &mut tail.state).map_err(Stop::Fatal)?;
         tail.bytes_since_checkpoint += bytes;
@@ -240,17 +264,55 @@ impl Committer {
 
     fn note_sync(&self, tail: &mut Tail, synced: LogPosition) {
         tail.synced = synced;
+        tail.syncs += 1;
         if std::mem::take(&mut tail.is_sync_awaited) {
             self.shared.news.notify_all();
         }
     }
 
+    /// Appends what the checkpoint thread moves out of a sparse segment: at the end of a cycle, when its marks
+    /// are released and the state is exact, as a batch of its own, which a full disk may refuse without
+    /// harm. Nobody waits for it, so it is not synced for its own sake.
+    fn forward(&mut self) -> Result<(), Stop> {
+        {
+            let mut tail = self.shared.tail.lock();
+            let tail = &mut *tail;
+            let Offer::Made(portion) = &tail.offer else { return Ok(()) };
+            portion.encode(&mut tail.state, &mut self.batch).map_err(Stop::Fatal)?;
+            tail.offer = Offer::Taken;
+        }
+        let bytes = self.batch.frames.len() as u64;
+        match self.log.append(&mut self.batch.frames, Flush::Buffered) {
+            Ok(appended) => {
+                self.bring_up_to_date(appended, Flush::Buffered)?;
+                Counters::add(&self.shared.counters.forwarded, bytes);
+                self.answer_offer(Offer::None);
+                Ok(())
+            }
+            Err(StoreError::Full { .. }) => {
+                self.batch.abandon_again();
+                self.answer_offer(Offer::Refused);
+                Ok(())
+            }
+            Err(error) => Err(Stop::Fatal(error)),
+        }
+    }
+
+    fn answer_offer(&self, answer: Offer) {
+        let mut tail = self.shared.tail.lock();
+        if !matches!(tail.offer, Offer::None) {
+            tail.offer = answer;
+            self.shared.news.notify_all();
+        }
+    }
+
     fn release_segments(&mut self) -> Result<(), Stop> {
-        let release = self.shared.tail.lock().release.take();
-        let Some(release) = release else { return Ok(()) };
+        let Some(release) = self.shared.tail.lock().take_release() else { return Ok(()) };
         match self.log.release(release.before, &|generation| release.live.contains(&generation)) {
             Ok(released) => {
                 tracing::debug!(segments = released.len(), "segments can be reused");
+                let segments = self.log.segments();
+                self.shared.tail.lock().segments = segments;
                 Ok(())
             }
             // Recycling needs no space to speak of; the next checkpoint asks again.

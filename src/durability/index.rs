@@ -66,6 +66,11 @@ impl Index {
         self.chunks.iter().map(|(&number, chunk)| (number, chunk.summary()))
     }
 
+    /// The chunks from one on.
+    pub(super) fn summaries_from(&self, first: u64) -> impl Iterator<Item = (u64, &Summary)> {
+        self.chunks.range(first..).map(|(&number, chunk)| (number, chunk.summary()))
+    }
+
     /// There is an entry.
     pub(super) fn contains(
         &mut self,
@@ -76,6 +81,18 @@ impl Index {
         let Some(chunk) = self.chunks.get_mut(&number) else { return Ok(false) };
         chunk.warm(|| chunk_key(self.queue, number), pool)?;
         Ok(chunk.contains(low))
+    }
+
+    /// Where an entry lies, if it lives.
+    pub(super) fn location(
+        &mut self,
+        position: Position,
+        pool: &mut Pool,
+    ) -> Result<Option<Location>, StoreError> {
+        let (number, low) = split(position);
+        let Some(chunk) = self.chunks.get_mut(&number) else { return Ok(None) };
+        chunk.warm(|| chunk_key(self.queue, number), pool)?;
+        Ok(chunk.location(low))
     }
 
     /// Adds an entry. Takes the place of what was there.
@@ -170,13 +187,21 @@ impl Index {
         pool: &'a Pool,
     ) -> impl Iterator<Item = Result<Located, StoreError>> + 'a {
         let chunks = self.chunks.iter().filter(move |(_, chunk)| wanted(chunk.summary()));
-        chunks.flat_map(move |(&number, chunk)| {
-            let slots = match chunk.peek(|| chunk_key(self.queue, number), pool) {
-                Ok(slots) => slots,
-                Err(error) => return vec![Err(error)],
-            };
-            live(&slots, 0, LAST_LOW).map(|slot| Ok(Located::new(number, slot))).collect()
+        chunks.flat_map(move |(&number, chunk)| match self.live_of(number, chunk, pool) {
+            Ok(entries) => entries.into_iter().map(Ok).collect(),
+            Err(error) => vec![Err(error)],
         })
+    }
+
+    /// The live entries of one chunk, likewise.
+    pub(super) fn entries_of(&self, number: u64, pool: &Pool) -> Result<Vec<Located>, StoreError> {
+        let chunk = self.chunks.get(&number);
+        chunk.map_or_else(|| Ok(Vec::new()), |chunk| self.live_of(number, chunk, pool))
+    }
+
+    fn live_of(&self, number: u64, chunk: &Chunk, pool: &Pool) -> Result<Vec<Located>, StoreError> {
+        let slots = chunk.peek(|| chunk_key(self.queue, number), pool)?;
+        Ok(live(&slots, 0, LAST_LOW).map(|slot| Located::new(number, slot)).collect())
     }
 
     /// Hands out what changed since the last time: a key, and its value unless it is gone.

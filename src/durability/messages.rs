@@ -126,7 +126,8 @@ fn to_message(put: &Put<'_>) -> Option<Arc<Message>> {
     Message::new(blob, put.layout, true, put.places.len() > 1).map(Arc::new)
 }
 
-fn damage(location: Location, error: StoreError) -> Damage {
+/// What a failed read costs.
+pub(super) fn damage(location: Location, error: StoreError) -> Damage {
     if let StoreError::Damaged { file, offset, what } = error {
         return Damage { file, offset, bytes: u64::from(location.length), what };
     }
@@ -134,7 +135,8 @@ fn damage(location: Location, error: StoreError) -> Damage {
     unreadable(location)
 }
 
-fn unreadable(location: Location) -> Damage {
+/// A record that is not what was written.
+pub(super) fn unreadable(location: Location) -> Damage {
     Damage {
         file: PathBuf::from(format!("{:016x}.seg", location.at.generation)),
         offset: u64::from(location.at.offset),

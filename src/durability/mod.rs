@@ -24,6 +24,7 @@
 //!        │ state, synced position (tail.rs)                    └───► marks released
 //!        ▼                                          ▲ segments to reuse
 //! thread `checkpoint`   checkpointer.rs state.rs ───┴──────────────► Checkpoint
+//!        └───► reclaim.rs, forward.rs: live messages of sparse segments, for the commit thread to append again
 //!
 //! thread `page`         pager.rs, messages.rs ◄─────────────────── LogReader: messages that left memory
 //!
@@ -34,6 +35,8 @@
 //! neither ever runs on a tokio worker. The state keeps a small part of the index in memory; whoever has it may
 //! read the checkpoint for the rest.
 
+mod backup;
+mod check;
 mod checkpointer;
 mod chunk;
 mod codec;
@@ -41,6 +44,7 @@ mod collection;
 mod committer;
 mod contents;
 mod definition;
+mod forward;
 mod index;
 mod keys;
 mod loader;
@@ -49,6 +53,7 @@ mod options;
 mod pager;
 mod policy;
 mod pool;
+mod reclaim;
 pub mod record;
 mod recovery;
 mod returns;
@@ -67,13 +72,17 @@ mod topology;
 mod transient;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+pub use self::backup::{BackedUp, Backups, back_up_stopped, restore};
+pub use self::check::{CheckListener, CheckStep, CheckSummary, Finding, Severity, Workshop, check};
 pub use self::committer::{OnFatal, Stop};
 pub use self::index::Located;
 pub use self::loader::StateLoader;
+pub use self::reclaim::DiskUse;
 pub use self::recovery::{Recovered, RecoveryError, RecoveryReport, apply_frame, load, recover};
 pub use self::salvage::recover_directory;
 pub use self::segments::SegmentUse;
@@ -81,10 +90,12 @@ pub use self::slot::Location;
 pub use self::state::{LogState, NewEntry};
 pub use self::stepped::{Checkpointed, Stepped};
 pub use self::stored_queue::{StoredQueue, StoredStretch};
+pub use self::tail::Written;
 
 use self::checkpointer::Checkpointer;
 use self::committer::Committer;
 use self::pager::Pager;
+use self::reclaim::Reclaimer;
 use self::tail::Shared;
 use crate::broker::Broker;
 use crate::broker::commit_inbox::CommitInbox;
@@ -115,6 +126,8 @@ pub struct DurabilityOptions {
     pub checkpoint_interval: Duration,
     /// Bytes of free space below which the disk alarm is raised; see [`limits::DISK_FREE_LIMIT`].
     pub disk_free_limit: u64,
+    /// Bytes the segments may take up beyond twice what lives in them; see [`limits::RECLAIM_SLACK`].
+    pub reclaim_slack: u64,
 }
 
 impl Default for DurabilityOptions {
@@ -123,6 +136,7 @@ impl Default for DurabilityOptions {
             linger: limits::LINGER,
             checkpoint_interval: limits::CHECKPOINT_INTERVAL,
             disk_free_limit: limits::DISK_FREE_LIMIT,
+            reclaim_slack: limits::RECLAIM_SLACK,
         }
     }
 }
@@ -152,6 +166,8 @@ impl Durability {
         let nowhere = LogPosition { generation: 0, offset: 0 };
         let shared = Arc::new(Shared::new(state, nowhere));
 
+        let reader = log.reader();
+        let reclaimer = Reclaimer::new(Arc::clone(&shared), Arc::clone(&inbox), reader, options);
         let pager = Pager::new(Arc::clone(broker), Arc::clone(&shared), log.reader());
         let mut committer = Committer::new(broker, log, Arc::clone(&shared), options);
         // Before the first client comes.
@@ -162,7 +178,8 @@ impl Durability {
         };
         let checkpointer =
             Checkpointer::new(Arc::clone(&shared), checkpoint, options.checkpoint_interval);
-        let checkpoint = spawn("checkpoint", Arc::clone(&on_fatal), move || checkpointer.run())?;
+        let checkpoint =
+            spawn("checkpoint", Arc::clone(&on_fatal), move || checkpointer.run(reclaimer))?;
         let page = {
             let fatal = Arc::clone(&on_fatal);
             spawn("page", on_fatal, move || pager.run(&*fatal))?
@@ -180,6 +197,22 @@ impl Durability {
         let commit = spawn("commit", exit_process(), move || transient::run(&work_from))?;
         let paging = Arc::clone(broker.paging());
         Ok(Self { inbox, shared, commit, checkpoint: None, page: None, paging })
+    }
+
+    /// What was written since the start.
+    pub fn written(&self) -> Written {
+        self.shared.counters.read()
+    }
+
+    /// What the log takes up now.
+    pub fn disk_use(&self) -> DiskUse {
+        DiskUse::of(&self.shared.tail.lock())
+    }
+
+    /// A handle that makes backups of the data directory `data_dir`, whose store this is, and leaves `reserve`
+    /// bytes of its disk free.
+    pub fn backups(&self, data_dir: PathBuf, reserve: u64) -> Backups {
+        Backups::new(Arc::clone(&self.shared), data_dir, reserve)
     }
 
     /// Writes and syncs what there is, takes a last checkpoint, and joins the threads. Whoever changes the

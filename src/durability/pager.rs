@@ -51,6 +51,7 @@ impl Pager {
     }
 
     /// What was found damaged so far; the first of it, if it is much.
+    #[cfg(test)]
     pub(super) fn damages(&self) -> Vec<Damage> {
         self.damages.lock().clone()
     }

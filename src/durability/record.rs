@@ -104,8 +104,12 @@ pub fn begin_payload(into: &mut Vec<u8>) {
 
 /// Appends a message with the places it has in queues.
 pub fn put_message(into: &mut Vec<u8>, message: &Message, places: &[Place]) {
+    put_blob(into, message.layout(), message.blob(), places);
+}
+
+/// Appends a message as the log keeps it, with the places it has in queues.
+pub(super) fn put_blob(into: &mut Vec<u8>, layout: Layout, blob: &[u8], places: &[Place]) {
     let start = into.len();
-    let layout = message.layout();
     let is_expiring = places.iter().any(|place| place.expires_at_ms.is_some());
     let kind = if is_expiring { EXPIRING_PUT } else { PUT };
     into.extend([kind, layout.exchange, layout.routing_key]);
@@ -119,7 +123,7 @@ pub fn put_message(into: &mut Vec<u8>, message: &Message, places: &[Place]) {
             put_varint(into, place.expires_at_ms.map_or(NEVER, |at| at.max(NEVER + 1)));
         }
     }
-    put_bytes(into, message.blob());
+    put_bytes(into, blob);
     let checksum = crc32c::crc32c(&into[start..]);
     into.extend(checksum.to_le_bytes());
 }

@@ -46,10 +46,10 @@ pub struct LogState {
     changed: BTreeSet<QueueId>,
     /// Keys of deleted queues that the checkpoint has to delete.
     deleted: Vec<Vec<u8>>,
-    /// The next checkpoint has to keep a snapshot of them.
-    are_definitions_changed: bool,
     /// A change failed.
     is_spoiled: bool,
+    /// The next checkpoint has to keep a snapshot of them.
+    are_definitions_changed: bool,
 }
 
 /// A message a queue has from now on.
@@ -78,8 +78,8 @@ impl Default for LogState {
             pool: Pool::default(),
             changed: BTreeSet::new(),
             deleted: Vec::new(),
-            are_definitions_changed: false,
             is_spoiled: false,
+            are_definitions_changed: false,
         }
     }
 }
@@ -180,6 +180,55 @@ impl LogState {
     /// So much of the index changed that a checkpoint should let it go from memory.
     pub fn has_many_changes(&self) -> bool {
         self.pool.changed() >= limits::INDEX_CHANGED_SLOTS
+    }
+
+    /// Some of the live entries whose records lie in one segment, beginning with a chunk of a queue. Returns the
+    /// chunk to go on with, if there may be more: so many are looked at, and so few read, that nobody waits long
+    /// for the state meanwhile. What is cold stays cold.
+    pub(super) fn some_entries_in(
+        &self,
+        generation: u64,
+        from: (QueueId, u64),
+        found: &mut dyn FnMut(Located),
+    ) -> Result<Option<(QueueId, u64)>, StoreError> {
+        let (mut looks, mut reads) = (limits::FORWARD_LOOKS, limits::FORWARD_READS);
+        for (&id, queue) in self.queues.range(from.0..) {
+            let first = if id == from.0 { from.1 } else { 0 };
+            if looks == 0 {
+                return Ok(Some((id, first)));
+            }
+            looks -= 1;
+            for (number, summary) in queue.index.summaries_from(first) {
+                if looks == 0 || reads == 0 {
+                    return Ok(Some((id, number)));
+                }
+                looks -= 1;
+                if summary.has_segment(generation) {
+                    reads -= 1;
+                    let entries = queue.index.entries_of(number, &self.pool)?.into_iter();
+                    let there = |entry: &Located| entry.location.at.generation == generation;
+                    entries.filter(there).for_each(&mut *found);
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Those of a record's places at which it is what the queue has there. Their chunks become warm: they are about to
+    /// change.
+    pub(super) fn places_of(
+        &mut self,
+        location: Location,
+        places: &[Place],
+    ) -> Result<Vec<Place>, StoreError> {
+        let mut there = Vec::with_capacity(places.len());
+        for &place in places {
+            let Some(stored) = self.queues.get_mut(&place.queue) else { continue };
+            if stored.index.location(place.position, &mut self.pool)? == Some(location) {
+                there.push(place);
+            }
+        }
+        Ok(there)
     }
 
     /// There is more than the last checkpoint knows, and it may be written.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::checkpointer::Checkpointer;
 use super::committer::{Committer, Next, Stop};
 use super::pager::Pager;
+use super::reclaim::{Reclaimer, Step};
 use super::tail::Shared;
 use super::{DurabilityOptions, Store};
 use crate::broker::Broker;
@@ -21,6 +22,7 @@ pub struct Stepped {
     pub(super) committer: Committer,
     pub(super) checkpointer: Checkpointer,
     pub(super) pager: Pager,
+    reclaimer: Reclaimer,
     pub(super) shared: Arc<Shared>,
 }
 
@@ -41,10 +43,13 @@ impl Stepped {
         let nowhere = LogPosition { generation: 0, offset: 0 };
         let shared = Arc::new(Shared::new(state, nowhere));
         let pager = Pager::new(Arc::clone(broker), Arc::clone(&shared), log.reader());
+        let inbox = Arc::clone(broker.inbox());
+        let reclaimer =
+            Reclaimer::new(Arc::clone(&shared), Arc::clone(&inbox), log.reader(), options);
         let committer = Committer::new(broker, log, Arc::clone(&shared), options);
         let checkpointer =
             Checkpointer::new(Arc::clone(&shared), checkpoint, options.checkpoint_interval);
-        Self { inbox: Arc::clone(broker.inbox()), committer, checkpointer, pager, shared }
+        Self { inbox, committer, checkpointer, pager, reclaimer, shared }
     }
 
     /// One cycle of the committer: writes what changed, syncs if somebody waits for it or if there was nothing to
@@ -74,6 +79,16 @@ impl Stepped {
             return Ok(Checkpointed::NotSynced);
         }
         self.checkpointer.checkpoint().map(|()| Checkpointed::Done)
+    }
+
+    /// Takes some messages out of a sparse segment, for the next commit to append. False if there is nothing to move
+    /// now; after the next checkpoint there may be.
+    pub fn reclaim(&mut self) -> bool {
+        let is_offered = self.reclaimer.step() == Step::Offered;
+        if !is_offered {
+            self.reclaimer.begin_round();
+        }
+        is_offered
     }
 
     /// Reads what queues want that is in the log, and lets messages leave memory if there is too much. Returns

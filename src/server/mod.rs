@@ -8,6 +8,7 @@
 //! * Every task has an owner that joins it: the listener its connections, the connection its writer.
 
 mod connection;
+pub mod control;
 mod files;
 mod listener;
 mod memory;
@@ -25,6 +26,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use self::control::Control;
 use self::memory::MemoryWatch;
 use crate::amqp::session::Shared;
 use crate::limits;
@@ -41,6 +43,8 @@ pub struct ServerOptions {
     pub unsaved_bytes: usize,
     /// Memory above which publishers are not read, percent.
     pub memory_high_watermark: u64,
+    /// Where commands of this program come in; `None` for nowhere.
+    pub control: Option<Control>,
 }
 
 /// What every connection has at hand.
@@ -57,7 +61,7 @@ pub struct Server {
     addresses: Vec<SocketAddr>,
     stopping: watch::Sender<bool>,
     listeners: Vec<JoinHandle<()>>,
-    /// The memory watch and the timer.
+    /// The memory watch, the timer and the control socket.
     watches: Vec<JoinHandle<()>>,
 }
 
@@ -100,10 +104,12 @@ impl Server {
         });
         let broker = Arc::clone(&context.shared.broker);
         let memory = MemoryWatch::begin(Arc::clone(&broker), options.memory_high_watermark);
-        let watches = vec![
+        let control = options.control.map(|control| spawn(control.serve(context.stopping.clone())));
+        let watches = [
             spawn(memory.run(context.stopping.clone())),
             spawn(timer::run(broker, context.stopping.clone())),
         ];
+        let watches = watches.into_iter().chain(control).collect();
         let room = Arc::new(Semaphore::new(files::room_for_connections(options.max_connections)));
         let listeners = bound
             .into_iter()
@@ -133,7 +139,9 @@ impl Server {
         }
         for watch in self.watches {
             if watch.await.is_err() {
-                tracing::error!("the timer or the watch over the memory ended by a panic");
+                tracing::error!(
+                    "the timer, the control socket or the watch over the memory ended by a panic"
+                );
             }
         }
     }

@@ -75,7 +75,9 @@ impl FjallCheckpoint {
         let shared = Arc::new(Shared { path: path.to_owned(), state });
         let mut checkpoint = Self { shared, position: None };
         if path.exists() {
-            checkpoint.shared.reopen()?;
+            // Not under the lock: fjall asserts things of a damaged journal, and a check goes on after that.
+            let open = open_database(path).map_err(failed(path, "open"))?;
+            *checkpoint.shared.state.lock() = State::Open(open);
             checkpoint.position = checkpoint.read_position()?;
         }
         Ok(checkpoint)

@@ -10,8 +10,9 @@
 //! distrust     there if the checkpoint must not be used again
 //! ```
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ use super::guard::{FjallPlace, GuardedCheckpoint};
 use super::log::SegmentFiles;
 use super::{Checkpoint, StoredLog};
 
-const FORMAT: &str = "leveret data 2\n";
+pub(super) const FORMAT: &str = "leveret data 2\n";
 
 /// A data directory that is ours until this value is dropped: keep it as long as the log and the
 /// checkpoint that were opened from it.
@@ -41,7 +42,7 @@ impl DataDirectory {
         if path.exists() && !path.is_dir() {
             return Err(unusable(path, "it is not a directory; choose another data directory"));
         }
-        fs::create_dir_all(path).map_err(StoreError::io(path, "create"))?;
+        create_private(path).map_err(StoreError::io(path, "create"))?;
         let is_foreign = !path.join("format").exists() && holds_anything(path)?;
         if is_foreign {
             let what = "it holds files, but no leveret data; choose an empty or new directory";
@@ -56,6 +57,13 @@ impl DataDirectory {
         Ok(directory)
     }
 
+    /// Makes what was restored into `path` a data directory, and opens it.
+    pub(super) fn adopt(path: &Path) -> Result<Self, StoreError> {
+        let lock = lock(path)?;
+        check_format(path)?;
+        Ok(Self { path: path.to_owned(), _lock: lock })
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
@@ -68,9 +76,7 @@ impl DataDirectory {
 
     /// The checkpoint in it, opened.
     pub fn checkpoint(&self) -> Result<Box<dyn Checkpoint>, StoreError> {
-        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-        let place = FjallPlace(self.path.join("meta"));
-        Ok(Box::new(GuardedCheckpoint::open(&disk, &self.path, &place)?))
+        open_checkpoint(&self.path)
     }
 
     fn log_path(&self) -> PathBuf {
@@ -78,7 +84,17 @@ impl DataDirectory {
     }
 }
 
-fn unusable(path: &Path, what: impl Into<String>) -> StoreError {
+/// The checkpoint in a data directory, or in one that is to become one.
+pub(super) fn open_checkpoint(path: &Path) -> Result<Box<dyn Checkpoint>, StoreError> {
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let place = FjallPlace(path.join("meta"));
+    Ok(Box::new(GuardedCheckpoint::open(&disk, path, &place)?))
+}
+
+/// What belongs to the checkpoint besides the database.
+pub(super) const GUARDS: [&str; 3] = ["checkpoint", "definitions", "distrust"];
+
+pub(super) fn unusable(path: &Path, what: impl Into<String>) -> StoreError {
     StoreError::Unusable { path: path.to_owned(), what: what.into() }
 }
 
@@ -91,6 +107,16 @@ fn holds_anything(path: &Path) -> Result<bool, StoreError> {
         }
     }
     Ok(false)
+}
+
+/// Makes a directory, with those above it. Messages are nobody else's business; a directory that exists keeps
+/// the mode its owner gave it.
+pub(super) fn create_private(path: &Path) -> io::Result<()> {
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    // Recursive: it may exist.
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
 fn lock(path: &Path) -> Result<File, StoreError> {
@@ -127,6 +153,20 @@ fn write_format(path: &Path, file: &Path) -> Result<(), StoreError> {
     new.write_all(FORMAT.as_bytes()).map_err(StoreError::io(&draft, "write"))?;
     new.sync_all().map_err(StoreError::io(&draft, "sync"))?;
     fs::rename(&draft, file).map_err(StoreError::io(&draft, "rename"))?;
+    sync_directory(path)
+}
+
+/// Makes everything in `path` survive a power cut.
+pub(super) fn sync_tree(path: &Path) -> Result<(), StoreError> {
+    for entry in fs::read_dir(path).map_err(StoreError::io(path, "list"))? {
+        let entry = entry.map_err(StoreError::io(path, "list"))?.path();
+        if entry.is_dir() {
+            sync_tree(&entry)?;
+        } else {
+            let file = File::open(&entry).map_err(StoreError::io(&entry, "open"))?;
+            file.sync_all().map_err(StoreError::io(&entry, "sync"))?;
+        }
+    }
     sync_directory(path)
 }
 

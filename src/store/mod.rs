@@ -21,6 +21,7 @@
 //! nothing on disk             memory.rs       the same traits in memory
 //! ```
 
+mod backup;
 mod checkpoint;
 mod directory;
 mod disk;
@@ -31,8 +32,10 @@ mod kept;
 mod log;
 mod mark;
 mod memory;
+mod read_only_disk;
 mod sealed;
 mod simulated_disk;
+mod stored;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -42,15 +45,21 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+pub use self::backup::{Backup, BackupError, BackupWriter, Cancelled, Restoring};
 pub use self::checkpoint::FjallCheckpoint;
 pub use self::directory::DataDirectory;
 pub use self::disk::{Disk, DiskFile, RealDisk};
 pub use self::error::StoreError;
 pub use self::faulty_disk::{Fault, FaultyDisk, Operation};
 pub use self::guard::{CheckpointPlace, GuardedCheckpoint};
-pub use self::log::{FRAME_OVERHEAD, FrameBuffer, SEGMENT_HEADER_AREA, SegmentFiles, SegmentLog};
+pub use self::log::{
+    DamageVisitor, FRAME_OVERHEAD, FrameBuffer, Inspected, LogInspection, SEGMENT_HEADER_AREA,
+    SegmentFiles, SegmentLog,
+};
 pub use self::memory::{MemoryStore, Survives};
+pub use self::read_only_disk::ReadOnlyDisk;
 pub use self::simulated_disk::{SimulatedDisk, Split};
+pub use self::stored::{CopiedCheckpoint, Probe, StoredData, probe_checkpoint};
 
 /// A place in the log. Places are ordered as the log was written and are never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -326,6 +335,12 @@ impl CheckpointBatch {
         self.change(key.into(), None);
     }
 
+    /// The same changes, for another position.
+    #[must_use]
+    pub fn at(self, position: LogPosition) -> Self {
+        Self { position, ..self }
+    }
+
     /// Sets a key, or deletes it.
     pub fn set(&mut self, key: impl Into<Vec<u8>>, value: Option<Vec<u8>>) {
         self.change(key.into(), value);
@@ -340,6 +355,12 @@ impl CheckpointBatch {
     /// How many keys change.
     pub fn len(&self) -> usize {
         self.changes.len()
+    }
+
+    /// Bytes of all keys and values in it.
+    pub fn bytes(&self) -> u64 {
+        let value = |value: &Option<Vec<u8>>| value.as_ref().map_or(0, Vec::len);
+        self.changes.iter().map(|(key, change)| (key.len() + value(change)) as u64).sum()
     }
 
     /// Whether only the position changes.

@@ -45,6 +45,7 @@ impl Inside {
             handshake_timeout: settings.handshake_timeout,
             unsaved_bytes: settings.unsaved_bytes,
             memory_high_watermark: 100,
+            control: None,
         };
         let shared = Shared {
             broker: Arc::clone(&broker),

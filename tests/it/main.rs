@@ -21,7 +21,9 @@
 mod support;
 
 mod alarms;
+mod backup;
 mod channels;
+mod check;
 mod consume;
 mod consumer_timeout;
 mod delayed;

@@ -164,9 +164,7 @@ impl World {
             }
         }
         link.take_turns();
-        while link.is_paging() && self.node.stepped.page().expect("the disk can be read") {
-            link.resume_paging();
-        }
+        self.node.page_for(link);
         if link.is_stalled() {
             // The course sends nothing along with a command that may stall.
             self.waiting.insert(client, commands[0].clone());
@@ -184,7 +182,9 @@ impl World {
         // One after the other, so that it is known who came first.
         let waiting: Vec<_> = self.waiting.keys().copied().collect();
         for client in waiting {
-            if self.links.get_mut(&client).expect("a link").resume() {
+            let link = self.links.get_mut(&client).expect("a link");
+            if link.resume() {
+                self.node.page_for(link);
                 self.model.turn += 1;
                 let start = self.model.turn;
                 let command = self.waiting.remove(&client).expect("it waits");
@@ -198,15 +198,7 @@ impl World {
     }
 
     fn run_timer(&mut self) {
-        let broker = Arc::clone(self.broker());
-        loop {
-            let mut turn = broker.begin_turn();
-            let is_more = broker.look_at_due(&mut turn);
-            turn.finish(&broker);
-            if !is_more && !self.node.page() {
-                break;
-            }
-        }
+        self.node.run_timer();
         self.model.expire();
     }
 
@@ -339,7 +331,7 @@ impl World {
         }
         let chosen = self.model.restart(&self.history[oldest..], &found)? + oldest;
         (self.node, _) = Node::start(&self.storage, self.model.now);
-        while self.node.page() {}
+        self.node.run_timer();
         if cut.is_some() {
             // The rest is lost.
             self.history = vec![self.history[chosen].clone()];
@@ -417,14 +409,34 @@ impl Node {
         (Self { shared: Arc::new(shared), stepped }, report.damages)
     }
 
+    /// Looks at queues whose time has come, and at what must be read for that.
+    fn run_timer(&self) {
+        let broker = &self.shared.broker;
+        loop {
+            let mut turn = broker.begin_turn();
+            let is_more = broker.look_at_due(&mut turn);
+            turn.finish(broker);
+            if !is_more && !self.page() {
+                break;
+            }
+        }
+    }
+
     /// Reads what is wanted, and lets go what need not be in memory. True if there may be more.
     fn page(&self) -> bool {
         self.stepped.page().expect("the disk can be read")
     }
 
+    /// Reads what a client waits for.
+    fn page_for(&self, link: &mut Link) {
+        while link.is_paging() && self.page() {
+            link.resume_paging();
+        }
+    }
+
     /// Everything in every queue. The broker is of no use afterwards.
     fn content(&self) -> Result<Found, Wrong> {
-        while self.page() {}
+        self.run_timer();
         let broker = &self.shared.broker;
         let vhost = broker.vhost("/").expect("the virtual host");
         let mut found = Found::default();

@@ -146,13 +146,18 @@ impl Backlog {
         Some(entry)
     }
 
-    /// Takes an entry out that has expired, from wherever it stands, if it is still there and in memory. If it is
-    /// not in memory it is wanted from now on.
-    pub(super) fn remove(&mut self, position: Position, priority: Priority) -> Option<Entry> {
+    /// Takes an entry out that expired then, from wherever it stands, if it is still there and in memory. If it is
+    /// not in memory it is wanted from now on; so is a stretch that the position stands for.
+    pub(super) fn remove(
+        &mut self,
+        position: Position,
+        priority: Priority,
+        expired_at: Deadline,
+    ) -> Option<Entry> {
         let level = self.level_if_any(priority)?;
-        let Some(entry) = level.remove(position) else {
-            let is_due =
-                level.stretch_at(position).is_some_and(|stretch| stretch.soonest.is_some());
+        let Some(entry) = level.remove(position, expired_at) else {
+            let soonest = level.stretch_at(position).and_then(|stretch| stretch.soonest);
+            let is_due = soonest.is_some_and(|soonest| soonest <= expired_at);
             if is_due && !self.due.contains(&(priority, position)) {
                 self.due.push_back((priority, position));
             }
@@ -230,6 +235,15 @@ impl Backlog {
     #[cold]
     fn absent_anywhere(&self) -> usize {
         self.levels().map(Level::absent).sum()
+    }
+
+    /// Nothing has to be read before all of it can be taken.
+    #[inline]
+    pub(super) fn is_at_hand(&self) -> bool {
+        if self.above == 0 {
+            return self.bottom.is_at_hand();
+        }
+        self.levels().all(Level::is_at_hand)
     }
 
     /// An entry can be taken, not only known to be there.
@@ -358,12 +372,13 @@ impl Backlog {
         now: Deadline,
     ) -> Option<Expired> {
         let Portion { entries, up_to, .. } = portion;
-        let (gone, left): (Vec<Entry>, Vec<Entry>) =
+        let (mut gone, left): (Vec<Entry>, Vec<Entry>) =
             entries.into_iter().partition(|entry| entry.expires_at.is_some_and(|at| at <= now));
         let soonest = left.iter().filter_map(|entry| entry.expires_at).min();
         let level = self.level_if_any(wanted.level)?;
         let examined = Examined { expired: &gone, up_to, soonest };
         let (bytes, next) = level.forget_expired(wanted.number, examined)?;
+        gone.sort_by_key(|entry| (entry.expires_at, entry.position));
         if wanted.level > 0 {
             self.above -= gone.len();
         }

@@ -38,11 +38,12 @@ impl Expiries {
         self.soonest.peek().map(|Reverse((deadline, ..))| *deadline)
     }
 
-    /// Takes an entry out of `backlog` whose time has come.
+    /// Takes an entry out of `backlog` whose time has come. What is behind one that must be read first waits for it,
+    /// so that they part in the order of their deadlines.
     pub(super) fn take_due(&mut self, now: Deadline, backlog: &mut Backlog) -> Option<Entry> {
-        while self.next().is_some_and(|deadline| deadline <= now) {
-            let Some(Reverse((_, position, priority))) = self.soonest.pop() else { break };
-            if let Some(entry) = backlog.remove(position, priority) {
+        while !backlog.has_due() && self.next().is_some_and(|deadline| deadline <= now) {
+            let Some(Reverse((deadline, position, priority))) = self.soonest.pop() else { break };
+            if let Some(entry) = backlog.remove(position, priority, deadline) {
                 return Some(entry);
             }
         }

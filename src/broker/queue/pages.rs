@@ -118,11 +118,14 @@ impl Pages {
 /// The pager's side.
 impl Queue {
     /// What is to be read for it now.
-    pub fn next_page(&self, turn: &mut Turn) -> Page {
+    pub fn next_page(self: &Arc<Self>, turn: &mut Turn) -> Page {
         let mut state = self.state.lock();
         let Some(page) = state.next_page(turn.unix_now()) else {
             state.pages.is_wanted = false;
             state.pages.wake(turn);
+            // What expires next may have waited for what is not wanted any more.
+            let unchanged = state.footprint();
+            self.report(&mut state, unchanged, turn);
             return Page::Nothing;
         };
         let saved_before = state.pages.saved_before(self.surroundings.inbox.cycles());
@@ -228,8 +231,9 @@ impl QueueState {
     /// Something is to be read, and the pager does not know.
     #[inline]
     pub(super) fn wants_page(&self) -> bool {
-        let is_all_in_memory = self.backlog.absent() == 0 && self.pages.lost.is_empty();
-        !is_all_in_memory && !self.pages.is_wanted && self.is_something_wanted()
+        let has_nothing_stored =
+            self.backlog.is_at_hand() && !self.backlog.has_due() && self.pages.lost.is_empty();
+        !has_nothing_stored && !self.pages.is_wanted && self.is_something_wanted()
     }
 
     #[cold]

@@ -382,7 +382,8 @@ impl QueueState {
     /// When somebody should look at the queue again although nobody uses it.
     #[inline]
     pub(super) fn next_deadline(&self) -> Option<Deadline> {
-        let expiry = self.expiries.next();
+        // What has expired and is being read is looked at when it is there.
+        let expiry = self.expiries.next().filter(|_| !self.backlog.has_due());
         if self.retry_at.is_none() && self.settings.expires_ms.is_none() && self.delayed.is_empty()
         {
             return expiry;

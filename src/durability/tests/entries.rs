@@ -8,6 +8,7 @@ use super::*;
 use crate::broker::change::{Definition, Put, QueueChanges, QueueDefinition, Retries};
 use crate::broker::delivery::Position;
 use crate::durability::collection::{Batch, Collection};
+use crate::durability::forward::Emptying;
 use crate::durability::load;
 use crate::durability::messages::{Wanted, read_messages};
 use crate::store::{Flush, Survives};
@@ -55,14 +56,15 @@ enum Then {
     Checkpoint,
     /// As before a checkpoint that is never applied.
     Sync,
+    /// All messages move to the end of the log.
+    Forward,
 }
 
 fn any_cycle() -> impl Strategy<Value = Cycle> {
     let expiries = prop::collection::vec(prop::option::of(1_u64..2_000_000_000_000), 1..=3);
     let some = || prop::collection::vec(any::<Index>(), 0..3);
     let flush = prop_oneof![Just(Flush::Buffered), Just(Flush::Synced)];
-    let then =
-        prop_oneof![3 => Just(Then::Nothing), 1 => Just(Then::Checkpoint), 1 => Just(Then::Sync)];
+    let then = prop_oneof![3 => Just(Then::Nothing), 1 => Just(Then::Checkpoint), 1 => Just(Then::Sync), 2 => Just(Then::Forward)];
     let published = prop::collection::vec((expiries, any::<bool>()), 0..4);
     (published, some(), some(), flush, then).prop_map(
         |(published, returned, settled, flush, then)| Cycle {
@@ -132,6 +134,7 @@ impl Writer {
                 self.checkpoint.apply(self.state.checkpoint_batch()).unwrap();
                 self.state.checkpoint_applied();
             }
+            Then::Forward => self.forward(),
         }
     }
 
@@ -190,6 +193,17 @@ impl Writer {
         self.batch.apply(appended, &mut self.state).unwrap();
         if flush == Flush::Synced {
             self.release();
+        }
+    }
+
+    fn forward(&mut self) {
+        let mut emptying = Emptying::new(self.log.end().generation);
+        while emptying.gather(&self.state).unwrap() {}
+        while let Some(portion) = emptying.read(&*self.log.reader(), 1000).unwrap() {
+            portion.encode(&mut self.state, &mut self.batch).unwrap();
+            self.history.push(self.now.clone());
+            let appended = self.log.append(&mut self.batch.frames, Flush::Buffered).unwrap();
+            self.batch.apply(appended, &mut self.state).unwrap();
         }
     }
 

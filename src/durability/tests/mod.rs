@@ -6,6 +6,7 @@ mod entries;
 mod flips;
 mod moves;
 mod power;
+mod reclaim;
 mod restart;
 mod size;
 mod space;

@@ -6,9 +6,11 @@
 //! writer.rs    append, sync, roll, give up
 //! reader.rs    read by position
 //! recover.rs   open what is there     scan.rs  find the frames     window.rs  read ahead
+//! inspect.rs   look at what is there, and change nothing
 //! ```
 
 mod frame;
+mod inspect;
 mod reader;
 mod recover;
 mod scan;
@@ -22,6 +24,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use self::frame::{FRAME_OVERHEAD, FrameBuffer};
+pub use self::inspect::{DamageVisitor, Inspected, LogInspection};
 pub use self::segment::SEGMENT_HEADER_AREA;
 pub use self::writer::SegmentLog;
 

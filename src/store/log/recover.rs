@@ -9,8 +9,8 @@ use crate::store::error::StoreError;
 use crate::store::{FrameVisitor, LogPosition, ScanReport};
 
 /// A segment that is there, with what can be known without reading its frames.
-struct Listed {
-    generation: u64,
+pub(super) struct Listed {
+    pub(super) generation: u64,
     length: u64,
     path: PathBuf,
     found: Found,
@@ -61,7 +61,7 @@ pub(super) struct End {
 }
 
 /// A checkpoint's segment is missing if it should hold frames; a number that was never used is not.
-fn report_missing(
+pub(super) fn report_missing(
     scan: &mut Scan<'_>,
     directory: &SegmentDirectory,
     to_scan: &[(u64, u64)],
@@ -91,7 +91,7 @@ fn first_new_generation(from: Option<LogPosition>) -> u64 {
     }
 }
 
-fn open_next(
+pub(super) fn open_next(
     directory: &SegmentDirectory,
     segments: &mut impl Iterator<Item = (u64, u64)>,
 ) -> Result<Option<Listed>, StoreError> {
@@ -100,7 +100,7 @@ fn open_next(
     Ok(Some(Listed { generation, length, path, found: directory.segment(generation)? }))
 }
 
-fn scan_one(
+pub(super) fn scan_one(
     scan: &mut Scan<'_>,
     this: Listed,
     next: Option<&Listed>,

@@ -21,7 +21,7 @@ use crate::store::error::{StoreError, is_full};
 
 /// Bytes at the start of a segment that hold no frames.
 pub const SEGMENT_HEADER_AREA: u32 = 8192;
-const COPIES_AT: [u64; 2] = [0, 4096];
+pub(super) const COPIES_AT: [u64; 2] = [0, 4096];
 
 const MAGIC: [u8; 8] = *b"LVRTSEG\0";
 const VERSION: u32 = 1;
@@ -30,7 +30,7 @@ const SALT_AT: usize = 12;
 const GENERATION_AT: usize = 16;
 const FIRST_LSN_AT: usize = 24;
 const CRC_AT: usize = 32;
-const HEADER: usize = 36;
+pub(super) const HEADER: usize = 36;
 
 /// What a segment says about itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +69,7 @@ impl SegmentHeader {
     }
 
     /// `Ok(None)` for anything but an intact header; `Err` with the version for one we cannot read.
-    fn decode(bytes: &[u8]) -> Result<Option<Self>, u32> {
+    pub(super) fn decode(bytes: &[u8]) -> Result<Option<Self>, u32> {
         if bytes.len() < HEADER || !bytes.starts_with(&MAGIC) {
             return Ok(None);
         }
@@ -167,6 +167,11 @@ impl SegmentDirectory {
         }
         segments.sort_unstable();
         Ok((directory, segments))
+    }
+
+    /// The directory as it is, for who only reads: there is no pool to take files from.
+    pub(super) fn to_read(disk: Arc<dyn Disk>, path: PathBuf) -> Self {
+        Self { disk, path, segment_size: 0, pool_limit: 0, pool: BTreeSet::new() }
     }
 
     /// Opens a segment.
@@ -289,13 +294,13 @@ fn pool_path(directory: &Path, number: u32) -> PathBuf {
     directory.join(format!("pool-{number}.seg"))
 }
 
-fn segment_generation(name: &str) -> Option<u64> {
+pub(super) fn segment_generation(name: &str) -> Option<u64> {
     let digits = name.strip_suffix(".seg")?;
     let generation = u64::from_str_radix(digits, 16).ok()?;
     (name == format!("{generation:016x}.seg")).then_some(generation)
 }
 
-fn pool_number(name: &str) -> Option<u32> {
+pub(super) fn pool_number(name: &str) -> Option<u32> {
     name.strip_prefix("pool-")?.strip_suffix(".seg")?.parse().ok()
 }
 

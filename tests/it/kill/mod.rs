@@ -3,7 +3,7 @@
 //!
 //! `KILLS` and `KILL_SEED` in the environment choose another number and another course.
 
-mod clients;
+pub mod clients;
 mod ledger;
 mod moves;
 
@@ -132,7 +132,7 @@ impl Course {
 }
 
 /// All numbers in a queue, in order.
-fn look(peer: &mut RawPeer, channel: u16, queue: &str) -> Vec<u64> {
+pub fn look(peer: &mut RawPeer, channel: u16, queue: &str) -> Vec<u64> {
     look_closely(peer, channel, queue).iter().map(|found| number(&found.body)).collect()
 }
 
@@ -190,7 +190,7 @@ impl Ledger {
 }
 
 /// Shows figures also when the test passes, which the harness keeps for itself otherwise.
-fn report(line: &str) {
+pub fn report(line: &str) {
     // Nobody reading them is no failure.
     let _ = writeln!(std::io::stderr(), "{line}");
 }

@@ -142,12 +142,23 @@ impl TestBroker {
         Process::spawn(self.command(data_dir, listen)).ends()
     }
 
+    /// The binary, to be run with a command.
+    pub fn binary() -> Command {
+        Command::new(env!("CARGO_BIN_EXE_leveret"))
+    }
+
+    /// Its id as long as it runs.
+    pub fn pid(&self) -> u32 {
+        self.process.lock().unwrap().as_ref().expect("the broker is running").child.id()
+    }
+
     /// Replaces config.toml for the next start.
     pub fn configure(&self, config: &str) {
         std::fs::write(self.home.path().join("config.toml"), config).unwrap();
     }
 
-    fn at_home() -> Self {
+    /// Ours, not started yet: its directory is free to be made first.
+    pub fn at_home() -> Self {
         let home = Arc::new(TempDir::new().unwrap());
         Self { address: String::new(), files: None, process: Arc::default(), home }
     }
@@ -155,7 +166,7 @@ impl TestBroker {
     fn command(&self, data_dir: &Path, listen: &str) -> Command {
         let binary = env!("CARGO_BIN_EXE_leveret");
         let mut command = match self.files {
-            None => Command::new(binary),
+            None => Self::binary(),
             Some(files) => {
                 let mut shell = Command::new("sh");
                 shell.args(["-c", &format!("ulimit -n {files}; exec \"$0\" \"$@\""), binary]);

@@ -95,7 +95,9 @@ impl Queue {
 
     pub fn came_before(&self, one: u64, other: u64) -> bool {
         let (first, second) = (&self.entries[&one], &self.entries[&other]);
-        one < other && (first.turn != second.turn || first.lane == second.lane)
+        // What died together may have had to be read first, some of it before the rest.
+        let is_ordered = first.lane == second.lane && !matches!(first.lane, Lane::DeadIn(_));
+        one < other && (first.turn != second.turn || is_ordered)
     }
 
     /// The queue as a restart would find it, if all of it were on disk.

@@ -62,6 +62,11 @@ impl Level {
         self.absent
     }
 
+    /// All of it is at hand.
+    pub(super) fn is_at_hand(&self) -> bool {
+        self.stored.is_empty()
+    }
+
     /// How many are in memory and next.
     pub(super) fn at_hand(&self) -> usize {
         self.head.len()
@@ -97,16 +102,16 @@ impl Level {
         self.head.pop()
     }
 
-    /// Takes an entry in memory out from wherever it stands.
-    pub(super) fn remove(&mut self, position: Position) -> Option<Entry> {
+    /// Takes an entry in memory out that expires then, from wherever it stands.
+    pub(super) fn remove(&mut self, position: Position, expires_at: Deadline) -> Option<Entry> {
         if self.stored.is_empty() || self.head.last().is_some_and(|last| position <= last) {
-            return self.head.remove(position);
+            return self.head.remove(position, expires_at);
         }
         if self.tail.first().is_some_and(|first| first <= position) {
-            return self.tail.remove(position);
+            return self.tail.remove(position, expires_at);
         }
         let at = self.stretch_of(position);
-        let entry = self.stored.get_mut(at)?.remove(position)?;
+        let entry = self.stored.get_mut(at)?.remove(position, expires_at)?;
         self.in_stored -= 1;
         self.tidy();
         Some(entry)

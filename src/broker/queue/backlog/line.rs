@@ -94,9 +94,11 @@ impl Line {
         slot.into_entry()
     }
 
-    pub(super) fn remove(&mut self, position: Position) -> Option<Entry> {
+    /// Takes out the entry at a position, if it expires then.
+    pub(super) fn remove(&mut self, position: Position, expires_at: Deadline) -> Option<Entry> {
         let at = self.slots.binary_search_by_key(&position, |slot| slot.position).ok()?;
-        let entry = self.slots.get_mut(at)?.take()?;
+        let slot = self.slots.get_mut(at).filter(|slot| slot.expires_at == Some(expires_at))?;
+        let entry = slot.take()?;
         self.empty += 1;
         self.trim();
         if self.empty > self.len() + EMPTY_TOLERATED {

@@ -178,10 +178,11 @@ impl Stretch {
         self.resident.insert(at, entry);
     }
 
-    /// Takes an entry out of those in memory.
-    pub(super) fn remove(&mut self, position: Position) -> Option<Entry> {
+    /// Takes an entry out of those in memory, if it expires then.
+    pub(super) fn remove(&mut self, position: Position, expires_at: Deadline) -> Option<Entry> {
         let at = self.resident.binary_search_by_key(&position, |entry| entry.position).ok()?;
-        self.resident.remove(at)
+        let expires = self.resident.get(at).is_some_and(|it| it.expires_at == Some(expires_at));
+        if expires { self.resident.remove(at) } else { None }
     }
 
     /// Lets go of the messages in memory that `may_leave`, handing them out to be freed.

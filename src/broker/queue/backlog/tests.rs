@@ -9,10 +9,16 @@ use proptest::prelude::*;
 use super::*;
 use crate::broker::message::{Layout, Message};
 
+/// When all of them expire.
+fn expiry() -> Deadline {
+    Deadline::at_ms(1000)
+}
+
 fn entry(position: u64) -> Entry {
     let layout = Layout { exchange: 0, routing_key: 0, header: 0 };
     let message = Message::new(Bytes::from_static(b"x"), layout, false, false).unwrap();
-    Entry::new(Position(position), Arc::new(message))
+    let expires_at = Some(expiry());
+    Entry { expires_at, ..Entry::new(Position(position), Arc::new(message)) }
 }
 
 /// What the test calls the priority of an entry.
@@ -73,10 +79,10 @@ proptest! {
                     prop_assert_eq!(backlog.pop_least().map(|entry| entry.position.0), expected);
                 }
                 4 => if let Some(position) = picked {
-                    let removed = backlog.remove(Position(position), level(position));
+                    let removed = backlog.remove(Position(position), level(position), expiry());
                     prop_assert_eq!(removed.map(|entry| entry.position.0), Some(position));
                     model.remove(&place(position));
-                    prop_assert!(backlog.remove(Position(position), level(position)).is_none());
+                    prop_assert!(backlog.remove(Position(position), level(position), expiry()).is_none());
                 },
                 _ if !out.is_empty() => {
                     let mut back: Vec<u64> = out.drain(..=pick.index(out.len())).collect();
@@ -217,7 +223,7 @@ proptest! {
                 4 if !paged.model.is_empty() => {
                     let position = *paged.model.values().nth(pick.index(paged.model.len())).unwrap();
                     let (level, place) = (paged.level(position), paged.place(position));
-                    if let Some(removed) = paged.backlog.remove(Position(position), level) {
+                    if let Some(removed) = paged.backlog.remove(Position(position), level, expiry()) {
                         prop_assert_eq!(removed.position.0, position);
                         paged.model.remove(&place);
                     }
