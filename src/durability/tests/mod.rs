@@ -84,6 +84,16 @@ impl Node {
         clock: Arc<Clock>,
         wrap: &dyn Fn(Box<dyn Log>) -> Box<dyn Log>,
     ) -> Self {
+        Self::recovered_with(log, checkpoint, clock, wrap, DurabilityOptions::default())
+    }
+
+    fn recovered_with(
+        log: Box<dyn StoredLog>,
+        checkpoint: Box<dyn Checkpoint>,
+        clock: Arc<Clock>,
+        wrap: &dyn Fn(Box<dyn Log>) -> Box<dyn Log>,
+        options: DurabilityOptions,
+    ) -> Self {
         let recovered = recover(log, &*checkpoint, &["/".to_owned()], clock).unwrap();
         let Recovered { broker, log, mut state, report } = recovered;
         // What a checkpoint has leaves memory at once.
@@ -91,7 +101,7 @@ impl Node {
         let store = Store { log: wrap(log), checkpoint, state };
         let broker = Arc::new(broker);
         broker.paging().set_budget(0);
-        let stepped = Stepped::new(&broker, store, DurabilityOptions::default());
+        let stepped = Stepped::new(&broker, store, options);
         Self { broker, stepped, report, collector: Arc::default(), marks: 0 }
     }
 
