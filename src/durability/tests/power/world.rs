@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::super::*;
 use super::Dice;
+use crate::durability::RecoveryError;
 use crate::durability::committer::{Next, Stop};
 use crate::store::{
     Disk, Fault, FaultyDisk, GuardedCheckpoint, Operation, SEGMENT_HEADER_AREA, SegmentFiles,
@@ -31,6 +32,20 @@ impl Stored {
     /// A broker on it that nobody watches.
     pub(super) fn restart(&self) -> Node {
         start_on(&(Arc::new(self.disk.clone()) as Arc<dyn Disk>), &self.memory)
+    }
+
+    /// Recovers on a disk with this trouble. Returns how many messages there are, and what was reported.
+    pub(super) fn recover_with(
+        &self,
+        trouble: impl Fn(Operation) -> Option<Fault> + Send + Sync + 'static,
+    ) -> Result<RecoveryReport, RecoveryError> {
+        let disk = Arc::new(self.copy().disk);
+        let disk: Arc<dyn Disk> = Arc::new(FaultyDisk::new(disk, move |it, _| trouble(it)));
+        let memory = self.copy().memory;
+        let checkpoint = GuardedCheckpoint::open(&disk, Path::new(DATA), &memory)?;
+        let log = SegmentFiles::new(disk, Path::new(LOG).to_owned()).with_segment_size(SEGMENT);
+        let clock = Arc::new(Clock::manual());
+        Ok(recover(Box::new(log), &checkpoint, &["/".to_owned()], clock)?.report)
     }
 
     fn copy(&self) -> Self {
