@@ -134,7 +134,9 @@ impl QueueState {
                 None => state.add(entry),
             }
         }
-        stretches.into_iter().for_each(|stretch| state.restore(stretch));
+        for stretch in stretches {
+            state.restore(stretch);
+        }
         state
     }
 
