@@ -181,6 +181,8 @@ pub(super) fn recover_from(
 
 #[cfg(test)]
 mod tests {
+    use amq_protocol::types::FieldTable;
+
     use super::*;
     use crate::broker::change::{ExchangeDefinition, QueueDefinition};
 
@@ -190,7 +192,7 @@ mod tests {
             vhost: "/".into(),
             name: format!("q{id}").into(),
             auto_delete: false,
-            arguments: Default::default(),
+            arguments: FieldTable::default(),
         })
     }
 
@@ -204,7 +206,7 @@ mod tests {
             kind: "fanout".into(),
             auto_delete: false,
             internal: false,
-            arguments: Default::default(),
+            arguments: FieldTable::default(),
         }));
         state.advance(LogPosition { generation: 3, offset: 9000 });
         let snapshot = Snapshot::of(&state);

@@ -179,7 +179,9 @@ impl Backlog {
         returned: Vec<Entry>,
         priority_of: impl Fn(&Entry) -> Priority,
     ) {
-        returned.iter().for_each(|entry| self.count_in(entry));
+        for entry in &returned {
+            self.count_in(entry);
+        }
         let mut rest = returned;
         while let Some(priority) = rest.first().map(&priority_of) {
             let (same, others): (Vec<_>, Vec<_>) =
@@ -387,7 +389,7 @@ impl Backlog {
         let soonest = left.iter().filter_map(|entry| entry.expires_at).min();
         let level = self.level_of(wanted)?;
         let examined = Examined { expired: &gone, up_to, soonest };
-        let (bytes, next) = level.forget_expired(wanted.number, examined)?;
+        let (bytes, next) = level.forget_expired(wanted.number, &examined)?;
         gone.sort_by_key(|entry| (entry.expires_at, entry.position));
         if wanted.level > 0 {
             self.above -= gone.len();

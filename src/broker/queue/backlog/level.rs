@@ -314,21 +314,20 @@ impl Level {
     pub(super) fn forget_expired(
         &mut self,
         number: u64,
-        examined: Examined<'_>,
+        examined: &Examined<'_>,
     ) -> Option<(usize, Option<(Position, Deadline)>)> {
-        let Examined { expired, up_to, soonest: later } = examined;
+        let &Examined { expired, up_to, soonest: later } = examined;
         let stretch = self.stored.iter_mut().find(|stretch| stretch.number == number)?;
         let absent = stretch.absent();
         let bytes = stretch.forget_expired(expired);
         let before = stretch.examined.take().and_then(|(_, soonest)| soonest);
         let later = soonest(before, later);
         let mut next = None;
-        match up_to {
-            Some(up_to) => stretch.examined = Some((up_to, later)),
-            None => {
-                stretch.soonest = later;
-                next = stretch.first().zip(later);
-            }
+        if let Some(up_to) = up_to {
+            stretch.examined = Some((up_to, later));
+        } else {
+            stretch.soonest = later;
+            next = stretch.first().zip(later);
         }
         let gone = absent - stretch.absent();
         self.in_stored -= gone;

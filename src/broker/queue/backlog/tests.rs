@@ -229,8 +229,8 @@ proptest! {
         with_priorities: bool,
     ) {
         let mut paged = Paged { with_priorities, ..Paged::default() };
-        for (next, (operation, pick, amount)) in operations.into_iter().enumerate() {
-            let next = next as u64;
+        for (at, (operation, pick, amount)) in operations.into_iter().enumerate() {
+            let next = at as u64;
             match operation {
                 0 | 1 => {
                     let (level, place) = (paged.level(next), paged.place(next));
@@ -262,12 +262,12 @@ proptest! {
                 }
                 5 | 6 if !paged.out.is_empty() => {
                     let back: Vec<u64> = paged.out.drain(..=pick.index(paged.out.len())).collect();
-                    let (some, others) = back.into_iter().partition(|at| (at + amount as u64) % 3 == 0);
+                    let (some, others) = back.into_iter().partition(|at| (at + amount as u64).is_multiple_of(3));
                     paged.give_back(some, operation == 5);
                     paged.give_back(others, amount % 2 == 0);
                 }
                 7 => {
-                    let saved_before = Position(pick.index(next as usize + 1) as u64);
+                    let saved_before = Position(pick.index(at + 1) as u64);
                     let how = PageOut { kept: amount / 2, saved_before, at_most: amount + 1 };
                     let out = paged.backlog.page_out(how);
                     let all_saved = out.iter().flat_map(|(_, out)| &out.freed).all(|entry| entry.position < saved_before);
