@@ -43,7 +43,9 @@ fn numbers(range: std::ops::Range<u32>) -> Vec<String> {
 }
 
 fn publish_all(node: &Node, queue: &Arc<Queue>, bodies: &[String]) {
-    bodies.iter().for_each(|body| node.publish(&[queue], body));
+    for body in bodies {
+        node.publish(&[queue], body);
+    }
 }
 
 /// A message with a priority, and nothing else but its body.
@@ -220,7 +222,9 @@ fn what_many_queues_read_ahead_stays_within_what_may_be_in_memory() {
     assert_eq!(node.broker.paging().at_hand_bytes(), BUDGET / 2 / queues.len());
 
     // Who has nothing stored any more leaves the others more.
-    queues[1..].iter().for_each(|queue| drop(purge(&node, queue)));
+    for queue in &queues[1..] {
+        purge(&node, queue);
+    }
     assert_eq!(node.broker.paging().at_hand_bytes(), BUDGET / 2);
     node.delete(&queues[0]);
     node.broker.paging().set_budget(usize::MAX);
