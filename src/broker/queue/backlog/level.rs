@@ -160,7 +160,7 @@ impl Level {
         self.absent += absents.len();
     }
 
-    /// Puts the first of `absents` into the stretch at `at`, or into a new one before it. Returns how many went there.
+    /// Puts the first of `absents` into the stretch at `at`, or before it: into the one there, or a new one. Returns how many went there.
     fn put_back_at(&mut self, at: usize, absents: &[Absent]) -> usize {
         let number = self.next_number();
         let (Some(next), Some(first)) = (self.stored.get_mut(at), absents.first()) else {
@@ -177,7 +177,13 @@ impl Level {
             return taken;
         }
         let fits = absents.partition_point(|absent| absent.position < before);
-        let stretch = new_stretch(number, absents.get(..fits).unwrap_or_default());
+        let absents = absents.get(..fits).unwrap_or_default();
+        let behind = at.checked_sub(1).and_then(|at| self.stored.get_mut(at));
+        if let Some(stretch) = behind.filter(|stretch| stretch.has_room()) {
+            stretch.number = number;
+            return add_all(stretch, absents);
+        }
+        let stretch = new_stretch(number, absents);
         let taken = stretch.len();
         self.stored.insert(at, stretch);
         taken
@@ -394,11 +400,19 @@ pub(in crate::broker::queue) struct Examined<'a> {
 
 fn new_stretch(number: u64, absents: &[Absent]) -> Stretch {
     let mut stretch = Stretch::new(number);
+    add_all(&mut stretch, absents);
+    stretch
+}
+
+/// Adds entries behind all others as long as there is room. Returns how many.
+fn add_all(stretch: &mut Stretch, absents: &[Absent]) -> usize {
+    let mut added = 0;
     for absent in absents {
         if !stretch.has_room() {
             break;
         }
         stretch.push(absent);
+        added += 1;
     }
-    stretch
+    added
 }

@@ -218,6 +218,32 @@ impl Paged {
     }
 }
 
+#[test]
+fn what_is_given_back_one_by_one_is_read_together() {
+    let mut paged = Paged::default();
+    for position in 0..3000 {
+        paged.backlog.push(durable(position), 0);
+        paged.model.insert(paged.place(position), position);
+    }
+    let had: Vec<u64> = (0..1000).map(|_| paged.pop().unwrap()).collect();
+    paged.model.retain(|_, position| *position >= 1000);
+    let how = PageOut { kept: 0, saved_before: Position(3000), at_most: usize::MAX };
+    paged.backlog.page_out(how);
+    had.into_iter().for_each(|position| paged.give_back(vec![position], true));
+
+    let (mut reads, mut popped) = (0, 0);
+    while paged.page_in(false, usize::MAX) {
+        reads += 1;
+        while let Some(entry) = paged.backlog.pop() {
+            assert_eq!(entry.position.0, popped);
+            popped += 1;
+        }
+    }
+
+    assert_eq!(popped, 3000);
+    assert!(reads <= 4, "{reads} reads");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
