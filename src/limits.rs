@@ -164,6 +164,8 @@ pub const LENT_BYTES: usize = 1024 * 1024;
 pub const PAGE_IN_BYTES: u64 = 1024 * 1024;
 /// Time after which too much in memory is looked at again of which nothing could leave.
 pub const PAGE_OUT_PAUSE: Duration = Duration::from_millis(10);
+/// Time after which a start that takes long says how far it is.
+pub const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 /// Damages that are remembered, to be told once each.
 pub const DAMAGES_KEPT: usize = 1024;
 /// Most messages that leave memory under one hold of a queue's lock.
