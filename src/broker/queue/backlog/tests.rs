@@ -229,7 +229,9 @@ fn what_is_given_back_one_by_one_is_read_together() {
     paged.model.retain(|_, position| *position >= 1000);
     let how = PageOut { kept: 0, saved_before: Position(3000), at_most: usize::MAX };
     paged.backlog.page_out(how);
-    had.into_iter().for_each(|position| paged.give_back(vec![position], true));
+    for position in had {
+        paged.give_back(vec![position], true);
+    }
 
     let (mut reads, mut popped) = (0, 0);
     while paged.page_in(false, usize::MAX) {
