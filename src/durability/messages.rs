@@ -9,7 +9,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::record::{Place, Put, read_message};
 use super::slot::Location;
@@ -37,7 +37,7 @@ pub(super) fn read_messages(
     wanted: &[Wanted],
     found: &mut Found<'_>,
 ) -> Vec<Damage> {
-    let mut reading = Reading { reader, found, damages: Vec::new() };
+    let mut reading = Reading { reader, found, damages: Vec::new(), blobs: Blobs::default() };
     let mut rest = wanted;
     while let Some(first) = rest.first() {
         let length = first.location.stretch(rest);
@@ -73,6 +73,7 @@ struct Reading<'a> {
     reader: &'a dyn LogReader,
     found: &'a mut Found<'a>,
     damages: Vec<Damage>,
+    blobs: Blobs,
 }
 
 impl Reading<'_> {
@@ -101,7 +102,7 @@ impl Reading<'_> {
             put.places.sort_unstable();
             let places = wanted.iter().map(|one| place_of(&put.places, one));
             let places: Option<Vec<Place>> = places.collect();
-            Some((places?, to_message(&put)?))
+            Some((places?, to_message(&put, &mut self.blobs)?))
         });
         let Some((places, message)) = found else {
             return self.damages.extend(wanted.first().map(|one| unreadable(one.location)));
@@ -120,10 +121,29 @@ fn place_of(places: &[Place], wanted: &Wanted) -> Option<Place> {
     places.get(at).copied()
 }
 
-fn to_message(put: &Put<'_>) -> Option<Arc<Message>> {
-    // A copy: a slice would keep all of what was read in memory.
-    let blob = Bytes::copy_from_slice(put.blob);
+fn to_message(put: &Put<'_>, blobs: &mut Blobs) -> Option<Arc<Message>> {
+    let blob = blobs.copy(put.blob);
     Message::new(blob, put.layout, true, put.places.len() > 1).map(Arc::new)
+}
+
+/// Copies of what was read: slices of that would keep all of it in memory. Small ones, which were neighbours in the log
+/// and leave memory about together, share a chunk, as those do that come from clients.
+#[derive(Default)]
+struct Blobs {
+    chunk: BytesMut,
+}
+
+impl Blobs {
+    fn copy(&mut self, blob: &[u8]) -> Bytes {
+        if blob.len() > limits::ARENA_MESSAGE {
+            return Bytes::copy_from_slice(blob);
+        }
+        if self.chunk.capacity() < blob.len() {
+            self.chunk = BytesMut::with_capacity(limits::ARENA_CHUNK);
+        }
+        self.chunk.extend_from_slice(blob);
+        self.chunk.split().freeze()
+    }
 }
 
 /// What a failed read costs.
