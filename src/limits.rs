@@ -159,6 +159,8 @@ pub const SPILL_EXTENT: usize = 1024 * 1024;
 /// Bytes that are worth a write of their own while others may be found: a few messages that came back to their
 /// places are not.
 pub const SPILL_LEAST: usize = 64 * 1024;
+/// What expires within this time is not spilled: it goes by itself, and would only be read again for that, ms.
+pub const SPILL_EXPIRES_MS: u64 = 5_000;
 /// Bytes that are spilled before the page thread looks who wants something read: some ten milliseconds of a disk's time.
 pub const SPILL_BURST: usize = 8 * SPILL_EXTENT;
 /// Bytes of a file of spilled messages, or one message. It goes when the last of them has gone.

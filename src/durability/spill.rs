@@ -82,7 +82,7 @@ impl Spiller {
         if now.as_ms() < self.retry_at_ms.load(Ordering::Relaxed) {
             return Relief::None;
         }
-        let mut burst = Burst { spiller: self, paging, left: limits::SPILL_BURST };
+        let mut burst = Burst { spiller: self, paging, now, left: limits::SPILL_BURST };
         for (least, whole) in [(limits::SPILL_LEAST, false), (0, false), (0, true)] {
             for queue in queues {
                 if let Err(error) = burst.spill(queue, least, whole) {
@@ -127,6 +127,7 @@ impl Spiller {
 struct Burst<'a> {
     spiller: &'a Spiller,
     paging: &'a Paging,
+    now: Deadline,
     left: usize,
 }
 
@@ -137,7 +138,7 @@ impl Burst<'_> {
 
     fn spill(&mut self, queue: &Queue, least: usize, whole: bool) -> Result<(), StoreError> {
         while !self.is_over() {
-            match queue.to_spill(least, whole) {
+            match queue.to_spill(least, whole, self.now) {
                 SpillOffer::Batch(batch) => {
                     let extent = Arc::new(self.spiller.write(&batch)?);
                     self.left = self.left.saturating_sub(limits::SPILL_EXTENT);

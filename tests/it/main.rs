@@ -45,5 +45,6 @@ mod reply_to;
 mod retry;
 mod settle;
 mod shutdown;
+mod spill;
 mod startup;
 mod transactions;

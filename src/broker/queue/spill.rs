@@ -10,10 +10,12 @@ use std::sync::Arc;
 use super::Queue;
 use super::backlog::{Spill, SpillStep, ToSpill};
 use super::pages::{PageIn, note_missing};
-use super::state::QueueState;
-use crate::broker::delivery::Entry;
+use super::state::{Lost, QueueState};
+use crate::broker::dead_letter::Reason;
+use crate::broker::delivery::{Deadline, Entry};
 use crate::broker::paging::Spilled;
 use crate::broker::turn::Turn;
+use crate::limits;
 
 /// Messages to be written together, and given to [`Queue::spilled`].
 #[derive(Debug)]
@@ -40,11 +42,12 @@ pub enum SpillOffer {
 impl Queue {
     /// What may be spilled next, if that has so many bytes; but not what is at the front. That too, if it is `whole` and
     /// nobody is about to take it.
-    pub fn to_spill(&self, least: usize, whole: bool) -> SpillOffer {
+    pub fn to_spill(&self, least: usize, whole: bool, now: Deadline) -> SpillOffer {
         let mut state = self.state.lock();
         let spares_next = state.is_in_demand();
         let kept = if whole && !spares_next { 0 } else { state.backlog.kept_at_hand() };
-        match state.backlog.to_spill(Spill { kept, spares_next, least }) {
+        let spares_until = now.after_ms(limits::SPILL_EXPIRES_MS);
+        match state.backlog.to_spill(Spill { kept, spares_next, least, spares_until }) {
             SpillStep::Write(batch) => SpillOffer::Batch(SpillBatch(batch)),
             SpillStep::Again => SpillOffer::Again,
             SpillStep::Nothing => SpillOffer::Nothing,
@@ -69,7 +72,7 @@ impl Queue {
             state.pages.is_wanted = false;
             state.pages.wake(turn);
             if !state.deleted {
-                state.read_back(page, entries);
+                state.read_back(page, entries, turn.unix_now());
             }
         });
     }
@@ -81,11 +84,18 @@ impl Queue {
 }
 
 impl QueueState {
-    fn read_back(&mut self, page: &PageIn, entries: Vec<Entry>) {
+    fn read_back(&mut self, page: &PageIn, entries: Vec<Entry>, now: Deadline) {
         let Some(wanted) = page.wanted() else { return };
+        // What has expired goes at once: if it waited for its turn, it might be spilled again meanwhile.
+        let has_expired =
+            |entry: &Entry| !wanted.is_front && entry.expires_at.is_some_and(|at| at <= now);
+        let (mut expired, entries): (Vec<_>, Vec<_>) = entries.into_iter().partition(has_expired);
         let places = entries.iter().filter_map(|entry| Some((entry.position, entry.expires_at?)));
         let expiring: Vec<_> = places.collect();
-        let Some(missing) = self.backlog.read_back(wanted, entries) else { return };
+        let Some(missing) = self.backlog.read_back(wanted, entries, &expired) else { return };
+        expired.sort_by_key(|entry| (entry.expires_at, entry.position));
+        let lost = |entry| Lost { entry, reason: Reason::Expired };
+        self.lost.extend(expired.into_iter().map(lost));
         for (position, deadline) in expiring {
             self.expiries.note_stretch(position, deadline, wanted.level);
         }

@@ -9,6 +9,7 @@ mod power;
 mod restart;
 mod size;
 mod space;
+mod spill;
 mod threads;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -18,6 +18,9 @@ pub(super) struct Area {
     disk: Arc<dyn Disk>,
     directory: PathBuf,
     reserve: u64,
+    /// See [`limits::SPILL_FILE`] and [`limits::SPILL_SLACK`].
+    file_size: u64,
+    slack: u64,
     files: Vec<File>,
     last_number: u64,
     /// Those used last are at the back.
@@ -49,7 +52,13 @@ impl Area {
             }
         }
         let (files, open) = (Vec::new(), VecDeque::new());
-        Ok(Self { disk, directory, reserve, files, last_number: 0, open })
+        let (file_size, slack) = (limits::SPILL_FILE, limits::SPILL_SLACK);
+        Ok(Self { disk, directory, reserve, file_size, slack, files, last_number: 0, open })
+    }
+
+    #[cfg(test)]
+    pub(super) fn set_file_size(&mut self, bytes: u64) {
+        (self.file_size, self.slack) = (bytes, 4 * bytes);
     }
 
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<Arc<SpillBlock>, StoreError> {
@@ -88,8 +97,8 @@ impl Area {
             last.end = 0;
             last.blocks.clear();
         }
-        let has_room =
-            |last: &File| last.end == 0 || last.end.saturating_add(length) <= limits::SPILL_FILE;
+        let file_size = self.file_size;
+        let has_room = |last: &File| last.end == 0 || last.end.saturating_add(length) <= file_size;
         if !self.files.last().is_some_and(has_room) {
             let number = self.last_number + 1;
             let path = self.path(number);
@@ -158,7 +167,7 @@ impl Area {
 
     fn is_sparse(&self) -> bool {
         let (live, taken) = self.sizes();
-        taken > 2 * live + limits::SPILL_SLACK
+        taken > 2 * live + self.slack
     }
 
     /// The one of which the least lives, of those that are not written to.

@@ -57,12 +57,13 @@ impl Backlog {
         Some(freed)
     }
 
-    /// Takes in what was read of what was spilled, positions rising; all that is missing is lost. Returns how many
-    /// these are. `None` if it is not wanted any more.
+    /// Takes in what was read of what was spilled, positions rising, but for what is `gone`; all that is missing is lost.
+    /// Returns how many these are. `None` if it is not wanted any more.
     pub(in crate::broker::queue) fn read_back(
         &mut self,
         wanted: &Wanted,
         entries: Vec<Entry>,
+        gone: &[Entry],
     ) -> Option<usize> {
         let mut found = Resident::default();
         entries.iter().for_each(|entry| found.add(entry));
@@ -74,6 +75,6 @@ impl Backlog {
         if wanted.level > 0 {
             self.above -= read.lost;
         }
-        Some(read.lost)
+        Some(read.lost.saturating_sub(gone.len()))
     }
 }

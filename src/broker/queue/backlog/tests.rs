@@ -169,7 +169,7 @@ impl Paged {
 
     fn read_back(&mut self, wanted: &Wanted) -> bool {
         let Some((_, spilled)) = &wanted.spilled else { return false };
-        let lost = self.backlog.read_back(wanted, spilled.read().unwrap());
+        let lost = self.backlog.read_back(wanted, spilled.read().unwrap(), &[]);
         assert_eq!(lost, Some(0), "it is where it was");
         true
     }
@@ -300,7 +300,7 @@ proptest! {
                     prop_assert!(all_saved);
                 }
                 8 | 9 => {
-                    let how = Spill { kept: amount / 2, spares_next: amount % 4 == 0, least: 0 };
+                    let how = Spill { kept: amount / 2, spares_next: amount % 4 == 0, least: 0, spares_until: Deadline::at_ms(1) };
                     let back: Vec<u64> = paged.out.iter().copied().filter(|at| !paged.is_durable(*at)).take(amount % 3).collect();
                     paged.out.retain(|at| !back.contains(at));
                     paged.spill(how, |paged| {
@@ -332,7 +332,10 @@ fn spilled(count: u64) -> Paged {
         paged.model.insert(paged.place(position), position);
     }
     while paged.backlog.resident().transient > 0 {
-        paged.spill(Spill { kept: 0, spares_next: false, least: 0 }, |_| ());
+        paged.spill(
+            Spill { kept: 0, spares_next: false, least: 0, spares_until: Deadline::at_ms(1) },
+            |_| (),
+        );
     }
     paged
 }
@@ -345,7 +348,7 @@ fn what_was_spilled_and_cannot_be_read_is_no_longer_counted() {
     let (_, handle) = wanted.spilled.clone().unwrap();
     let lost = handle.read().unwrap().len();
 
-    assert_eq!(paged.backlog.read_back(&wanted, Vec::new()), Some(lost));
+    assert_eq!(paged.backlog.read_back(&wanted, Vec::new(), &[]), Some(lost));
 
     assert_eq!((paged.backlog.len(), paged.backlog.bytes()), (2000 - lost, 2000 - lost));
     let left: Vec<u64> = std::iter::from_fn(|| paged.pop()).collect();
@@ -363,7 +366,7 @@ fn a_purge_gives_up_what_was_spilled() {
     let (entries, runs) = paged.backlog.take_all();
     assert_eq!((entries.count(), runs.len()), (0, 0));
 
-    assert_eq!(paged.backlog.read_back(&wanted, handle.read().unwrap()), None);
+    assert_eq!(paged.backlog.read_back(&wanted, handle.read().unwrap(), &[]), None);
     drop(wanted);
     assert_eq!((paged.backlog.len(), Arc::strong_count(&handle)), (0, 1));
 }

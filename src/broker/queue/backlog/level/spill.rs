@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::{Level, PagedIn, Portion, Stretch};
-use crate::broker::delivery::{Entry, Position};
+use crate::broker::delivery::{Deadline, Entry, Position};
 use crate::broker::paging::Spilled;
 
 /// What may be spilled.
@@ -20,6 +20,8 @@ pub(in crate::broker::queue) struct Spill {
     pub(in crate::broker::queue) spares_next: bool,
     /// Bytes that are worth a write.
     pub(in crate::broker::queue) least: usize,
+    /// What expires by then stays: it goes soon anyway.
+    pub(in crate::broker::queue) spares_until: Deadline,
 }
 
 /// What came of reading what was spilled.
@@ -38,7 +40,11 @@ impl Level {
             return None;
         }
         let spared = usize::from(how.spares_next);
-        self.stored.iter().skip(spared).rev().find_map(|stretch| stretch.to_spill(how.least))
+        self.stored
+            .iter()
+            .skip(spared)
+            .rev()
+            .find_map(|stretch| stretch.to_spill(how.least, how.spares_until))
     }
 
     /// Moves entries from behind those at the front to where they may be spilled from. False if there are none.

@@ -101,10 +101,15 @@ impl Stretch {
     }
 
     /// Entries in memory that may be spilled together, if they are worth it.
-    pub(in crate::broker::queue::backlog) fn to_spill(&self, least: usize) -> Option<Vec<Entry>> {
+    pub(in crate::broker::queue::backlog) fn to_spill(
+        &self,
+        least: usize,
+        spares_until: Deadline,
+    ) -> Option<Vec<Entry>> {
+        let goes_soon = |entry: &Entry| entry.expires_at.is_some_and(|at| at <= spares_until);
         let mut bytes = 0;
         let mut entries = Vec::new();
-        for entry in self.resident.iter().filter(|entry| !entry.durable) {
+        for entry in self.resident.iter().filter(|entry| !entry.durable && !goes_soon(entry)) {
             bytes += footprint(&entry.message);
             if bytes > limits::SPILL_EXTENT && !entries.is_empty() {
                 break;
