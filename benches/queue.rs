@@ -89,7 +89,10 @@ impl Stage {
 
     fn get(&self, count: usize) -> Vec<Entry> {
         self.turn(|turn| {
-            (0..count).filter_map(|_| self.queue.get(false, turn).message()).map(|(entry, _)| entry).collect()
+            (0..count)
+                .filter_map(|_| self.queue.get(false, turn).message())
+                .map(|(entry, _)| entry)
+                .collect()
         })
     }
 

@@ -185,14 +185,19 @@ pub const LENT_BYTES: usize = 1024 * 1024;
 pub const PAGE_IN_BYTES: u64 = 1024 * 1024;
 /// Time after which too much in memory is looked at again of which nothing could leave.
 pub const PAGE_OUT_PAUSE: Duration = Duration::from_millis(10);
+/// Time after which a start that takes long says how far it is.
+pub const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 /// Damages that are remembered, to be told once each.
 pub const DAMAGES_KEPT: usize = 1024;
 /// Most messages that leave memory under one hold of a queue's lock.
 pub const PAGE_OUT_BURST: usize = 1024;
 /// Messages at the front of a queue below which it asks for more, and that stay when others leave memory.
 pub const AT_HAND_LOW: usize = 1024;
-/// The same in bytes of their bodies; at least one message counts.
+/// The same in bytes, with what is kept about them; at least one message counts. Less if so many queues have something
+/// stored that is in demand that twice as much for each is more than may be in memory: a queue reads as much again.
 pub const AT_HAND_BYTES: usize = 1024 * 1024;
+/// But not less than this, however many queues there are: ten thousand of them keep up to 320 MiB at hand.
+pub const AT_HAND_LEAST: usize = 16 * 1024;
 
 /// Recycled segments kept ready.
 pub const SEGMENT_POOL: usize = 4;

@@ -16,6 +16,7 @@ pub mod error;
 pub mod events;
 pub mod exchange;
 pub mod firehose;
+mod interned;
 pub mod message;
 mod notice;
 pub mod options;

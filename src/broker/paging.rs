@@ -4,6 +4,7 @@
 //! Invariants:
 //! * A queue is on the list at most once: it says so itself, see `Queue::next_page`.
 //! * What is counted as resident is what the queues' backlogs have in memory, message by message.
+//! * A queue is counted as a reader exactly while it has something stored that is in demand, see `Queue::report`.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -98,6 +99,7 @@ pub struct Paging {
     budget: AtomicUsize,
     durable: AtomicUsize,
     transient: AtomicUsize,
+    readers: AtomicUsize,
 }
 
 impl Default for Paging {
@@ -111,6 +113,7 @@ impl Default for Paging {
             budget: AtomicUsize::new(limits::RESIDENT_BYTES),
             durable: AtomicUsize::new(0),
             transient: AtomicUsize::new(0),
+            readers: AtomicUsize::new(0),
         }
     }
 }
@@ -192,6 +195,22 @@ impl Paging {
     pub fn resident(&self) -> Resident {
         let transient = self.transient.load(Ordering::Relaxed);
         Resident { transient, durable: self.durable.load(Ordering::Relaxed) }
+    }
+
+    /// One more queue reads ahead from now on, or one less.
+    pub(super) fn note_reader(&self, reads: bool) {
+        if reads {
+            self.readers.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.readers.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Bytes that a queue should have at hand, and reads at once: half of its share of what may be in memory.
+    pub fn at_hand_bytes(&self) -> usize {
+        let readers = self.readers.load(Ordering::Relaxed).max(1);
+        let share = self.budget.load(Ordering::Relaxed) / readers / 2;
+        share.clamp(limits::AT_HAND_LEAST, limits::AT_HAND_BYTES)
     }
 
     /// There is more than may be.

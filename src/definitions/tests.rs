@@ -369,7 +369,7 @@ fn queues_that_name_no_type_have_that_of_their_virtual_host() {
 
     let queue_type = |vhost: &str, queue: &str| {
         let options: QueueOptions =
-            broker.vhost(vhost).unwrap().queue(queue).unwrap().options.clone();
+            QueueOptions::clone(&broker.vhost(vhost).unwrap().queue(queue).unwrap().options);
         options.queue_type
     };
     assert_eq!(queue_type("new", "q"), QueueType::Quorum);

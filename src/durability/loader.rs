@@ -86,7 +86,7 @@ impl StateLoader {
             b'b' => topology.load_binding(key_number(&mut key)?, read_binding(value)?),
             b'q' => {
                 let queue = StoredQueue::new(read_queue(value)?);
-                self.state.queues.insert(queue.definition.id, queue);
+                self.state.queues.insert(queue.definition.id, Box::new(queue));
             }
             found => return Err(RecordError::UnknownKind { of: "checkpoint key", found }),
         }

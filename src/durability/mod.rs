@@ -54,6 +54,7 @@ mod options;
 mod pager;
 mod policy;
 mod pool;
+mod progress;
 mod reclaim;
 pub mod record;
 mod recovery;

@@ -5,7 +5,8 @@
 //!   finds it.
 //! * A message is lost only if what lies at its place is not what was written there, and that is still its place:
 //!   records move while they are read, when their segment is given up.
-//! * At most a read of [`limits::PAGE_IN_BYTES`], or one message, is in memory besides the messages.
+//! * At most a read of [`limits::PAGE_IN_BYTES`], or one message, is in memory besides the messages. What stays in
+//!   memory is read in portions that shrink as more queues read.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -144,17 +145,20 @@ impl Pager {
     /// Reads the first of what is wanted, as much as may be read at once.
     fn read(&self, queue: &Queue, page: &PageIn) -> Result<Found, StoreError> {
         let runs: Vec<Run> = page.members.iter().map(|members| members.run).collect();
-        let (mut wanted, is_all) = self.locate(queue, page.level, &runs)?;
+        let (mut wanted, is_all) = self.locate(queue, page, &runs)?;
         let mut found = Found { count: wanted.len(), ..Found::default() };
         if !is_all {
             found.up_to = wanted.last().map(|last| last.position);
         }
-        found.puts = self.read_located(&mut wanted);
+        let (puts, _) = self.read_located(&mut wanted);
+        found.puts = puts;
         if found.puts.len() < found.count {
             // Those that moved meanwhile are elsewhere now; the others are damaged.
             let missing = missing(&runs, &found);
-            let (mut wanted, _) = self.locate(queue, page.level, &missing)?;
-            found.puts.extend(self.read_located(&mut wanted));
+            let (mut wanted, _) = self.locate(queue, page, &missing)?;
+            let (puts, damages) = self.read_located(&mut wanted);
+            self.note_damages(damages);
+            found.puts.extend(puts);
             found.puts.sort_unstable_by_key(|put| put.position);
         }
         Ok(found)
@@ -164,16 +168,16 @@ impl Pager {
     fn locate(
         &self,
         queue: &Queue,
-        level: Option<u8>,
+        page: &PageIn,
         runs: &[Run],
     ) -> Result<(Vec<Wanted>, bool), StoreError> {
-        let located = self.shared.tail.lock().state.locate(queue.id, level, runs)?;
+        let located = self.shared.tail.lock().state.locate(queue.id, page.level, runs)?;
         let mut bytes = 0;
         let mut wanted = Vec::with_capacity(located.len());
         let total = located.len();
         for Located { position, location } in located {
             bytes += u64::from(location.length);
-            if bytes > limits::PAGE_IN_BYTES && !wanted.is_empty() {
+            if bytes > page.at_most && !wanted.is_empty() {
                 break;
             }
             wanted.push(Wanted { location, queue: queue.id, position });
@@ -182,19 +186,19 @@ impl Pager {
         Ok((wanted, is_all))
     }
 
-    fn read_located(&self, wanted: &mut [Wanted]) -> Vec<Put> {
+    /// What lies there, and what of it cannot be read.
+    fn read_located(&self, wanted: &mut [Wanted]) -> (Vec<Put>, Vec<Damage>) {
         wanted.sort_unstable();
         let mut puts: Vec<Put> = Vec::with_capacity(wanted.len());
         let damages = read_messages(&*self.reader, wanted, &mut |_, put| puts.push(put));
-        self.note_damages(damages);
         puts.sort_unstable_by_key(|put| put.position);
-        puts
+        (puts, damages)
     }
 
     fn note_damages(&self, damages: Vec<Damage>) {
         for damage in damages {
             let mut known = self.damages.lock();
-            // What is looked at twice because it may have moved is told once.
+            // What more than one queue has is told once.
             if !known.contains(&damage) {
                 tracing::error!(%damage, "damage in the store; what it held is not delivered");
                 if known.len() < limits::DAMAGES_KEPT {

@@ -15,6 +15,7 @@ use super::contents::read_content;
 use super::keys::{BEHIND_CHUNK_KEYS, CHUNK_KEYS};
 use super::loader::StateLoader;
 use super::options::{exchange_options, queue_options};
+use super::progress::Progress;
 use super::record::{PlacedRecord, Record, RecordError, records};
 use super::salvage::salvage;
 use super::segments::SegmentUse;
@@ -120,10 +121,15 @@ pub fn recover(
     let (mut state, log) = match lost {
         None => {
             let mut state = load(checkpoint)?;
-            let log = replay(log, checkpoint.position(), &mut state, &mut report)?;
+            let progress = Progress::new(&clock, "replaying the log");
+            let from = checkpoint.position();
+            let log = replay(log, from, &mut state, &mut report, progress)?;
             (state, log)
         }
-        Some(lost) => salvage(log, checkpoint.reader(), lost, &mut report)?,
+        Some(lost) => {
+            let progress = Progress::new(&clock, "reading all of the log");
+            salvage(log, checkpoint.reader(), lost, &mut report, progress)?
+        }
     };
     report.damages.extend(damages);
     let broker = rebuild(&mut state, &*log.reader(), vhosts, clock, &mut report)?;
@@ -174,10 +180,14 @@ fn replay(
     from: Option<LogPosition>,
     state: &mut LogState,
     report: &mut RecoveryReport,
+    mut progress: Progress,
 ) -> Result<Box<dyn Log>, RecoveryError> {
     let mut failed = Ok(());
+    let mut bytes = 0;
     let (log, scanned) = log.open(from, &mut |frame| {
         if failed.is_ok() {
+            bytes += frame.payload.len() as u64;
+            progress.note(bytes, "bytes");
             failed = apply_frame(state, frame);
         }
         Ok(())
@@ -273,9 +283,11 @@ fn restore_queues(
     reader: &dyn LogReader,
     report: &mut RecoveryReport,
 ) -> Result<(), StoreError> {
+    let mut progress = Progress::new(broker.clock(), "bringing back queues");
     let queues: Vec<QueueDefinition> =
         state.queues().map(|queue| queue.definition().clone()).collect();
-    for definition in queues {
+    for (done, definition) in (0..).zip(queues) {
+        progress.note(done, "queues");
         let Some(vhost) = broker.vhost(&definition.vhost) else { continue };
         let content = read_content(state, definition.id, reader, &mut report.damages)?;
         report.queues += 1;

@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use super::codec::{Reader, RecordError, put_varint};
 use super::definition::{put_definition, read_definition};
+use super::progress::Progress;
 use super::record::{PlacedRecord, Record};
 use super::recovery::{Recovered, RecoveryError, RecoveryReport, apply_records, recover};
 use super::state::LogState;
@@ -105,6 +106,7 @@ pub(super) fn salvage(
     reader: Arc<dyn CheckpointReader>,
     lost: Lost,
     report: &mut RecoveryReport,
+    mut progress: Progress,
 ) -> Result<(LogState, Box<dyn Log>), RecoveryError> {
     let unreadable = |error| RecoveryError::Checkpoint { error };
     let snapshot = lost.snapshot.map(|bytes| Snapshot::read(&bytes).map_err(unreadable));
@@ -116,8 +118,11 @@ pub(super) fn salvage(
         state.define(definition.clone());
     }
     let mut failed = Ok(());
+    let mut bytes = 0;
     let (log, scanned) = log.open(None, &mut |frame| {
         if failed.is_ok() {
+            bytes += frame.payload.len() as u64;
+            progress.note(bytes, "bytes");
             let wanted = |placed: &PlacedRecord<'_>| snapshot.lets_through(placed, frame.position);
             failed = apply_records(&mut state, frame, wanted);
         }
@@ -181,6 +186,8 @@ pub(super) fn recover_from(
 
 #[cfg(test)]
 mod tests {
+    use amq_protocol::types::FieldTable;
+
     use super::*;
     use crate::broker::change::{ExchangeDefinition, QueueDefinition};
 
@@ -190,7 +197,7 @@ mod tests {
             vhost: "/".into(),
             name: format!("q{id}").into(),
             auto_delete: false,
-            arguments: Default::default(),
+            arguments: FieldTable::default(),
         })
     }
 
@@ -204,7 +211,7 @@ mod tests {
             kind: "fanout".into(),
             auto_delete: false,
             internal: false,
-            arguments: Default::default(),
+            arguments: FieldTable::default(),
         }));
         state.advance(LogPosition { generation: 3, offset: 9000 });
         let snapshot = Snapshot::of(&state);

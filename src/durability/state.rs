@@ -40,7 +40,7 @@ pub struct LogState {
     /// What `position` was when the last checkpoint was taken.
     pub(super) checkpointed: Option<LogPosition>,
     pub(super) next_queue_id: u64,
-    pub(super) queues: BTreeMap<QueueId, StoredQueue>,
+    pub(super) queues: BTreeMap<QueueId, Box<StoredQueue>>,
     pub(super) topology: Topology,
     pub(super) pool: Pool,
     changed: BTreeSet<QueueId>,
@@ -97,12 +97,12 @@ impl LogState {
 
     /// All durable queues.
     pub fn queues(&self) -> impl Iterator<Item = &StoredQueue> {
-        self.queues.values()
+        self.queues.values().map(Box::as_ref)
     }
 
     /// A durable queue.
     pub fn queue(&self, id: QueueId) -> Option<&StoredQueue> {
-        self.queues.get(&id)
+        self.queues.get(&id).map(Box::as_ref)
     }
 
     /// All virtual hosts that were made or changed while the broker ran.
@@ -335,7 +335,7 @@ impl LogState {
             Definition::QueueDeclared(queue) => {
                 self.next_queue_id = self.next_queue_id.max(queue.id.0.saturating_add(1));
                 let id = queue.id;
-                self.queues.entry(id).or_insert_with(|| StoredQueue::new(queue));
+                self.queues.entry(id).or_insert_with(|| Box::new(StoredQueue::new(queue)));
                 touch(&mut self.queues, &mut self.changed, id);
             }
             Definition::QueueDeleted { id } => self.delete_queue(id),
@@ -404,7 +404,8 @@ impl LogState {
     #[cfg(test)]
     pub(super) fn memory(&self) -> usize {
         let segments = 2 * size_of::<(u64, SegmentUse)>() * self.segment_use().len();
-        segments + self.queues.values().map(|queue| queue.index.memory()).sum::<usize>()
+        segments
+            + self.queues.values().map(Box::as_ref).map(|queue| queue.index.memory()).sum::<usize>()
     }
 
     /// If more of the index is in memory than should be, lets go what was not used for the longest time.
@@ -432,7 +433,7 @@ impl LogState {
 
 /// The queue, marked as one the checkpoint must look at.
 fn touch<'a>(
-    queues: &'a mut BTreeMap<QueueId, StoredQueue>,
+    queues: &'a mut BTreeMap<QueueId, Box<StoredQueue>>,
     changed: &mut BTreeSet<QueueId>,
     id: QueueId,
 ) -> Option<&'a mut StoredQueue> {

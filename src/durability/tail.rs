@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Condvar;
 
-use super::forward::Portion;
 use super::backup::Dump;
+use super::forward::Portion;
 use super::state::LogState;
 use crate::limits;
 use crate::store::{LogPosition, SegmentInfo};

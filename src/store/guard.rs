@@ -122,7 +122,12 @@ impl From<StoreError> for Refusal {
                 tracing::error!(%error, "the checkpoint is damaged");
                 Self::Lost("the checkpoint cannot be read")
             }
-            error => Self::Error(error),
+            StoreError::Full { .. }
+            | StoreError::InUse { .. }
+            | StoreError::Unusable { .. }
+            | StoreError::TooLarge { .. }
+            | StoreError::Io { .. }
+            | StoreError::Stopped { .. } => Self::Error(error),
         }
     }
 }

@@ -22,7 +22,9 @@
 
 #[macro_use]
 #[path = "../it/support/mod.rs"]
+#[allow(unused_imports, reason = "what this binary does not need, the other does")]
 mod support;
 
+mod bits;
 mod descriptors;
 mod torn;

@@ -17,10 +17,14 @@
     reason = "tests wait for real processes, by the real clock, and have no lock order to keep"
 )]
 
+#[allow(dead_code, reason = "other tests need more of it")]
+#[path = "../checker/mod.rs"]
+mod checker;
 #[macro_use]
 mod support;
 
 mod alarms;
+mod backlog;
 mod backup;
 mod channels;
 mod check;

@@ -26,11 +26,12 @@ impl Course {
     }
 
     pub fn next(&mut self, world: &World) -> Step {
-        let step = match self.random.weighted(&[80, 8, 3, 2, 1]) {
+        let step = match self.random.weighted(&[80, 8, 3, 2, 4, 1]) {
             0 => self.some_client(world),
             1 => Step::Commit,
             2 => Step::Tick(1 + self.random.below(120)),
             3 => Step::Checkpoint,
+            4 => Step::Reclaim,
             _ => self.fault(),
         };
         match step {
@@ -157,6 +158,19 @@ impl Course {
         let publish = self.publish(model, open, true).filter(|_| self.random.percent(60));
         if let Some(publish) = publish {
             return Act::Publish(publish);
+        }
+        let held: Vec<_> = open.held.keys().copied().collect();
+        match self.random.weighted(&[4, 2, 1]) {
+            0 if !held.is_empty() => {
+                let tag = self.random.pick(&held).expect("it has some");
+                return self.settle(tag);
+            }
+            1 => {
+                if let Some(queue) = self.some_queue(model) {
+                    return Act::Get { queue, no_ack: false };
+                }
+            }
+            _ => {}
         }
         let missing = KINDS.iter().filter(|kind| !model.queues.contains_key(kind.name));
         let missing: Vec<_> = missing.map(|kind| kind.name).collect();

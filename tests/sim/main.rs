@@ -83,7 +83,7 @@ fn text_of(panic: &(dyn std::any::Any + Send)) -> String {
 
 #[test]
 fn whatever_happens_every_promise_is_kept() {
-    let runs = setting("SIM_RUNS").unwrap_or(60);
+    let runs = setting("SIM_RUNS").unwrap_or(40);
     let steps = setting("SIM_STEPS").unwrap_or(1500);
     let first = setting("SIM_SEED").unwrap_or(1);
     let mut all = Figures::default();

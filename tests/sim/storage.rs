@@ -62,12 +62,15 @@ pub struct Storage {
     checkpoint: MemoryStore,
     refusal: Arc<AtomicU8>,
     sabotage: Sabotage,
+    /// Bytes of messages that may be in memory: so few that most have to leave it, in some courses all.
+    pub resident_bytes: usize,
 }
 
 impl Storage {
-    pub fn new(sabotage: Sabotage) -> Self {
+    pub fn new(sabotage: Sabotage, random: &mut Random) -> Self {
         let (disk, checkpoint) = (SimulatedDisk::new(), MemoryStore::new());
-        Self { disk, checkpoint, refusal: Arc::default(), sabotage }
+        let resident_bytes = random.pick(&[0, 0, 1024, 4096, 1 << 20]).expect("there are some");
+        Self { disk, checkpoint, refusal: Arc::default(), sabotage, resident_bytes }
     }
 
     pub fn log(&self) -> Box<dyn StoredLog> {
@@ -116,7 +119,7 @@ impl Storage {
 
     fn with_disk(&self, disk: SimulatedDisk) -> Self {
         let checkpoint = self.checkpoint.crash(Survives::Everything);
-        Self { disk, checkpoint, refusal: Arc::default(), sabotage: self.sabotage }
+        Self { disk, checkpoint, refusal: Arc::default(), ..self.clone() }
     }
 }
 

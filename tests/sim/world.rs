@@ -27,6 +27,9 @@ use super::support::method;
 /// When the simulated world begins, in milliseconds since the Unix epoch.
 const BEGINNING: u64 = 1_700_000_000_000;
 
+/// Rounds after which somebody who waits will never get it.
+const PATIENCE: usize = 10_000;
+
 /// One thing that happens.
 #[derive(Clone, Debug)]
 pub enum Step {
@@ -37,6 +40,8 @@ pub enum Step {
     Tick(u64),
     Commit,
     Checkpoint,
+    /// Messages of a sparse segment are to be moved by the next commit.
+    Reclaim,
     /// The next checkpoint, write or sync fails.
     RefuseCheckpoint(Refusal),
     FailWrite(usize),
@@ -80,7 +85,8 @@ struct Node {
 
 impl World {
     pub fn new(random: Random, sabotage: Sabotage) -> Self {
-        let storage = Storage::new(sabotage);
+        let mut random = random;
+        let storage = Storage::new(sabotage, &mut random);
         let (node, damages) = Node::start(&storage, 0);
         assert_eq!(damages, []);
         let mut world = Self {
@@ -123,6 +129,9 @@ impl World {
             }
             Step::Commit => return self.commit(start),
             Step::Checkpoint => return self.checkpoint(start),
+            Step::Reclaim => {
+                self.model.figures.moved += u64::from(self.node.stepped.reclaim());
+            }
             Step::RefuseCheckpoint(how) => self.storage.refuse_checkpoint(*how),
             Step::FailWrite(after) => {
                 self.storage.fail_next_write(*after);
@@ -198,13 +207,14 @@ impl World {
     }
 
     fn run_timer(&mut self) {
-        self.node.run_timer();
+        self.node.rest();
         self.model.expire();
     }
 
     fn hear(&mut self, start: u64) -> Result<(), Wrong> {
         let mut heard: Vec<(ClientId, Heard)> = Vec::new();
-        loop {
+        for round in 0.. {
+            assert!(round < PATIENCE, "the broker never rests");
             let before = heard.len();
             for (client, link) in &mut self.links {
                 heard.extend(link.hear().into_iter().map(|it| (*client, it)));
@@ -232,7 +242,7 @@ impl World {
         let is_delivery = |it: &(ClientId, Heard)| it.1.method.name == "basic.deliver";
         match self.sabotage {
             Sabotage::DeliveryLost => {
-                heard.retain(|it| !is_delivery(it) || !self.random.percent(2))
+                heard.retain(|it| !is_delivery(it) || !self.random.percent(2));
             }
             Sabotage::DeliveryDoubled => {
                 let doubled = heard.iter().position(|it| is_delivery(it) && self.random.percent(2));
@@ -331,7 +341,7 @@ impl World {
         }
         let chosen = self.model.restart(&self.history[oldest..], &found)? + oldest;
         (self.node, _) = Node::start(&self.storage, self.model.now);
-        self.node.run_timer();
+        self.node.rest();
         if cut.is_some() {
             // The rest is lost.
             self.history = vec![self.history[chosen].clone()];
@@ -396,9 +406,10 @@ impl Node {
         let Recovered { broker, log, state, report } = recovered.expect("the disk can be read");
         let store = Store { log: storage.broken(log), checkpoint, state };
         let broker = Arc::new(broker);
-        // Whatever may leave memory does so at once.
-        broker.paging().set_budget(0);
-        let stepped = Stepped::new(&broker, store, DurabilityOptions::default());
+        broker.paging().set_budget(storage.resident_bytes);
+        // Whatever is not live is too much.
+        let options = DurabilityOptions { reclaim_slack: 0, ..DurabilityOptions::default() };
+        let stepped = Stepped::new(&broker, store, options);
         broker.look_at_all();
         let shared = Shared {
             broker,
@@ -409,19 +420,6 @@ impl Node {
         (Self { shared: Arc::new(shared), stepped }, report.damages)
     }
 
-    /// Looks at queues whose time has come, and at what must be read for that.
-    fn run_timer(&self) {
-        let broker = &self.shared.broker;
-        loop {
-            let mut turn = broker.begin_turn();
-            let is_more = broker.look_at_due(&mut turn);
-            turn.finish(broker);
-            if !is_more && !self.page() {
-                break;
-            }
-        }
-    }
-
     /// Reads what is wanted, and lets go what need not be in memory. True if there may be more.
     fn page(&self) -> bool {
         self.stepped.page().expect("the disk can be read")
@@ -429,14 +427,32 @@ impl Node {
 
     /// Reads what a client waits for.
     fn page_for(&self, link: &mut Link) {
-        while link.is_paging() && self.page() {
+        for _ in 0..PATIENCE {
+            if !link.is_paging() || !self.page() {
+                return;
+            }
             link.resume_paging();
         }
+        panic!("what a client waits for comes and goes, and the client never gets it");
+    }
+
+    /// Reads what is wanted and looks at what is due, until there is no more of either.
+    fn rest(&self) {
+        let broker = &self.shared.broker;
+        for _ in 0..PATIENCE {
+            let mut turn = broker.begin_turn();
+            let is_more = broker.look_at_due(&mut turn);
+            turn.finish(broker);
+            if !is_more && !self.page() {
+                return;
+            }
+        }
+        panic!("there is always something more to do");
     }
 
     /// Everything in every queue. The broker is of no use afterwards.
     fn content(&self) -> Result<Found, Wrong> {
-        self.run_timer();
+        self.rest();
         let broker = &self.shared.broker;
         let vhost = broker.vhost("/").expect("the virtual host");
         let mut found = Found::default();
@@ -462,17 +478,18 @@ impl Node {
 
     fn get(&self, queue: &Arc<Queue>) -> Result<Option<Entry>, Wrong> {
         let broker = &self.shared.broker;
-        loop {
+        for _ in 0..PATIENCE {
             let mut turn = broker.begin_turn();
             let got = queue.get(true, &mut turn);
             turn.finish(broker);
             match got {
                 Got::Message(entry, _) => return Ok(Some(entry)),
                 Got::Empty => return Ok(None),
-                Got::Stored if self.stepped.page().is_ok_and(|is_wanted| is_wanted) => {}
-                Got::Stored => return Err("what is next cannot be read".to_owned()),
+                Got::Stored if self.page() => {}
+                Got::Stored => break,
             }
         }
+        Err(format!("what is next in {} cannot be read", queue.name))
     }
 }
 

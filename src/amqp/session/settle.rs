@@ -9,6 +9,7 @@ use super::replies;
 use crate::amqp::protocol::command::{self, Settle};
 use crate::amqp::protocol::error::AmqpError;
 use crate::amqp::wire::frame::ChannelId;
+use crate::broker::delivery::Absent;
 use crate::broker::queue::Outcome;
 use crate::broker::retry::Return;
 use crate::broker::turn::Turn;
@@ -52,11 +53,18 @@ impl Session {
 
 /// Tells every queue what became of its deliveries.
 pub(super) fn settle_groups(groups: Groups, outcome: Outcome, turn: &mut Turn) {
-    for Group { queue, entries, absents, resumed } in groups {
-        queue.settle(entries, outcome, &resumed, turn);
+    for Group { queue, mut entries, mut absents, resumed } in groups {
         if !absents.is_empty() {
+            // Dead letters that must be read first come after others: in order only if all of them are read.
+            if outcome == Outcome::Rejected {
+                absents.extend(
+                    entries.extract_if(.., |entry| entry.durable).map(|it| Absent::of(&it)),
+                );
+            }
+            // First, and nobody resumes before all of it is back: some of them may be older than what is at hand.
             queue.settle_absent(absents, outcome, turn);
         }
+        queue.settle(entries, outcome, &resumed, turn);
     }
 }
 

@@ -44,13 +44,16 @@ pub(super) struct Backlog {
     resident: Resident,
     /// Stretches in which something has expired: their levels, and a position in each.
     due: VecDeque<(Priority, Position)>,
+    /// How often all of it was taken out: numbers of stretches mean something between two such times.
+    epoch: u64,
 }
 
 /// What is to be read of a queue's backlog, and of which of its stretches.
 #[derive(Clone, Debug)]
 pub(super) struct Wanted {
     pub(super) level: Priority,
-    pub(super) number: u64,
+    epoch: u64,
+    number: u64,
     /// The front of the level, or what has expired in it.
     pub(super) is_front: bool,
     pub(super) members: Vec<Members>,
@@ -61,9 +64,9 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    fn part(level: Priority, number: u64, is_front: bool, part: Part) -> Self {
+    fn part(epoch: u64, level: Priority, number: u64, is_front: bool, part: Part) -> Self {
         let Part { members, before, spilled } = part;
-        Self { level, number, is_front, members, before, spilled }
+        Self { level, epoch, number, is_front, members, before, spilled }
     }
 
     /// What was read of its members, up to there or all of them.
@@ -202,7 +205,9 @@ impl Backlog {
         returned: Vec<Entry>,
         priority_of: impl Fn(&Entry) -> Priority,
     ) {
-        returned.iter().for_each(|entry| self.count_in(entry));
+        for entry in &returned {
+            self.count_in(entry);
+        }
         let mut rest = returned;
         while let Some(priority) = rest.first().map(&priority_of) {
             let (same, others): (Vec<_>, Vec<_>) =
@@ -217,7 +222,8 @@ impl Backlog {
 
     /// Takes everything out, highest priority first: entries in memory, and where the others lie.
     pub(super) fn take_all(&mut self) -> (impl Iterator<Item = Entry> + use<>, Vec<Run>) {
-        let Self { bottom, higher, .. } = std::mem::take(self);
+        let emptied = Self { epoch: self.epoch + 1, ..Self::default() };
+        let Self { bottom, higher, .. } = std::mem::replace(self, emptied);
         let levels = higher.into_iter().rev().chain([bottom]);
         let (entries, runs): (Vec<_>, Vec<_>) = levels.map(Level::into_parts).unzip();
         (entries.into_iter().flatten(), runs.concat())
@@ -281,9 +287,9 @@ impl Backlog {
         next.is_some_and(|level| level.at_hand() > 0)
     }
 
-    /// How many messages of its size should be at the front of a level.
-    pub(super) fn kept_at_hand(&self) -> usize {
-        at_hand(self.len(), self.bytes)
+    /// How many messages of its size make up so many bytes at the front of a level.
+    pub(super) fn kept_at_hand(&self, at_hand_bytes: usize) -> usize {
+        at_hand(self.len(), self.bytes, at_hand_bytes)
     }
 
     fn levels(&self) -> impl DoubleEndedIterator<Item = &Level> {
@@ -338,16 +344,17 @@ impl Backlog {
         all
     }
 
-    /// What must be read before the next entry can be taken, or soon; `least` is for what a queue can best do without.
-    pub(super) fn wanted(&self, least: bool) -> Option<Wanted> {
+    /// What must be read before the next entry can be taken, or soon, which is when less than so many bytes are left;
+    /// `least` is for what a queue can best do without.
+    pub(super) fn wanted(&self, least: bool, at_hand_bytes: usize) -> Option<Wanted> {
         let mut levels =
             (0..=Priority::MAX).zip(self.levels()).filter(|(_, level)| level.len() > 0);
         let (priority, level) = if least { levels.next()? } else { levels.last()? };
         let stretch = level.front()?;
-        if level.at_hand() >= at_hand(stretch.absent(), stretch.absent_bytes()) {
+        if level.at_hand() >= at_hand(stretch.absent(), stretch.absent_bytes(), at_hand_bytes) {
             return None;
         }
-        Some(Wanted::part(priority, stretch.number, true, stretch.next_part()))
+        Some(Wanted::part(self.epoch, priority, stretch.number, true, stretch.next_part()))
     }
 
     /// Something in it has expired that must be read before it can be parted with.
@@ -364,11 +371,15 @@ impl Backlog {
             if let Some((number, part)) =
                 stretch.and_then(|one| one.due_part(now).map(|part| (one.number, part)))
             {
-                return Some(Wanted::part(priority, number, false, part));
+                return Some(Wanted::part(self.epoch, priority, number, false, part));
             }
             self.due.pop_front();
         }
         None
+    }
+
+    fn level_of(&mut self, wanted: &Wanted) -> Option<&mut Level> {
+        if wanted.epoch == self.epoch { self.level_if_any(wanted.level) } else { None }
     }
 
     /// Takes in what was read of the front. `None` if that is not the front any more.
@@ -376,7 +387,7 @@ impl Backlog {
         let mut read = Resident::default();
         portion.entries.iter().for_each(|entry| read.add(entry));
         let bodies: usize = portion.entries.iter().map(|entry| entry.message.body_size()).sum();
-        let level = self.level_if_any(wanted.level)?;
+        let level = self.level_of(wanted)?;
         let paged_in = level.page_in(wanted.number, portion)?;
         level.take_in(paged_in.entries);
         self.bytes = (self.bytes + bodies).saturating_sub(paged_in.bytes);
@@ -399,9 +410,9 @@ impl Backlog {
         let (mut gone, left): (Vec<Entry>, Vec<Entry>) =
             entries.into_iter().partition(|entry| entry.expires_at.is_some_and(|at| at <= now));
         let soonest = left.iter().filter_map(|entry| entry.expires_at).min();
-        let level = self.level_if_any(wanted.level)?;
+        let level = self.level_of(wanted)?;
         let examined = Examined { expired: &gone, up_to, soonest };
-        let (bytes, next) = level.forget_expired(wanted.number, examined)?;
+        let (bytes, next) = level.forget_expired(wanted.number, &examined)?;
         gone.sort_by_key(|entry| (entry.expires_at, entry.position));
         if wanted.level > 0 {
             self.above -= gone.len();
@@ -412,9 +423,9 @@ impl Backlog {
 }
 
 /// How many messages should be at hand of which so many have bodies of so many bytes.
-fn at_hand(messages: usize, bytes: usize) -> usize {
-    let size = bytes / messages.max(1) + 1;
-    (limits::AT_HAND_BYTES / size).clamp(1, limits::AT_HAND_LOW)
+fn at_hand(messages: usize, bytes: usize, at_hand_bytes: usize) -> usize {
+    let size = bytes / messages.max(1) + limits::ENTRY_OVERHEAD;
+    (at_hand_bytes / size).clamp(1, limits::AT_HAND_LOW)
 }
 
 /// What of a stretch has expired.

@@ -34,11 +34,12 @@ pub(super) use self::parting::{Dead, Role};
 pub use self::priorities::Priorities;
 pub use self::spill::{SpillBatch, SpillOffer};
 pub(super) use self::state::Lost;
-use self::state::{Dispatched, QueueState};
+use self::state::{Dispatched, QueueState, Restored};
 use super::change::{QueueChanges, Retries};
 use super::commit_inbox::CommitInbox;
 use super::delivery::{ConnectionId, Deadline, Entry, Position, QueueId};
 use super::error::BrokerError;
+use super::interned::Interned;
 use super::message::Message;
 use super::options::{QueueOptions, QueueType};
 use super::paging::{Paging, Resident};
@@ -109,7 +110,7 @@ pub struct Queue {
     /// The virtual host it lives in.
     pub vhost: Arc<str>,
     /// As declared.
-    pub options: QueueOptions,
+    pub options: Arc<QueueOptions>,
     /// The connection that has it for itself.
     pub owner: Option<ConnectionId>,
     surroundings: Surroundings,
@@ -129,6 +130,15 @@ pub struct Surroundings {
     pub timetable: Arc<Timetable>,
     /// Hears what it wants read, and what it has in memory.
     pub paging: Arc<Paging>,
+    /// Declared options and settings, which many queues have in common.
+    pub(super) alike: Arc<Alike>,
+}
+
+/// What many queues have in common.
+#[derive(Default)]
+pub struct Alike {
+    options: Interned<QueueOptions>,
+    settings: Interned<QueueSettings>,
 }
 
 /// What the rest of the broker counts of a queue.
@@ -226,7 +236,10 @@ impl Queue {
         let entries = content.entries.into_iter().map(|entry| entry.restored(delivered));
         let QueueIdentity { id, name, vhost, options, owner } = identity;
         let (stretches, next) = (content.stretches, content.next_position);
-        let state = QueueState::restored(&options, entries, stretches, next, delivered);
+        let options = surroundings.alike.options.share(options);
+        let settings = surroundings.alike.settings.share(QueueSettings::of(&options));
+        let restored = Restored { entries, stretches, next_position: next, delivered };
+        let state = QueueState::restored(&options, settings, restored);
         surroundings.paging.note(Resident::default(), state.backlog.resident());
         let rejects = AtomicBool::new(state.limit.is_some_and(|limit| limit.rejects()));
         let delays = AtomicBool::new(state.settings.delayed_retry.is_some());
@@ -238,7 +251,7 @@ impl Queue {
     #[must_use]
     pub fn with_settings(self, settings: QueueSettings) -> Self {
         let mut state = self.state.lock();
-        state.set(settings);
+        state.set(self.surroundings.alike.settings.share(settings));
         self.note_settings(&state);
         drop(state);
         self
@@ -293,7 +306,7 @@ impl Queue {
 
     /// What is in force for it now.
     pub fn settings(&self) -> QueueSettings {
-        self.state.lock().settings.clone()
+        QueueSettings::clone(&self.state.lock().settings)
     }
 
     /// How long a delivery may stay unacknowledged, of what is in force.
@@ -305,6 +318,7 @@ impl Queue {
     pub fn apply_settings(self: &Arc<Self>, settings: QueueSettings, turn: &mut Turn) {
         self.change(turn, |state, turn| {
             if !state.deleted {
+                let settings = self.surroundings.alike.settings.share(settings);
                 state.apply(settings, turn.unix_now());
                 self.note_settings(state);
             }
@@ -481,6 +495,7 @@ impl Queue {
         debug_assert!(consumers.is_empty(), "nobody consumes from a waiting room");
         self.surroundings.inbox.subtract_unsaved(before.unsaved);
         self.surroundings.paging.note(before.resident, Resident::default());
+        state.note_reader(&self.surroundings.paging);
         self.surroundings.timetable.forget(self, scheduled);
     }
 
@@ -551,7 +566,7 @@ impl Queue {
     }
 
     fn report(self: &Arc<Self>, state: &mut Guard<'_>, before: Footprint, turn: &mut Turn) {
-        let Surroundings { inbox, timetable, paging } = &self.surroundings;
+        let Surroundings { inbox, timetable, paging, .. } = &self.surroundings;
         let now = state.footprint();
         if now.unsaved > before.unsaved {
             inbox.add_unsaved(now.unsaved - before.unsaved);
@@ -559,7 +574,8 @@ impl Queue {
             inbox.subtract_unsaved(before.unsaved - now.unsaved);
         }
         paging.note(before.resident, now.resident);
-        if state.wants_page() {
+        state.note_reader(paging);
+        if state.wants_page(paging) {
             state.pages.is_wanted = true;
             paging.want(Arc::clone(self));
         }

@@ -16,7 +16,7 @@ use super::{Footprint, Members, Outcome, Queue, StoredStretch};
 use crate::broker::change::Put;
 use crate::broker::dead_letter::Reason;
 use crate::broker::delivery::{Absent, Deadline, Entry, Position};
-use crate::broker::paging::Spilled;
+use crate::broker::paging::{Paging, Spilled};
 use crate::broker::turn::Turn;
 use crate::limits;
 
@@ -25,6 +25,8 @@ use crate::limits;
 pub(super) struct Pages {
     /// See the module.
     pub(super) is_wanted: bool,
+    /// It is counted among those that read ahead.
+    pub(super) is_reader: bool,
     /// A basic.get has found nothing at hand, and none has found anything since.
     pub(super) is_asked: bool,
     waiters: Vec<Waker>,
@@ -55,6 +57,8 @@ pub struct PageIn {
     pub members: Vec<Members>,
     /// Of which level; `None`: of any.
     pub level: Option<u8>,
+    /// Bytes of the log that are read at most, or one message.
+    pub at_most: u64,
 }
 
 impl PageIn {
@@ -92,6 +96,7 @@ impl Pages {
     pub(super) fn restored(next: Position) -> Self {
         Self {
             is_wanted: false,
+            is_reader: false,
             is_asked: false,
             waiters: Vec::new(),
             lost: Vec::new(),
@@ -135,7 +140,7 @@ impl Queue {
     /// What is to be read for it now.
     pub fn next_page(self: &Arc<Self>, turn: &mut Turn) -> Page {
         let mut state = self.state.lock();
-        let Some(page) = state.next_page(turn.unix_now()) else {
+        let Some(page) = state.next_page(&self.surroundings.paging, turn.unix_now()) else {
             state.pages.is_wanted = false;
             state.pages.wake(turn);
             // What expires next may have waited for what is not wanted any more.
@@ -167,7 +172,9 @@ impl Queue {
         let mut state = self.state.lock();
         let before = state.footprint();
         let saved_before = state.pages.saved_before(self.surroundings.inbox.cycles());
-        let kept = if whole && !state.is_in_demand() { 0 } else { state.backlog.kept_at_hand() };
+        let at_hand_bytes = self.surroundings.paging.at_hand_bytes();
+        let is_kept = !whole || state.is_in_demand();
+        let kept = if is_kept { state.backlog.kept_at_hand(at_hand_bytes) } else { 0 };
         let how = PageOut { kept, saved_before, at_most: limits::PAGE_OUT_BURST };
         for (priority, PagedOut { freed: left, expiring }) in state.backlog.page_out(how) {
             for (first, soonest) in expiring {
@@ -177,6 +184,7 @@ impl Queue {
         }
         state.tidy_expiries();
         self.surroundings.paging.note(before.resident, state.footprint().resident);
+        state.note_reader(&self.surroundings.paging);
         drop(state);
         freed.iter().map(Vec::len).sum()
     }
@@ -245,15 +253,27 @@ impl QueueState {
 
     /// Something is to be read, and the pager does not know.
     #[inline]
-    pub(super) fn wants_page(&self) -> bool {
+    pub(super) fn wants_page(&self, paging: &Paging) -> bool {
         let has_nothing_stored =
             self.backlog.is_at_hand() && !self.backlog.has_due() && self.pages.lost.is_empty();
-        !has_nothing_stored && !self.pages.is_wanted && self.is_something_wanted()
+        !has_nothing_stored && !self.pages.is_wanted && self.is_something_wanted(paging)
     }
 
     #[cold]
-    fn is_something_wanted(&self) -> bool {
-        !self.pages.lost.is_empty() || self.backlog.has_due() || self.wanted_of_backlog().is_some()
+    fn is_something_wanted(&self, paging: &Paging) -> bool {
+        !self.pages.lost.is_empty()
+            || self.backlog.has_due()
+            || self.wanted_of_backlog(paging.at_hand_bytes()).is_some()
+    }
+
+    /// Reading ahead begins with the first message that is stored and in demand, and ends with the last.
+    #[inline]
+    pub(super) fn note_reader(&mut self, paging: &Paging) {
+        let is_reader = !self.backlog.is_at_hand() && self.is_in_demand();
+        if is_reader != self.pages.is_reader {
+            self.pages.is_reader = is_reader;
+            paging.note_reader(is_reader);
+        }
     }
 
     /// Somebody takes what is next, now or as soon as it can.
@@ -261,23 +281,31 @@ impl QueueState {
         self.pages.is_asked || !self.consumers.is_empty()
     }
 
-    fn wanted_of_backlog(&self) -> Option<Wanted> {
-        if self.is_in_demand() {
-            return self.backlog.wanted(false);
-        }
-        let limit = self.limit.filter(|limit| !limit.rejects())?;
-        let is_full = limit.is_exceeded(Load::of(&self.backlog, &self.delayed));
-        is_full.then(|| self.backlog.wanted(true))?
+    fn wanted_of_backlog(&self, at_hand_bytes: usize) -> Option<Wanted> {
+        let next =
+            if self.is_in_demand() { self.backlog.wanted(false, at_hand_bytes) } else { None };
+        next.or_else(|| self.wanted_of_excess(at_hand_bytes))
     }
 
-    fn next_page(&mut self, now: Deadline) -> Option<PageIn> {
+    /// What is dropped because it is too much may be of a lower priority than what is next.
+    fn wanted_of_excess(&self, at_hand_bytes: usize) -> Option<Wanted> {
+        let limit = self.limit.filter(|limit| !limit.rejects())?;
+        let is_full = limit.is_exceeded(Load::of(&self.backlog, &self.delayed));
+        is_full.then(|| self.backlog.wanted(true, at_hand_bytes))?
+    }
+
+    fn next_page(&mut self, paging: &Paging, now: Deadline) -> Option<PageIn> {
+        let at_most = limits::PAGE_IN_BYTES;
         if !self.pages.lost.is_empty() {
             let members = self.pages.lost_members();
-            return Some(PageIn { purpose: Purpose::Lost, members, level: None });
+            return Some(PageIn { purpose: Purpose::Lost, members, level: None, at_most });
         }
-        let wanted = self.backlog.due(now).or_else(|| self.wanted_of_backlog())?;
+        let at_hand = paging.at_hand_bytes();
+        let wanted = self.backlog.due(now).or_else(|| self.wanted_of_backlog(at_hand))?;
         let (members, level) = (wanted.members.clone(), Some(wanted.level));
-        Some(PageIn { purpose: Purpose::Backlog(wanted), members, level })
+        // What has expired is in memory only while it is looked at; the front stays.
+        let at_most = if wanted.is_front { at_most.min(at_hand as u64) } else { at_most };
+        Some(PageIn { purpose: Purpose::Backlog(wanted), members, level, at_most })
     }
 
     fn paged_in(&mut self, page: &PageIn, found: Found, now: Deadline) {

@@ -45,7 +45,8 @@ impl Queue {
     pub fn to_spill(&self, least: usize, whole: bool, now: Deadline) -> SpillOffer {
         let mut state = self.state.lock();
         let spares_next = state.is_in_demand();
-        let kept = if whole && !spares_next { 0 } else { state.backlog.kept_at_hand() };
+        let at_hand = self.surroundings.paging.at_hand_bytes();
+        let kept = if whole && !spares_next { 0 } else { state.backlog.kept_at_hand(at_hand) };
         let spares_until = now.after_ms(limits::SPILL_EXPIRES_MS);
         match state.backlog.to_spill(Spill { kept, spares_next, least, spares_until }) {
             SpillStep::Write(batch) => SpillOffer::Batch(SpillBatch(batch)),

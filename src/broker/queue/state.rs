@@ -38,6 +38,15 @@ pub(in crate::broker) struct Lost {
     pub(in crate::broker) reason: Reason,
 }
 
+/// What a queue had before a restart.
+pub(super) struct Restored<E> {
+    /// Entries in memory, and until when each waits.
+    pub(super) entries: E,
+    pub(super) stretches: Vec<StoredStretch>,
+    pub(super) next_position: u64,
+    pub(super) delivered: Option<Position>,
+}
+
 /// How the dispatch of a burst ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Dispatched {
@@ -53,7 +62,7 @@ pub(super) struct QueueState {
     pub(super) backlog: Backlog,
     pub(super) delayed: Delayed,
     pub(super) consumers: Consumers,
-    pub(super) settings: QueueSettings,
+    pub(super) settings: Arc<QueueSettings>,
     pub(super) limit: Option<Limit>,
     /// What was given up and is not parted with yet.
     pub(super) lost: Vec<Lost>,
@@ -85,14 +94,15 @@ pub(super) struct QueueState {
 
 impl QueueState {
     /// A queue as it was before a restart. An entry with a deadline waits until then.
-    pub(super) fn restored(
+    pub(super) fn restored<E>(
         options: &QueueOptions,
-        entries: impl IntoIterator<Item = (Entry, Option<Deadline>)>,
-        stretches: Vec<StoredStretch>,
-        next_position: u64,
-        delivered: Option<Position>,
-    ) -> Self {
-        let settings = QueueSettings::of(options);
+        settings: Arc<QueueSettings>,
+        restored: Restored<E>,
+    ) -> Self
+    where
+        E: IntoIterator<Item = (Entry, Option<Deadline>)>,
+    {
+        let Restored { entries, stretches, next_position, delivered } = restored;
         let mut state = Self {
             backlog: Backlog::default(),
             delayed: Delayed::default(),
@@ -124,12 +134,14 @@ impl QueueState {
                 None => state.add(entry),
             }
         }
-        stretches.into_iter().for_each(|stretch| state.restore(stretch));
+        for stretch in stretches {
+            state.restore(stretch);
+        }
         state
     }
 
     /// Works by these settings from now on. Messages keep the expiry that they have.
-    pub(super) fn apply(&mut self, settings: QueueSettings, now: Deadline) {
+    pub(super) fn apply(&mut self, settings: Arc<QueueSettings>, now: Deadline) {
         if settings.expires_ms != self.settings.expires_ms {
             self.last_used = Some(now);
         }
@@ -137,7 +149,7 @@ impl QueueState {
     }
 
     /// The same for a queue that nobody has used yet.
-    pub(super) fn set(&mut self, settings: QueueSettings) {
+    pub(super) fn set(&mut self, settings: Arc<QueueSettings>) {
         self.limit = Limit::of(&settings, self.queue_type);
         self.settings = settings;
     }
@@ -370,7 +382,7 @@ impl QueueState {
         self.unsaved = Unsaved::default();
         self.seen = Seen::default();
         self.expiries = Expiries::default();
-        self.settings = QueueSettings::default();
+        self.settings = Arc::default();
         self.limit = None;
         (self.kept, self.retry_at, self.awaited) = (Vec::new(), None, Load::default());
         self.pages.forget_lost();

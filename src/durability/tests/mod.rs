@@ -1,11 +1,13 @@
 //! The promise, kept: brokers that are stopped, killed and cut off from power, and what is there after.
 
+mod clocks;
 mod crash;
 mod entries;
 mod flips;
 mod moves;
-mod reclaim;
+mod paging;
 mod power;
+mod reclaim;
 mod restart;
 mod size;
 mod space;
@@ -75,7 +77,25 @@ impl Node {
         checkpoint: Box<dyn Checkpoint>,
         wrap: &dyn Fn(Box<dyn Log>) -> Box<dyn Log>,
     ) -> Self {
-        let clock = Arc::new(Clock::manual());
+        Self::recovered_at(log, checkpoint, Arc::new(Clock::manual()), wrap)
+    }
+
+    fn recovered_at(
+        log: Box<dyn StoredLog>,
+        checkpoint: Box<dyn Checkpoint>,
+        clock: Arc<Clock>,
+        wrap: &dyn Fn(Box<dyn Log>) -> Box<dyn Log>,
+    ) -> Self {
+        Self::recovered_with(log, checkpoint, clock, wrap, DurabilityOptions::default())
+    }
+
+    fn recovered_with(
+        log: Box<dyn StoredLog>,
+        checkpoint: Box<dyn Checkpoint>,
+        clock: Arc<Clock>,
+        wrap: &dyn Fn(Box<dyn Log>) -> Box<dyn Log>,
+        options: DurabilityOptions,
+    ) -> Self {
         let recovered = recover(log, &*checkpoint, &["/".to_owned()], clock).unwrap();
         let Recovered { broker, log, mut state, report } = recovered;
         // What a checkpoint has leaves memory at once.
@@ -83,7 +103,7 @@ impl Node {
         let store = Store { log: wrap(log), checkpoint, state };
         let broker = Arc::new(broker);
         broker.paging().set_budget(0);
-        let stepped = Stepped::new(&broker, store, DurabilityOptions::default());
+        let stepped = Stepped::new(&broker, store, options);
         Self { broker, stepped, report, collector: Arc::default(), marks: 0 }
     }
 

@@ -24,16 +24,17 @@ fn log_on(disk: &SimulatedDisk, segment: u64) -> Box<dyn StoredLog> {
 }
 
 /// A node whose reclaimer moves only when told to.
-struct Yard {
-    node: Node,
+pub(super) struct Yard {
+    pub(super) node: Node,
     reclaimer: Reclaimer,
+    pub(super) reader: Arc<dyn LogReader>,
 }
 
 type Wrap<'a> = &'a dyn Fn(Box<dyn Log>) -> Box<dyn Log>;
 type WrapReader<'a> = &'a dyn Fn(Arc<dyn LogReader>) -> Arc<dyn LogReader>;
 
 impl Yard {
-    fn on(disk: &SimulatedDisk, memory: &MemoryStore) -> Self {
+    pub(super) fn on(disk: &SimulatedDisk, memory: &MemoryStore) -> Self {
         Self::wrapped(log_on(disk, SEGMENT), memory, SLACK, (&|log| log, &|reader| reader))
     }
 
@@ -55,8 +56,8 @@ impl Yard {
             ..DurabilityOptions::default()
         };
         let (shared, inbox) = (Arc::clone(&node.stepped.shared), Arc::clone(node.broker.inbox()));
-        let reclaimer = Reclaimer::new(shared, inbox, reader, options);
-        Self { node, reclaimer }
+        let reclaimer = Reclaimer::new(shared, inbox, Arc::clone(&reader), options);
+        Self { node, reclaimer, reader }
     }
 
     fn shared(&self) -> &Shared {
@@ -64,7 +65,7 @@ impl Yard {
     }
 
     /// Empties what should be emptied; returns how many portions that took.
-    fn reclaim(&mut self) -> usize {
+    pub(super) fn reclaim(&mut self) -> usize {
         self.reclaimer.begin_round();
         let mut portions = 0;
         while self.reclaimer.step() == Step::Offered {
@@ -99,7 +100,7 @@ impl Yard {
     }
 
     /// Many sparse segments, and a checkpoint behind them. Returns the slow queue and what it holds.
-    fn with_sparse_segments(&mut self) -> (Arc<Queue>, Vec<String>) {
+    pub(super) fn with_sparse_segments(&mut self) -> (Arc<Queue>, Vec<String>) {
         let (slow, fast) = (self.node.declare("slow"), self.node.declare("fast"));
         let bodies: Vec<_> = (0..60).map(|number| numbered(number, 1000)).collect();
         for body in &bodies {

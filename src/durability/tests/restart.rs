@@ -304,7 +304,7 @@ fn what_arguments_ask_for_holds_after_a_restart() {
 
     let restarted = Node::on(&store);
 
-    assert_eq!(restarted.queue("q").options, queue);
+    assert_eq!(*restarted.queue("q").options, queue);
     assert_eq!(restarted.vhost().exchange("events").unwrap().options, exchange);
 }
 

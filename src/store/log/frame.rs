@@ -192,6 +192,16 @@ impl FrameHeader {
     }
 }
 
+/// Whether a frame with `lsn` was begun here, though a bit of what says so may have changed since.
+pub(super) fn resembles_a_frame(header: &[u8], lsn: u64) -> bool {
+    if header.len() < FRAME_OVERHEAD {
+        return false;
+    }
+    let magic = read_u32(header, 0) ^ u32::from_le_bytes(MAGIC);
+    let place = read_u64(header, LSN_AT) ^ lsn;
+    magic.count_ones() + place.count_ones() <= 1
+}
+
 /// Whether the mark that every frame begins with is there.
 pub(super) fn starts_like_a_frame(bytes: &[u8]) -> bool {
     bytes.starts_with(&MAGIC)
@@ -273,6 +283,19 @@ mod tests {
 
             assert!(!accepted, "bit {bit}");
         }
+    }
+
+    #[test]
+    fn a_frame_resembles_one_with_any_bit_flipped() {
+        let mut batch = batch(&[b"hello"]);
+        let good = batch.seal(SEED, LSN, LSN).to_vec();
+        for bit in 0..good.len() * 8 {
+            let mut bad = good.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            assert!(resembles_a_frame(&bad, LSN), "bit {bit}");
+        }
+        assert!(!resembles_a_frame(&[0; FRAME_OVERHEAD], LSN));
+        assert!(!resembles_a_frame(&good, LSN + 24));
     }
 
     #[test]

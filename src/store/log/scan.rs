@@ -10,7 +10,9 @@
 
 use std::path::Path;
 
-use super::frame::{ALIGNMENT, FRAME_OVERHEAD, FrameHeader, is_intact, starts_like_a_frame};
+use super::frame::{
+    ALIGNMENT, FRAME_OVERHEAD, FrameHeader, is_intact, resembles_a_frame, starts_like_a_frame,
+};
 use super::segment::Segment;
 use super::window::Window;
 use crate::store::error::StoreError;
@@ -188,7 +190,7 @@ impl Pass<'_> {
     fn begins_a_frame(&mut self, at: u64) -> Result<bool, StoreError> {
         let lsn = self.segment.lsn(at);
         let header = self.window.get(at, at + FRAME_OVERHEAD as u64)?;
-        Ok(header.is_some_and(|header| FrameHeader::read(header, lsn).is_some()))
+        Ok(header.is_some_and(|header| resembles_a_frame(header, lsn)))
     }
 }
 

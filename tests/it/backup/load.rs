@@ -150,7 +150,7 @@ fn consume_on(mut client: Client) {
     let (mut unvouched, mut barriers, mut sequence) = (Vec::new(), BTreeMap::new(), 0);
     while client.goes_on() {
         match client.hears(Duration::from_millis(50)) {
-            Heard::Delivery { tag, body } => {
+            Heard::Delivery { tag, body, .. } => {
                 let number = number(&body);
                 if number.is_multiple_of(3) {
                     continue;

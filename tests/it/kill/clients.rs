@@ -1,9 +1,10 @@
-//! Clients that work until the broker is gone, and remember what they did and what they were told.
+//! Clients that work until the broker is gone, and note what they do and what they are told.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{BARRIER, Numbers, PAIR, TOKEN};
+use super::{BACKLOG, BARRIER, PAIR, TOKEN};
+use crate::checker::{ClientId, Event, History, How, MessageId};
 use crate::support::{Method, PATIENCE, Properties, RawPeer, Read, TestBroker, method};
 
 /// Queues with publishers and consumers.
@@ -11,22 +12,7 @@ pub const WORK: [&str; 4] = ["work-0", "work-1", "work-2", "work-3"];
 /// Publishes a publisher has open at a time.
 const WINDOW: u64 = 8;
 /// Acknowledgements between two barriers.
-const BARRIER_EVERY: usize = 7;
-
-/// What one client did and saw, in order.
-#[derive(Debug, Default)]
-pub struct Events {
-    /// Before the octets left.
-    pub sent: Numbers,
-    pub confirmed: Numbers,
-    pub delivered: Numbers,
-    /// Before the octets left.
-    pub acked: Numbers,
-    /// Acknowledged before a publish whose confirm came.
-    pub settled: Numbers,
-    /// Transactions with a commit-ok.
-    pub committed: Vec<u64>,
-}
+const BARRIER_EVERY: u64 = 7;
 
 /// The body of a message: its number, and filling to make sizes differ.
 pub fn body(number: u64) -> String {
@@ -34,19 +20,34 @@ pub fn body(number: u64) -> String {
     format!("{number:016x}{}", "x".repeat(filling))
 }
 
+/// The number in a body, if the body is one of ours from end to end.
+pub fn number_in(found: &[u8]) -> Option<u64> {
+    let digits = std::str::from_utf8(found.get(..16)?).ok()?;
+    let number = u64::from_str_radix(digits, 16).ok()?;
+    (found == body(number).as_bytes()).then_some(number)
+}
+
 /// # Panics
 /// When the body is not one of ours from end to end.
 pub fn number(found: &[u8]) -> u64 {
-    let digits = std::str::from_utf8(&found[..16]).unwrap();
-    let number = u64::from_str_radix(digits, 16).unwrap();
-    assert_eq!(found, body(number).as_bytes(), "the body is damaged");
-    number
+    number_in(found).expect("the body is as it was sent")
+}
+
+/// What stands in the body of this message.
+pub fn number_of(message: MessageId) -> u64 {
+    u64::from(message.publisher) << 32 | message.sequence
+}
+
+/// The message with this number.
+pub fn message_of(number: u64) -> MessageId {
+    let publisher = ClientId::try_from(number >> 32).unwrap();
+    MessageId { publisher, sequence: number & u64::from(u32::MAX) }
 }
 
 /// What a publisher and a consumer can hear.
 pub enum Heard {
     Confirm { tag: u64, multiple: bool },
-    Delivery { tag: u64, body: Vec<u8> },
+    Delivery { tag: u64, consumer: String, redelivered: bool, body: Vec<u8> },
     Answer(Method),
     Nothing,
 }
@@ -72,7 +73,14 @@ pub fn hear(peer: &mut RawPeer, patience: Duration) -> Result<Heard, Gone> {
             multiple: method.bit("multiple"),
         }),
         "basic.deliver" | "basic.get-ok" => {
-            Ok(Heard::Delivery { tag: method.number("delivery_tag"), body: content(peer)? })
+            let is_pushed = method.name == "basic.deliver";
+            let consumer = if is_pushed { method.text("consumer_tag") } else { "" };
+            Ok(Heard::Delivery {
+                tag: method.number("delivery_tag"),
+                consumer: consumer.to_owned(),
+                redelivered: method.bit("redelivered"),
+                body: content(peer)?,
+            })
         }
         "basic.nack" | "channel.close" | "connection.close" => panic!("the broker sent {method:?}"),
         _ => Ok(Heard::Answer(method)),
@@ -102,49 +110,6 @@ pub fn publish(peer: &mut RawPeer, queue: &str, number: u64) -> Result<(), Gone>
     send(peer.sends_content(1, &publish, &Properties::persistent(), body(number).as_bytes()))
 }
 
-/// Publishes with confirms, to every queue in turn.
-pub struct Publisher {
-    peer: RawPeer,
-    next: u64,
-    sequence: u64,
-    open: BTreeMap<u64, (&'static str, u64)>,
-    events: Events,
-}
-
-impl Publisher {
-    /// Numbers its messages from `base`.
-    pub fn new(broker: &TestBroker, base: u64) -> Self {
-        let mut peer = RawPeer::connect(broker);
-        peer.selects_confirms(1);
-        let (open, events) = (BTreeMap::new(), Events::default());
-        Self { peer, next: base, sequence: 0, open, events }
-    }
-
-    pub fn run(mut self) -> Events {
-        while self.step().is_ok() {}
-        self.events
-    }
-
-    fn step(&mut self) -> Result<(), Gone> {
-        while (self.open.len() as u64) < WINDOW {
-            let queue = WORK[usize::try_from(self.next * 7 / 3 % 4).unwrap()];
-            self.next += 1;
-            self.sequence += 1;
-            self.open.insert(self.sequence, (queue, self.next));
-            self.events.sent.push((queue, self.next));
-            publish(&mut self.peer, queue, self.next)?;
-        }
-        match hear(&mut self.peer, PATIENCE)? {
-            Heard::Confirm { tag, multiple } => {
-                self.events.confirmed.extend(take_confirmed(&mut self.open, tag, multiple));
-                Ok(())
-            }
-            Heard::Nothing => panic!("a publish is not confirmed"),
-            _ => panic!("a confirm was due"),
-        }
-    }
-}
-
 /// Takes out what a confirm confirms.
 pub fn take_confirmed<T>(open: &mut BTreeMap<u64, T>, tag: u64, multiple: bool) -> Vec<T> {
     if !multiple {
@@ -154,29 +119,131 @@ pub fn take_confirmed<T>(open: &mut BTreeMap<u64, T>, tag: u64, multiple: bool) 
     std::mem::replace(open, later).into_values().collect()
 }
 
+/// Notes what one client does.
+pub struct Notes {
+    history: History,
+    client: ClientId,
+}
+
+impl Notes {
+    pub fn new(history: &History) -> Self {
+        Self { client: history.next_client(), history: history.clone() }
+    }
+
+    pub fn note(&self, event: Event) {
+        self.history.note(event);
+    }
+
+    pub fn message(&self, sequence: u64) -> MessageId {
+        MessageId { publisher: self.client, sequence }
+    }
+
+    pub fn publishes(&self, queue: &str, message: MessageId, transaction: Option<u64>) {
+        self.note(Event::Publish { message, queue: queue.to_owned(), transaction });
+    }
+
+    /// The message that was delivered. A body that is not ours is noted as damaged, and its number is anybody's.
+    pub fn delivered(&self, queue: &str, redelivered: bool, body: &[u8]) -> MessageId {
+        let number = number_in(body);
+        let (message, is_intact) = (message_of(number.unwrap_or(0)), number.is_some());
+        let (client, queue) = (self.client, queue.to_owned());
+        self.note(Event::Deliver { client, queue, message, redelivered, is_intact });
+        message
+    }
+
+    pub fn settles(&self, queue: &str, message: MessageId, how: How, transaction: Option<u64>) {
+        let (client, queue) = (self.client, queue.to_owned());
+        self.note(Event::Settle { client, queue, message, how, transaction });
+    }
+
+    pub fn asks(&self, number: u64) {
+        self.note(Event::Ask { client: self.client, number });
+    }
+
+    pub fn is_answered(&self, number: u64) {
+        self.note(Event::Answer { client: self.client, number });
+    }
+
+    pub fn looks(&self, queue: &str) {
+        self.note(Event::Look { client: self.client, queue: queue.to_owned() });
+    }
+
+    pub fn has_looked(&self, queue: &str) {
+        self.note(Event::Looked { client: self.client, queue: queue.to_owned() });
+    }
+
+    pub fn ends(&self) {
+        self.note(Event::End { client: self.client });
+    }
+}
+
+/// Publishes with confirms, to every queue in turn.
+pub struct Publisher {
+    peer: RawPeer,
+    notes: Notes,
+    sequence: u64,
+    open: BTreeMap<u64, MessageId>,
+}
+
+impl Publisher {
+    pub fn new(broker: &TestBroker, history: &History) -> Self {
+        let mut peer = RawPeer::connect(broker);
+        peer.selects_confirms(1);
+        Self { peer, notes: Notes::new(history), sequence: 0, open: BTreeMap::new() }
+    }
+
+    pub fn run(mut self) {
+        while self.step().is_ok() {}
+        self.notes.ends();
+    }
+
+    fn step(&mut self) -> Result<(), Gone> {
+        while (self.open.len() as u64) < WINDOW {
+            self.sequence += 1;
+            let message = self.notes.message(self.sequence);
+            let queue = match self.sequence % 9 {
+                0 => BACKLOG,
+                turn => WORK[usize::try_from(turn * 7 / 3 % 4).unwrap()],
+            };
+            self.open.insert(self.sequence, message);
+            self.notes.publishes(queue, message, None);
+            publish(&mut self.peer, queue, number_of(message))?;
+        }
+        match hear(&mut self.peer, PATIENCE)? {
+            Heard::Confirm { tag, multiple } => {
+                for message in take_confirmed(&mut self.open, tag, multiple) {
+                    self.notes.note(Event::Confirm { message });
+                }
+                Ok(())
+            }
+            Heard::Nothing => panic!("a publish is not confirmed"),
+            _ => panic!("a confirm was due"),
+        }
+    }
+}
+
 /// Takes messages and acknowledges them, with a barrier now and then.
 pub struct Consumer {
     peer: RawPeer,
-    /// Which queue a consumer tag stands for is told by the number of the delivery's queue.
+    notes: Notes,
     queues: &'static [&'static str],
+    unvouched: u64,
+    barriers: BTreeMap<u64, u64>,
     sequence: u64,
-    unvouched: Numbers,
-    barriers: BTreeMap<u64, Numbers>,
-    events: Events,
 }
 
 impl Consumer {
-    pub fn new(broker: &TestBroker, queues: &'static [&'static str]) -> Self {
+    pub fn new(broker: &TestBroker, history: &History, queues: &'static [&'static str]) -> Self {
         let mut peer = RawPeer::connect(broker);
         peer.selects_confirms(1);
-        let (unvouched, barriers, events) = (Vec::new(), BTreeMap::new(), Events::default());
-        Self { peer, queues, sequence: 0, unvouched, barriers, events }
+        let (notes, barriers) = (Notes::new(history), BTreeMap::new());
+        Self { peer, notes, queues, unvouched: 0, barriers, sequence: 0 }
     }
 
-    pub fn run(mut self) -> Events {
+    pub fn run(mut self) {
         let started = self.start();
         while started.is_ok() && self.step().is_ok() {}
-        self.events
+        self.notes.ends();
     }
 
     fn start(&mut self) -> Result<(), Gone> {
@@ -190,31 +257,47 @@ impl Consumer {
 
     fn step(&mut self) -> Result<(), Gone> {
         match hear(&mut self.peer, Duration::from_millis(50))? {
-            Heard::Delivery { tag, body } => self.settle(tag, number(&body)),
+            Heard::Delivery { tag, consumer, redelivered, body } => {
+                let message = self.notes.delivered(&consumer, redelivered, &body);
+                self.settle(tag, &consumer, message, redelivered)
+            }
             Heard::Confirm { tag, multiple } => {
-                let vouched = take_confirmed(&mut self.barriers, tag, multiple);
-                self.events.settled.extend(vouched.into_iter().flatten());
+                for barrier in take_confirmed(&mut self.barriers, tag, multiple) {
+                    self.notes.is_answered(barrier);
+                }
                 Ok(())
             }
             Heard::Answer(_) | Heard::Nothing => Ok(()),
         }
     }
 
-    /// Leaves every eleventh message unsettled, so that some are always in flight at the kill.
-    fn settle(&mut self, tag: u64, number: u64) -> Result<(), Gone> {
-        let queue = WORK[usize::try_from((number - 1) * 7 / 3 % 4).unwrap()];
-        self.events.delivered.push((queue, number));
-        if number.is_multiple_of(11) {
-            return Ok(());
+    /// Leaves every eleventh message unsettled, so that some are always in flight at the kill, and puts some back once.
+    fn settle(
+        &mut self,
+        tag: u64,
+        queue: &str,
+        message: MessageId,
+        redelivered: bool,
+    ) -> Result<(), Gone> {
+        match message.sequence % 11 {
+            0 => return Ok(()),
+            1 if !redelivered => {
+                self.notes.settles(queue, message, How::Requeue, None);
+                let nack = method("basic.nack").set("delivery_tag", tag).on("requeue");
+                return send(self.peer.sends(1, &nack));
+            }
+            _ => {}
         }
-        self.events.acked.push((queue, number));
-        self.unvouched.push((queue, number));
+        self.notes.settles(queue, message, How::Ack, None);
         send(self.peer.acks(1, tag))?;
-        if self.unvouched.len() < BARRIER_EVERY {
+        self.unvouched += 1;
+        if self.unvouched < BARRIER_EVERY {
             return Ok(());
         }
+        self.unvouched = 0;
         self.sequence += 1;
-        self.barriers.insert(self.sequence, std::mem::take(&mut self.unvouched));
+        self.barriers.insert(self.sequence, self.sequence);
+        self.notes.asks(self.sequence);
         publish(&mut self.peer, BARRIER, 0)
     }
 }
@@ -223,56 +306,59 @@ impl Consumer {
 /// replaced by it.
 pub struct Transactor {
     peer: RawPeer,
+    notes: Notes,
     next: u64,
-    events: Events,
 }
 
 impl Transactor {
-    pub fn new(broker: &TestBroker, base: u64) -> Self {
+    pub fn new(broker: &TestBroker, history: &History) -> Self {
         let mut peer = RawPeer::connect(broker);
         peer.asks(1, &method("tx.select"), "tx.select-ok");
-        Self { peer, next: base, events: Events::default() }
+        Self { peer, notes: Notes::new(history), next: 0 }
     }
 
-    pub fn run(mut self) -> Events {
+    pub fn run(mut self) {
         while self.step().is_ok() {}
-        self.events
+        self.notes.ends();
     }
 
     fn step(&mut self) -> Result<(), Gone> {
         self.next += 1;
-        let token = if takes_token(self.next) { Some(self.take_token()?) } else { None };
+        let transaction = self.next;
+        let takes_token = !transaction.is_multiple_of(4);
+        let token = if takes_token { Some(self.take_token()?) } else { None };
         for queue in PAIR {
-            publish(&mut self.peer, queue, self.next)?;
+            self.publish(queue)?;
         }
-        if let Some(tag) = token {
-            publish(&mut self.peer, TOKEN, self.next)?;
+        if let Some((tag, message)) = token {
+            self.publish(TOKEN)?;
+            self.notes.settles(TOKEN, message, How::Ack, Some(transaction));
             send(self.peer.acks(1, tag))?;
         }
+        let client = self.notes.client;
+        self.notes.note(Event::Commit { client, transaction });
         send(self.peer.sends(1, &method("tx.commit")))?;
-        let answer = self.answer()?;
-        assert_eq!(answer.name, "tx.commit-ok");
-        self.events.committed.push(self.next);
+        match hear(&mut self.peer, PATIENCE)? {
+            Heard::Answer(method) => assert_eq!(method.name, "tx.commit-ok"),
+            _ => panic!("an answer was due"),
+        }
+        self.notes.note(Event::Committed { client, transaction });
         Ok(())
     }
 
-    fn take_token(&mut self) -> Result<u64, Gone> {
+    fn publish(&mut self, queue: &str) -> Result<(), Gone> {
+        let message = self.notes.message(self.next);
+        self.notes.publishes(queue, message, Some(self.next));
+        publish(&mut self.peer, queue, number_of(message))
+    }
+
+    fn take_token(&mut self) -> Result<(u64, MessageId), Gone> {
         send(self.peer.sends(1, &method("basic.get").set("queue", TOKEN)))?;
         match hear(&mut self.peer, PATIENCE)? {
-            Heard::Delivery { tag, .. } => Ok(tag),
+            Heard::Delivery { tag, redelivered, body, .. } => {
+                Ok((tag, self.notes.delivered(TOKEN, redelivered, &body)))
+            }
             _ => panic!("there is no token"),
         }
     }
-
-    fn answer(&mut self) -> Result<Method, Gone> {
-        match hear(&mut self.peer, PATIENCE)? {
-            Heard::Answer(method) => Ok(method),
-            _ => panic!("an answer was due"),
-        }
-    }
-}
-
-/// Whether the transaction of this number replaces the token.
-pub fn takes_token(transaction: u64) -> bool {
-    !transaction.is_multiple_of(4)
 }

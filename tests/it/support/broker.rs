@@ -53,6 +53,7 @@ impl TestBroker {
     }
 
     /// Ours, with this config.toml and at most that many file descriptors.
+    #[allow(dead_code, reason = "the tests of another binary are written with this, too")]
     pub fn with_files(files: u32, config: &str) -> Self {
         let mut broker = Self { files: Some(files), ..Self::at_home() };
         broker.configure(config);

@@ -147,54 +147,90 @@ impl Model {
     /// The broker has executed this.
     pub fn apply(&mut self, client: ClientId, command: &Command) {
         let (channel, act) = (command.channel, &command.act);
-        let held = |queue: &str| kind(queue).durable;
-        let plain = Answer::Plain;
         match act {
             Act::OpenChannel => {
                 let channels = &mut self.clients.get_mut(&client).expect("a client").channels;
                 channels.insert(channel, Channel::default());
-                self.answer(client, channel, plain("channel.open-ok"), false);
+                self.answer(client, channel, Answer::Plain("channel.open-ok"), false);
             }
             Act::CloseChannel => {
                 self.close_channel(client, channel);
                 let channels = &mut self.clients.get_mut(&client).expect("a client").channels;
                 channels.insert(channel, Channel::closing());
             }
-            Act::SelectConfirms => {
-                self.channel(client, channel).mode = Mode::Confirm;
-                self.answer(client, channel, plain("confirm.select-ok"), false);
+            Act::CloseConnection => {
+                self.end_client(client);
+                let closing = Client { is_closing: true, ..Client::default() };
+                self.clients.insert(client, closing);
             }
-            Act::SelectTransactions => {
-                self.channel(client, channel).mode = Mode::Transaction(Transaction::default());
-                self.answer(client, channel, plain("tx.select-ok"), false);
+            Act::Consume { queue, .. } | Act::Get { queue, .. }
+                if !self.queues.contains_key(queue) =>
+            {
+                self.fail(client, channel, 404);
             }
+            Act::Blunder => self.fail(client, channel, 406),
+            Act::DeclareFan
+            | Act::Declare(_)
+            | Act::Delete(_)
+            | Act::Purge(_)
+            | Act::Bind(_)
+            | Act::Unbind(_) => self.define(client, channel, act),
+            Act::SelectConfirms
+            | Act::SelectTransactions
+            | Act::Publish(_)
+            | Act::Commit
+            | Act::Rollback => self.bring(client, channel, act),
+            Act::Qos { .. }
+            | Act::Consume { .. }
+            | Act::Cancel(_)
+            | Act::Get { .. }
+            | Act::Settle { .. }
+            | Act::Recover => self.fetch(client, channel, act),
+        }
+        self.bury();
+    }
+
+    /// Queues, the exchange, and bindings.
+    fn define(&mut self, client: ClientId, channel: u16, act: &Act) {
+        let plain = Answer::Plain;
+        let (answer, is_promise) = match act {
             Act::DeclareFan => {
                 self.fan = true;
-                self.answer(client, channel, plain("exchange.declare-ok"), true);
+                (plain("exchange.declare-ok"), true)
             }
-            Act::Declare(queue) => self.declare(client, channel, queue),
+            Act::Declare(queue) => (self.declare(queue), kind(queue).durable),
             Act::Delete(queue) => {
                 let ready = self.queues.get(queue).map_or(0, Queue::ready);
+                let is_there = self.queues.contains_key(queue);
                 self.delete(queue);
-                self.answer(
-                    client,
-                    channel,
-                    Answer::Counted("queue.delete-ok", ready),
-                    held(queue),
-                );
+                (Answer::Counted("queue.delete-ok", ready), is_there && kind(queue).durable)
             }
             Act::Purge(queue) => {
-                let purged = self.purge(queue);
-                let answer = Answer::Counted("queue.purge-ok", purged);
-                self.answer(client, channel, answer, held(queue));
+                (Answer::Counted("queue.purge-ok", self.purge(queue)), kind(queue).durable)
             }
             Act::Bind(queue) => {
                 self.bindings.insert(queue);
-                self.answer(client, channel, plain("queue.bind-ok"), held(queue));
+                (plain("queue.bind-ok"), kind(queue).durable)
             }
             Act::Unbind(queue) => {
                 self.bindings.remove(queue);
-                self.answer(client, channel, plain("queue.unbind-ok"), held(queue));
+                (plain("queue.unbind-ok"), kind(queue).durable)
+            }
+            _ => unreachable!("{act:?} defines nothing"),
+        };
+        self.answer(client, channel, answer, is_promise);
+    }
+
+    /// Publishes, and how they are promised.
+    fn bring(&mut self, client: ClientId, channel: u16, act: &Act) {
+        match act {
+            Act::SelectConfirms => {
+                self.channel(client, channel).mode = Mode::Confirm;
+                self.answer(client, channel, Answer::Plain("confirm.select-ok"), false);
+            }
+            Act::SelectTransactions => {
+                self.channel(client, channel).mode = Mode::Transaction(Transaction::default());
+                self.answer(client, channel, Answer::Plain("tx.select-ok"), false);
             }
             Act::Publish(publish) => self.publish(client, channel, publish),
             Act::Commit => self.commit(client, channel),
@@ -203,18 +239,20 @@ impl Model {
                 let Mode::Transaction(transaction) = &mut open.mode else { return };
                 let settled = std::mem::take(transaction).settled;
                 open.held.extend(settled.into_iter().flat_map(|(taken, _)| taken));
-                self.answer(client, channel, plain("tx.rollback-ok"), false);
+                self.answer(client, channel, Answer::Plain("tx.rollback-ok"), false);
             }
+            _ => unreachable!("{act:?} publishes nothing"),
+        }
+    }
+
+    /// Consumers, and what becomes of deliveries.
+    fn fetch(&mut self, client: ClientId, channel: u16, act: &Act) {
+        match act {
             Act::Qos { count, global } => {
                 let open = self.channel(client, channel);
                 open.prefetch = if *global { open.prefetch } else { *count };
                 open.limit = if *global { *count } else { 0 };
-                self.answer(client, channel, plain("basic.qos-ok"), false);
-            }
-            Act::Consume { queue, .. } | Act::Get { queue, .. }
-                if !self.queues.contains_key(queue) =>
-            {
-                self.fail(client, channel, 404);
+                self.answer(client, channel, Answer::Plain("basic.qos-ok"), false);
             }
             Act::Consume { queue, tag, no_ack } => {
                 let (queue, no_ack) = (*queue, *no_ack);
@@ -246,16 +284,10 @@ impl Model {
             Act::Recover => {
                 let taken = self.channel(client, channel).take(u64::MAX, true);
                 self.settle(&taken, How::Requeue);
-                self.answer(client, channel, plain("basic.recover-ok"), false);
+                self.answer(client, channel, Answer::Plain("basic.recover-ok"), false);
             }
-            Act::Blunder => self.fail(client, channel, 406),
-            Act::CloseConnection => {
-                self.end_client(client);
-                let closing = Client { is_closing: true, ..Client::default() };
-                self.clients.insert(client, closing);
-            }
+            _ => unreachable!("{act:?} fetches nothing"),
         }
-        self.bury();
     }
 
     /// The client and all it had are gone.
@@ -278,15 +310,13 @@ impl Model {
         self.clients.get_mut(&client).expect("a client").failing.insert(channel, code);
     }
 
-    fn declare(&mut self, client: ClientId, channel: u16, name: &'static str) {
+    fn declare(&mut self, name: &'static str) -> Answer {
         if !self.queues.contains_key(name) {
             self.next_queue += 1;
             self.queues.insert(name, Queue::new(kind(name), self.next_queue));
         }
         let queue = &self.queues[name];
-        let (ready, consumers) = (queue.ready(), queue.consumers.len());
-        let answer = Answer::Declared { queue: name, ready, consumers };
-        self.answer(client, channel, answer, kind(name).durable);
+        Answer::Declared { queue: name, ready: queue.ready(), consumers: queue.consumers.len() }
     }
 
     fn delete(&mut self, name: &'static str) {

@@ -4,13 +4,21 @@ use std::collections::BTreeMap;
 
 use super::super::link::{Heard, returns_of};
 use super::super::support::Method;
-use super::channel::{Answer, Channel, Expected, Held, Mode};
+use super::channel::{Answer, Channel, Consumer, Expected, Held, Mode};
 use super::kinds::DEAD;
 use super::queue::Place;
 use super::{ClientId, Key, Model, Tag, message_in};
 
 /// What went to whom, in one step.
 type Deliveries = BTreeMap<&'static str, Vec<(ClientId, Option<Tag>, u64)>>;
+
+/// Where a delivery comes from, and how it goes to whom.
+struct Taking {
+    queue: &'static str,
+    /// None for basic.get.
+    consumer: Option<Tag>,
+    no_ack: bool,
+}
 
 /// Something else than what was promised.
 pub type Wrong = String;
@@ -137,7 +145,7 @@ impl Model {
         let Answer::Got { queue, no_ack } = what else {
             return Err(format!("{:?} where {what:?} was due", heard.method));
         };
-        self.take(client, heard, queue, None, no_ack, deliveries)
+        self.take(client, heard, &Taking { queue, consumer: None, no_ack }, deliveries)
     }
 
     fn delivered(
@@ -158,7 +166,9 @@ impl Model {
         if queue.kind.single_active && active.is_none_or(|(_, _, first)| *first != tag) {
             return Err(format!("a delivery to {tag}, which is not the active consumer"));
         }
-        self.take(client, heard, consumer.queue, Some(tag), consumer.no_ack, deliveries)
+        let Consumer { queue, no_ack, .. } = consumer;
+        let taking = Taking { queue, consumer: Some(tag), no_ack };
+        self.take(client, heard, &taking, deliveries)
     }
 
     /// A message leaves the ready ones of its queue.
@@ -166,11 +176,10 @@ impl Model {
         &mut self,
         client: ClientId,
         heard: &Heard,
-        name: &'static str,
-        consumer: Option<Tag>,
-        no_ack: bool,
+        taking: &Taking,
         deliveries: &mut Deliveries,
     ) -> Result<(), Wrong> {
+        let Taking { queue: name, ref consumer, no_ack } = *taking;
         let key = key_of(heard)?;
         let queue = self.queues.get_mut(name).ok_or("a message of a queue that is gone")?;
         let queue_id = queue.id;
@@ -202,7 +211,7 @@ impl Model {
         }
         self.figures.delivered += 1;
         let to = consumer.clone().filter(|_| !no_ack);
-        deliveries.entry(name).or_default().push((client, consumer, number));
+        deliveries.entry(name).or_default().push((client, consumer.clone(), number));
         // Without acknowledgement it stays until the order of the step is checked.
         if !no_ack {
             let held = Held { queue: name, queue_id, key, is_durable, consumer: to };

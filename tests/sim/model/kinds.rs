@@ -9,6 +9,7 @@ pub const FAN: &str = "fan";
 
 /// What a queue of some name is declared with.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "as in queue.declare")]
 pub struct Kind {
     pub name: &'static str,
     pub durable: bool,

@@ -76,6 +76,8 @@ pub struct Figures {
     pub transactions: u64,
     pub crashes: u64,
     pub damaged: u64,
+    /// Portions of sparse segments.
+    pub moved: u64,
 }
 
 impl Figures {
@@ -88,6 +90,7 @@ impl Figures {
         self.transactions += other.transactions;
         self.crashes += other.crashes;
         self.damaged += other.damaged;
+        self.moved += other.moved;
     }
 }
 

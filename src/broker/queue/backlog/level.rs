@@ -163,7 +163,7 @@ impl Level {
         self.absent += absents.len();
     }
 
-    /// Puts the first of `absents` into the stretch at `at`, or into a new one before it. Returns how many went there.
+    /// Puts the first of `absents` into the stretch at `at`, or before it: into the one there, or a new one. Returns how many went there.
     fn put_back_at(&mut self, at: usize, absents: &[Absent]) -> usize {
         let number = self.next_number();
         let (Some(next), Some(first)) = (self.stored.get_mut(at), absents.first()) else {
@@ -180,7 +180,13 @@ impl Level {
             return taken;
         }
         let fits = absents.partition_point(|absent| absent.position < before);
-        let stretch = new_stretch(number, absents.get(..fits).unwrap_or_default());
+        let absents = absents.get(..fits).unwrap_or_default();
+        let behind = at.checked_sub(1).and_then(|at| self.stored.get_mut(at));
+        if let Some(stretch) = behind.filter(|stretch| stretch.has_room()) {
+            stretch.number = number;
+            return add_all(stretch, absents);
+        }
+        let stretch = new_stretch(number, absents);
         let taken = stretch.len();
         self.stored.insert(at, stretch);
         taken
@@ -252,11 +258,12 @@ impl Level {
 
     /// Adds an entry to the last stretch.
     fn store_last(&mut self, entry: Entry, how: PageOut, out: &mut PagedOut) {
+        let number = self.next_number();
         if !self.stored.back().is_some_and(Stretch::has_room) {
-            let number = self.next_number();
             self.stored.push_back(Stretch::new(number));
         }
         let Some(stretch) = self.stored.back_mut() else { return };
+        stretch.number = number;
         self.in_stored += 1;
         if !how.may_leave(&entry) {
             stretch.push_resident(entry);
@@ -316,21 +323,20 @@ impl Level {
     pub(super) fn forget_expired(
         &mut self,
         number: u64,
-        examined: Examined<'_>,
+        examined: &Examined<'_>,
     ) -> Option<(usize, Option<(Position, Deadline)>)> {
-        let Examined { expired, up_to, soonest: later } = examined;
+        let &Examined { expired, up_to, soonest: later } = examined;
         let stretch = self.stored.iter_mut().find(|stretch| stretch.number == number)?;
         let absent = stretch.absent();
         let bytes = stretch.forget_expired(expired);
         let before = stretch.examined.take().and_then(|(_, soonest)| soonest);
         let later = soonest(before, later);
         let mut next = None;
-        match up_to {
-            Some(up_to) => stretch.examined = Some((up_to, later)),
-            None => {
-                stretch.soonest = later;
-                next = stretch.first().zip(later);
-            }
+        if let Some(up_to) = up_to {
+            stretch.examined = Some((up_to, later));
+        } else {
+            stretch.soonest = later;
+            next = stretch.first().zip(later);
         }
         let gone = absent - stretch.absent();
         self.in_stored -= gone;
@@ -397,11 +403,19 @@ pub(in crate::broker::queue) struct Examined<'a> {
 
 fn new_stretch(number: u64, absents: &[Absent]) -> Stretch {
     let mut stretch = Stretch::new(number);
+    add_all(&mut stretch, absents);
+    stretch
+}
+
+/// Adds entries behind all others as long as there is room. Returns how many.
+fn add_all(stretch: &mut Stretch, absents: &[Absent]) -> usize {
+    let mut added = 0;
     for absent in absents {
         if !stretch.has_room() {
             break;
         }
         stretch.push(absent);
+        added += 1;
     }
-    stretch
+    added
 }

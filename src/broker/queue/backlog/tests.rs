@@ -140,6 +140,8 @@ struct Paged {
     with_priorities: bool,
     /// Some of them are in no log.
     with_transient: bool,
+    /// What was asked for and read, and did not arrive yet.
+    under_way: Option<(Wanted, Portion)>,
 }
 
 impl Paged {
@@ -174,6 +176,13 @@ impl Paged {
         true
     }
 
+    fn take_in(&mut self, wanted: &Wanted, portion: Portion) -> Option<usize> {
+        if wanted.spilled.is_some() {
+            return self.backlog.read_back(wanted, portion.entries, &[]);
+        }
+        self.backlog.page_in(wanted, portion)
+    }
+
     fn level(&self, position: u64) -> Priority {
         if self.with_priorities { priority(position) } else { 0 }
     }
@@ -182,16 +191,50 @@ impl Paged {
         (std::cmp::Reverse(self.level(position)), position)
     }
 
-    fn page_in(&mut self, least: bool, at_most: usize) -> bool {
-        let Some(wanted) = self.backlog.wanted(least) else { return false };
-        if self.read_back(&wanted) {
-            return true;
+    fn asks(&self, least: bool, at_most: usize) -> Option<(Wanted, Portion)> {
+        let wanted = self.backlog.wanted(least, limits::AT_HAND_BYTES)?;
+        if let Some((_, spilled)) = &wanted.spilled {
+            let entries = spilled.read().unwrap();
+            let portion = Portion { count: entries.len(), entries, up_to: None };
+            return Some((wanted, portion));
         }
         let of_level = self.model.iter().filter(|((level, _), _)| level.0 == wanted.level);
         let there: BTreeSet<u64> = of_level.map(|(_, &position)| position).collect();
-        let lost = self.backlog.page_in(&wanted, read(&wanted, &there, at_most));
+        let portion = read(&wanted, &there, at_most);
+        Some((wanted, portion))
+    }
+
+    fn page_in(&mut self, least: bool, at_most: usize) -> bool {
+        // One read at a time, as of a queue.
+        if self.under_way.is_some() {
+            self.arrive();
+            return true;
+        }
+        let Some((wanted, portion)) = self.asks(least, at_most) else { return false };
+        let lost = self.take_in(&wanted, portion);
         assert_eq!(lost, Some(0), "the stretch is as it was");
         true
+    }
+
+    /// What was read some operations ago arrives: it is taken in as it should be, or not at all.
+    fn arrive(&mut self) {
+        if let Some((wanted, portion)) = self.under_way.take() {
+            let lost = self.take_in(&wanted, portion);
+            assert_eq!(lost.unwrap_or(0), 0, "nothing was damaged");
+        }
+    }
+
+    fn purge(&mut self) {
+        let (entries, runs) = self.backlog.take_all();
+        let absent = runs.iter().map(|run| run.first.0..=run.last.0);
+        let mut purged: Vec<u64> = entries.map(|entry| entry.position.0).collect();
+        purged.extend(absent.flatten());
+        purged.sort_unstable();
+        let mut ready: Vec<u64> = std::mem::take(&mut self.model).into_values().collect();
+        // What was spilled is gone without a word.
+        ready.retain(|at| self.is_durable(*at) || purged.contains(at));
+        ready.sort_unstable();
+        assert_eq!(purged, ready);
     }
 
     fn pop(&mut self) -> Option<u64> {
@@ -233,6 +276,34 @@ impl Paged {
     }
 }
 
+#[test]
+fn what_is_given_back_one_by_one_is_read_together() {
+    let mut paged = Paged::default();
+    for position in 0..3000 {
+        paged.backlog.push(durable(position), 0);
+        paged.model.insert(paged.place(position), position);
+    }
+    let had: Vec<u64> = (0..1000).map(|_| paged.pop().unwrap()).collect();
+    paged.model.retain(|_, position| *position >= 1000);
+    let how = PageOut { kept: 0, saved_before: Position(3000), at_most: usize::MAX };
+    paged.backlog.page_out(how);
+    for position in had {
+        paged.give_back(vec![position], true);
+    }
+
+    let (mut reads, mut popped) = (0, 0);
+    while paged.page_in(false, usize::MAX) {
+        reads += 1;
+        while let Some(entry) = paged.backlog.pop() {
+            assert_eq!(entry.position.0, popped);
+            popped += 1;
+        }
+    }
+
+    assert_eq!(popped, 3000);
+    assert!(reads <= 4, "{reads} reads");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
@@ -240,13 +311,13 @@ proptest! {
     /// or without its message: the backlog stays what a sorted list would be, and knows what it has in memory.
     #[test]
     fn messages_that_left_memory_keep_their_places(
-        operations in prop::collection::vec((0_u8..11, any::<prop::sample::Index>(), 0_usize..12), 1..150),
+        operations in prop::collection::vec((0_u8..13, any::<prop::sample::Index>(), 0_usize..12), 1..150),
         with_priorities: bool,
         with_transient: bool,
     ) {
         let mut paged = Paged { with_priorities, with_transient, ..Paged::default() };
-        for (next, (operation, pick, amount)) in operations.into_iter().enumerate() {
-            let next = next as u64;
+        for (at, (operation, pick, amount)) in operations.into_iter().enumerate() {
+            let next = at as u64;
             match operation {
                 0 | 1 => {
                     let (level, place) = (paged.level(next), paged.place(next));
@@ -287,19 +358,19 @@ proptest! {
                 5 | 6 if !paged.out.is_empty() => {
                     let back: Vec<u64> = paged.out.drain(..=pick.index(paged.out.len())).collect();
                     let (durable, transient): (Vec<u64>, Vec<u64>) = back.into_iter().partition(|at| paged.is_durable(*at));
-                    let (some, others) = durable.into_iter().partition(|at| (at + amount as u64) % 3 == 0);
+                    let (some, others) = durable.into_iter().partition(|at| (at + amount as u64).is_multiple_of(3));
                     paged.give_back(some, operation == 5);
                     paged.give_back(others, amount % 2 == 0);
                     paged.give_back(transient, false);
                 }
                 7 => {
-                    let saved_before = Position(pick.index(next as usize + 1) as u64);
+                    let saved_before = Position(pick.index(at + 1) as u64);
                     let how = PageOut { kept: amount / 2, saved_before, at_most: amount + 1 };
                     let out = paged.backlog.page_out(how);
                     let all_saved = out.iter().flat_map(|(_, out)| &out.freed).all(|entry| entry.position < saved_before);
                     prop_assert!(all_saved);
                 }
-                8 | 9 => {
+                11 | 12 => {
                     let how = Spill { kept: amount / 2, spares_next: amount % 4 == 0, least: 0, spares_until: Deadline::at_ms(1) };
                     let back: Vec<u64> = paged.out.iter().copied().filter(|at| !paged.is_durable(*at)).take(amount % 3).collect();
                     paged.out.retain(|at| !back.contains(at));
@@ -313,9 +384,14 @@ proptest! {
                         }
                     });
                 }
-                _ => {
+                8 => {
                     paged.page_in(false, amount + 1);
                 }
+                9 if paged.under_way.is_none() => {
+                    paged.under_way = paged.asks(false, amount + 1);
+                }
+                10 if amount == 0 => paged.purge(),
+                _ => {}
             }
             paged.check()?;
         }
@@ -344,7 +420,7 @@ fn spilled(count: u64) -> Paged {
 fn what_was_spilled_and_cannot_be_read_is_no_longer_counted() {
     let mut paged = spilled(2000);
     assert_eq!((paged.backlog.len(), paged.backlog.absent()), (2000, 2000));
-    let wanted = paged.backlog.wanted(false).unwrap();
+    let wanted = paged.backlog.wanted(false, limits::AT_HAND_BYTES).unwrap();
     let (_, handle) = wanted.spilled.clone().unwrap();
     let lost = handle.read().unwrap().len();
 
@@ -360,7 +436,7 @@ fn what_was_spilled_and_cannot_be_read_is_no_longer_counted() {
 #[test]
 fn a_purge_gives_up_what_was_spilled() {
     let mut paged = spilled(2000);
-    let wanted = paged.backlog.wanted(false).unwrap();
+    let wanted = paged.backlog.wanted(false, limits::AT_HAND_BYTES).unwrap();
     let (_, handle) = wanted.spilled.clone().unwrap();
 
     let (entries, runs) = paged.backlog.take_all();

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::super::*;
 use super::model::Model;
-use super::world::{Trouble, World};
+use super::world::{Cut, Trouble, World};
 use super::{Dice, Tally, perform};
 use crate::store::{Fault, Operation, SimulatedDisk};
 
@@ -121,7 +121,8 @@ fn an_error_of_any_operation_confirms_nothing_that_is_not_there() {
                 // The kernel drops the pages, and the next sync succeeds.
                 disk.forget_unsynced(path);
             }
-            let torn = Fault::Torn(first as usize * 37 % 600, ErrorKind::Other);
+            let bytes = usize::try_from(first * 37 % 600).unwrap();
+            let torn = Fault::Torn(bytes, ErrorKind::Other);
             let fault =
                 if operation == Operation::Write { torn } else { Fault::Fail(ErrorKind::Other) };
             (fails, fails.then_some(fault))
@@ -136,6 +137,68 @@ fn an_error_of_any_operation_confirms_nothing_that_is_not_there() {
     }
     println!("errors at {points} operations, {deaths} of them final, wrongly confirmed 0: {all:?}");
     assert!(deaths > 40 && all.confirmed > 0);
+}
+
+/// What the story leaves when nothing goes wrong.
+fn after_the_story() -> Cut {
+    let mut dice = Dice(4711);
+    let mut world = World::new(&mut dice, 0);
+    let mut model = Model::new(&mut world);
+    for _ in 0..STEPS {
+        model.publish(&mut world, &mut dice);
+        world.commit();
+    }
+    model.mark(&mut world);
+    world.commit();
+    world.checkpoint();
+    model.publish(&mut world, &mut dice);
+    model.mark(&mut world);
+    world.commit();
+    world.add_cut();
+    world.take_cuts().pop().unwrap()
+}
+
+#[test]
+fn reads_that_give_less_than_asked_hide_nothing() {
+    let stored = after_the_story().stored;
+    let whole = stored.recover_with(|_| None).unwrap();
+    for most in [1, 7, 512] {
+        let short = stored.recover_with(move |operation| {
+            (operation == Operation::Read).then_some(Fault::Short(most))
+        });
+        assert_eq!(short.unwrap().messages, whole.messages, "{most} bytes at a time");
+    }
+}
+
+#[test]
+fn an_error_of_any_operation_of_a_start_is_told_and_costs_nothing() {
+    let stored = after_the_story().stored;
+    let whole = stored.recover_with(|_| None).unwrap();
+    assert!(whole.messages > 0);
+    let mut points = 0;
+    loop {
+        let seen = AtomicU64::new(0);
+        let first = points;
+        let came = Arc::new(AtomicU64::new(0));
+        let noted = Arc::clone(&came);
+        let start = stored.recover_with(move |_| {
+            let fails = seen.fetch_add(1, Ordering::SeqCst) == first;
+            noted.fetch_add(u64::from(fails), Ordering::SeqCst);
+            fails.then_some(Fault::Fail(ErrorKind::Other))
+        });
+        if came.load(Ordering::SeqCst) == 0 {
+            break;
+        }
+        // It is refused, or all is there.
+        if let Ok(report) = start {
+            let is_whole = report.messages == whole.messages;
+            assert!(is_whole || !report.damages.is_empty(), "operation {first}");
+        }
+        assert_eq!(stored.recover_with(|_| None).unwrap().messages, whole.messages);
+        points += 1;
+    }
+    println!("errors at {points} operations of a start");
+    assert!(points > 10);
 }
 
 #[test]

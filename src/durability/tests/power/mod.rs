@@ -24,7 +24,7 @@ const STEPS: usize = 200;
 /// How many of a hundred operations of the disk are preceded by a cut.
 const CUT_CHANCE: u64 = 25;
 
-/// Small random numbers from a seed (SplitMix64).
+/// Small random numbers from a seed (`SplitMix64`).
 #[derive(Clone, Debug)]
 pub(super) struct Dice(u64);
 

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::super::*;
 use super::Dice;
+use crate::durability::RecoveryError;
 use crate::durability::committer::{Next, Stop};
 use crate::store::{
     Disk, Fault, FaultyDisk, GuardedCheckpoint, Operation, SEGMENT_HEADER_AREA, SegmentFiles,
@@ -15,6 +16,8 @@ use crate::sync::{RankedMutex, rank};
 const SEGMENT: u64 = SEGMENT_HEADER_AREA as u64 + 2048;
 const DATA: &str = "/data";
 const LOG: &str = "/data/log";
+/// How many portions of messages are moved before a checkpoint, at most.
+const PORTIONS: usize = 20;
 /// Of how many of a hundred cuts the checkpoint is one of another day.
 const LOSS_CHANCE: u64 = 20;
 
@@ -29,6 +32,20 @@ impl Stored {
     /// A broker on it that nobody watches.
     pub(super) fn restart(&self) -> Node {
         start_on(&(Arc::new(self.disk.clone()) as Arc<dyn Disk>), &self.memory)
+    }
+
+    /// Recovers on a disk with this trouble. Returns how many messages there are, and what was reported.
+    pub(super) fn recover_with(
+        &self,
+        trouble: impl Fn(Operation) -> Option<Fault> + Send + Sync + 'static,
+    ) -> Result<RecoveryReport, RecoveryError> {
+        let disk = Arc::new(self.copy().disk);
+        let disk: Arc<dyn Disk> = Arc::new(FaultyDisk::new(disk, move |it, _| trouble(it)));
+        let memory = self.copy().memory;
+        let checkpoint = GuardedCheckpoint::open(&disk, Path::new(DATA), &memory)?;
+        let log = SegmentFiles::new(disk, Path::new(LOG).to_owned()).with_segment_size(SEGMENT);
+        let clock = Arc::new(Clock::manual());
+        Ok(recover(Box::new(log), &checkpoint, &["/".to_owned()], clock)?.report)
     }
 
     fn copy(&self) -> Self {
@@ -138,16 +155,10 @@ impl World {
         }
     }
 
-    /// Whatever is asked of it later, nothing is confirmed.
+    /// The commit thread ends; the process would.
     fn die(&mut self) {
         self.is_dead = true;
-        let node = self.node.as_mut().unwrap();
-        let committed = node.collector.committed();
-        node.shared.tail.lock().is_final = true;
-        node.mark();
-        let work = node.broker.inbox().wait(Duration::ZERO, Duration::ZERO);
-        assert!(matches!(node.committer.commit(work), Err(Stop::Fatal(_))));
-        assert_eq!(node.collector.committed(), committed);
+        self.node().shared.tail.lock().is_final = true;
     }
 
     pub(super) fn is_dead(&self) -> bool {
@@ -156,6 +167,13 @@ impl World {
 
     /// A checkpoint, if the disk lets it be.
     pub(super) fn checkpoint(&mut self) {
+        // Messages of sparse segments move first. A damaged one would be offered for good.
+        for _ in 0..PORTIONS {
+            if self.is_dead || !self.node().reclaim() {
+                break;
+            }
+            self.commit();
+        }
         // A cycle that finds nothing to do syncs, which a checkpoint waits for.
         self.commit();
         self.commit();
@@ -224,5 +242,8 @@ impl World {
 fn start_on(disk: &Arc<dyn Disk>, memory: &MemoryStore) -> Node {
     let log = SegmentFiles::new(Arc::clone(disk), Path::new(LOG).to_owned());
     let checkpoint = GuardedCheckpoint::open(disk, Path::new(DATA), memory).unwrap();
-    Node::recovered(Box::new(log.with_segment_size(SEGMENT)), Box::new(checkpoint), &|log| log)
+    let log = Box::new(log.with_segment_size(SEGMENT));
+    let options = DurabilityOptions { reclaim_slack: 0, ..DurabilityOptions::default() };
+    let clock = Arc::new(Clock::manual());
+    Node::recovered_with(log, Box::new(checkpoint), clock, &|log| log, options)
 }

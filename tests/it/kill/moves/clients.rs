@@ -124,7 +124,7 @@ impl Worker {
 
     fn step(&mut self) -> Result<(), Gone> {
         match hear(&mut self.peer, Duration::from_millis(50))? {
-            Heard::Delivery { tag, body } => self.settle(tag, number(&body)),
+            Heard::Delivery { tag, body, .. } => self.settle(tag, number(&body)),
             Heard::Confirm { tag, multiple } => {
                 let vouched = take_confirmed(&mut self.barriers, tag, multiple);
                 for (job, is_rejected) in vouched.into_iter().flatten() {
@@ -186,7 +186,7 @@ impl Stepper {
 
     fn step(&mut self) -> Result<(), Gone> {
         send(self.peer.sends(1, &method("basic.get").set("queue", STEP)))?;
-        let Heard::Delivery { tag, body } = hear(&mut self.peer, PATIENCE)? else {
+        let Heard::Delivery { tag, body, .. } = hear(&mut self.peer, PATIENCE)? else {
             panic!("there is no step");
         };
         let next = number(&body) + 1;
@@ -244,7 +244,8 @@ impl Refuser {
     }
 
     fn step(&mut self) -> Result<(), Gone> {
-        let Heard::Delivery { tag, body } = hear(&mut self.peer, Duration::from_millis(50))? else {
+        let Heard::Delivery { tag, body, .. } = hear(&mut self.peer, Duration::from_millis(50))?
+        else {
             return Ok(());
         };
         *self.knowledge.tries.entry(number(&body)).or_default() += 1;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use self::clients::{Knowledge, Refuser, Sender, Stepper, Turner, Worker};
 use self::whereabouts::{Found, Whereabouts};
-use super::{Random, look, look_closely, report, setting, settle};
+use super::{CONFIG, Random, look, look_closely, report, setting, settle};
 use crate::support::{Method, RawPeer, TestBroker, eventually, method};
 
 /// Messages wait here until they expire,
@@ -45,7 +45,7 @@ const SOON: Duration = Duration::from_secs(10);
 fn thirty_kills_leave_what_moves_in_one_place() {
     let kills = setting("KILLS").unwrap_or(30);
     let mut course = Course {
-        broker: TestBroker::own(),
+        broker: TestBroker::with_config(CONFIG),
         whereabouts: Whereabouts::default(),
         random: Random::seeded(),
         slowest: Duration::ZERO,

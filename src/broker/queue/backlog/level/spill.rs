@@ -97,7 +97,8 @@ impl Level {
         handle: Arc<dyn Spilled>,
     ) -> Option<Vec<Entry>> {
         let at = self.stretch_of(entries.first()?.position);
-        let freed = self.stored.get_mut(at)?.spill(entries, handle)?;
+        let number = self.next_number();
+        let freed = self.stored.get_mut(at)?.spill(entries, handle, number)?;
         self.absent += freed.len();
         Some(freed)
     }

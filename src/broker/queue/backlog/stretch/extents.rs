@@ -120,10 +120,12 @@ impl Stretch {
     }
 
     /// Lets go of entries that were spilled and hands them out to be freed, or nothing if one of them is not as it was.
+    /// `number` is its new one: a portion that is being read may end inside of the extent.
     pub(in crate::broker::queue::backlog) fn spill(
         &mut self,
         entries: &[Entry],
         handle: Arc<dyn Spilled>,
+        number: u64,
     ) -> Option<Vec<Entry>> {
         let is_there = |entry: &Entry| {
             let at = self.resident.binary_search_by_key(&entry.position, |one| one.position);
@@ -133,6 +135,7 @@ impl Stretch {
             return None;
         }
         let extent = Extent::of(entries, handle)?;
+        self.number = number;
         let mut rest = entries.iter().peekable();
         let (spilled, stay) = super::partition(std::mem::take(&mut self.resident), &mut |entry| {
             rest.next_if(|next| next.position == entry.position).is_some()
