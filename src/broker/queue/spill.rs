@@ -48,7 +48,7 @@ impl Queue {
         let at_hand = self.surroundings.paging.at_hand_bytes();
         let kept = if whole && !spares_next { 0 } else { state.backlog.kept_at_hand(at_hand) };
         let spares_until = now.after_ms(limits::SPILL_EXPIRES_MS);
-        match state.backlog.to_spill(Spill { kept, spares_next, least, spares_until }) {
+        match state.backlog.offer_to_spill(Spill { kept, spares_next, least, spares_until }) {
             SpillStep::Write(batch) => SpillOffer::Batch(SpillBatch(batch)),
             SpillStep::Again => SpillOffer::Again,
             SpillStep::Nothing => SpillOffer::Nothing,

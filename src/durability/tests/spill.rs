@@ -227,7 +227,7 @@ fn what_was_spilled_expires_at_its_time() {
     spilling.spills();
     assert_eq!(spilling.in_memory(), 0);
 
-    spilling.node.broker.clock().advance(Duration::from_secs(60));
+    spilling.node.broker.clock().advance(Duration::from_mins(1));
     for _ in 0..100 {
         spilling.node.broker.look_at_all();
         spilling.node.stepped.page().unwrap();

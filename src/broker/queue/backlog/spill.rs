@@ -28,7 +28,7 @@ pub(in crate::broker::queue) enum SpillStep {
 
 impl Backlog {
     /// What is to be written next so that it can leave memory, lowest priority first.
-    pub(in crate::broker::queue) fn to_spill(&mut self, how: Spill) -> SpillStep {
+    pub(in crate::broker::queue) fn offer_to_spill(&mut self, how: Spill) -> SpillStep {
         if self.resident.transient == 0 {
             return SpillStep::Nothing;
         }
@@ -53,7 +53,9 @@ impl Backlog {
         handle: Arc<dyn Spilled>,
     ) -> Option<Vec<Entry>> {
         let freed = self.level_if_any(written.level)?.spilled(&written.entries, handle)?;
-        freed.iter().for_each(|entry| self.resident.subtract(entry));
+        for entry in &freed {
+            self.resident.subtract(entry);
+        }
         Some(freed)
     }
 
@@ -66,7 +68,9 @@ impl Backlog {
         gone: &[Entry],
     ) -> Option<usize> {
         let mut found = Resident::default();
-        entries.iter().for_each(|entry| found.add(entry));
+        for entry in &entries {
+            found.add(entry);
+        }
         let spilled = wanted.spilled.as_ref()?;
         let level = self.level_if_any(wanted.level)?;
         let read = level.read_back(spilled, entries, wanted.is_front)?;

@@ -156,7 +156,7 @@ impl Paged {
     /// What is to be spilled next is written, and `meanwhile` happens.
     fn spill(&mut self, how: Spill, meanwhile: impl FnOnce(&mut Self)) {
         loop {
-            let batch = match self.backlog.to_spill(how) {
+            let batch = match self.backlog.offer_to_spill(how) {
                 SpillStep::Write(batch) => batch,
                 SpillStep::Again => continue,
                 SpillStep::Nothing => return meanwhile(self),
@@ -166,6 +166,32 @@ impl Paged {
             meanwhile(self);
             self.backlog.spilled(&batch, Arc::new(written));
             return;
+        }
+    }
+
+    /// Some that are out come back, and perhaps one is taken.
+    fn meddle(&mut self, amount: usize) {
+        let transient = self.out.iter().copied().filter(|at| !self.is_durable(*at));
+        let back: Vec<u64> = transient.take(amount % 3).collect();
+        self.out.retain(|at| !back.contains(at));
+        self.give_back(back, false);
+        if let Some(entry) = amount.is_multiple_of(5).then(|| self.backlog.pop()).flatten() {
+            self.model.retain(|_, at| *at != entry.position.0);
+            self.out.push(entry.position.0);
+        }
+    }
+
+    /// Takes an entry out because it expired, reading it first if it was spilled.
+    fn remove(&mut self, position: u64, level: Priority) -> Option<Entry> {
+        loop {
+            let removed = self.backlog.remove(Position(position), level, expiry());
+            if removed.is_some() || self.is_durable(position) {
+                return removed;
+            }
+            let wanted = self.backlog.due(expiry())?;
+            if !self.read_back(&wanted) {
+                return None;
+            }
         }
     }
 
@@ -342,15 +368,7 @@ proptest! {
                 4 if !paged.model.is_empty() => {
                     let position = *paged.model.values().nth(pick.index(paged.model.len())).unwrap();
                     let (level, place) = (paged.level(position), paged.place(position));
-                    let mut removed = paged.backlog.remove(Position(position), level, expiry());
-                    while removed.is_none() && !paged.is_durable(position) {
-                        let wanted = paged.backlog.due(expiry()).filter(|wanted| paged.read_back(wanted));
-                        removed = paged.backlog.remove(Position(position), level, expiry());
-                        if wanted.is_none() {
-                            break;
-                        }
-                    }
-                    if let Some(removed) = removed {
+                    if let Some(removed) = paged.remove(position, level) {
                         prop_assert_eq!(removed.position.0, position);
                         paged.model.remove(&place);
                     }
@@ -372,17 +390,7 @@ proptest! {
                 }
                 11 | 12 => {
                     let how = Spill { kept: amount / 2, spares_next: amount % 4 == 0, least: 0, spares_until: Deadline::at_ms(1) };
-                    let back: Vec<u64> = paged.out.iter().copied().filter(|at| !paged.is_durable(*at)).take(amount % 3).collect();
-                    paged.out.retain(|at| !back.contains(at));
-                    paged.spill(how, |paged| {
-                        paged.give_back(back, false);
-                        if amount % 5 == 0 {
-                            paged.out.extend(paged.backlog.pop().map(|entry| {
-                                paged.model.retain(|_, at| *at != entry.position.0);
-                                entry.position.0
-                            }));
-                        }
-                    });
+                    paged.spill(how, |paged| paged.meddle(amount));
                 }
                 8 => {
                     paged.page_in(false, amount + 1);
