@@ -113,6 +113,8 @@ struct Book {
     unsettled: usize,
     /// Bytes of the messages that its ledger keeps.
     lent: usize,
+    /// It keeps all of them.
+    keeps_all: bool,
     parked: Vec<usize>,
     replies: Option<ReplyConsumer>,
 }
@@ -149,6 +151,7 @@ impl Books {
             limit: 0,
             unsettled: 0,
             lent: 0,
+            keeps_all: false,
             parked: Vec::new(),
             replies: None,
         }))
@@ -260,6 +263,14 @@ impl Books {
         }
         self.full.retain(|one| *one != slot);
         self.forget_if_done(slot);
+    }
+
+    /// The channel keeps the messages it is handed from now on: a transaction that rejects them dead-letters them
+    /// when it commits, and cannot wait until they are read.
+    pub(super) fn keep_all(&mut self, book: BookId) {
+        if let Some(open) = self.open.get_mut(book.0) {
+            open.keeps_all = true;
+        }
     }
 
     /// basic.qos with global=true.
@@ -521,7 +532,7 @@ impl Book {
     /// What the ledger keeps of an entry: without its message, if there are many and the queue has it on disk.
     fn lend(&mut self, entry: Entry, queue: &Queue) -> Lent {
         let size = entry.message.size();
-        let is_much = self.lent + size > limits::LENT_BYTES;
+        let is_much = self.lent + size > limits::LENT_BYTES && !self.keeps_all;
         if is_much && entry.durable && queue.takes_back_absent() {
             return Lent::Absent(Absent::of(&entry));
         }

@@ -302,6 +302,11 @@ impl Outbox {
         true
     }
 
+    /// The channel keeps all messages that it is handed from now on.
+    pub(super) fn keep_all(&self, book: BookId) {
+        self.inner.lock().books.keep_all(book);
+    }
+
     /// basic.qos with global=true. Consumers that may go on are in the result.
     pub(super) fn limit(&self, book: BookId, limit: u16) -> Groups {
         self.inner.lock().books.limit(book, limit)

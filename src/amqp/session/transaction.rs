@@ -99,7 +99,10 @@ impl Session {
                 let refused = AmqpError::channel(id, ReplyCode::PreconditionFailed, text);
                 return Err(refused.caused_by(90, 10));
             }
-            Mode::Plain => channel.mode = Mode::Transaction(Box::default()),
+            Mode::Plain => {
+                channel.mode = Mode::Transaction(Box::default());
+                self.outbox.keep_all(channel.book);
+            }
             Mode::Transaction(_) => {}
         }
         self.reply(id, AMQPClass::Tx(tx::AMQPMethod::SelectOk(tx::SelectOk {})), turn);
