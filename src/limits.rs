@@ -152,6 +152,27 @@ pub const MEMORY_INTERVAL: Duration = Duration::from_millis(250);
 pub const SPACE_INTERVAL: Duration = Duration::from_millis(500);
 /// Bytes of durable messages that all queues together keep in memory, unless configured.
 pub const RESIDENT_BYTES: usize = 32 * 1024 * 1024;
+/// Bytes of messages that are in no log which all queues together keep in memory, unless configured.
+pub const TRANSIENT_BYTES: usize = 256 * 1024 * 1024;
+/// Bytes of messages that are spilled with one write, and read again with one read; at least one message is.
+pub const SPILL_EXTENT: usize = 1024 * 1024;
+/// Bytes that are worth a write of their own while others may be found: a few messages that came back to their
+/// places are not.
+pub const SPILL_LEAST: usize = 64 * 1024;
+/// What expires within this time is not spilled: it goes by itself, and would only be read again for that, ms.
+pub const SPILL_EXPIRES_MS: u64 = 5_000;
+/// Bytes that are spilled before the page thread looks who wants something read: some ten milliseconds of a disk's time.
+pub const SPILL_BURST: usize = 8 * SPILL_EXTENT;
+/// Bytes of a file of spilled messages, or one message. It goes when the last of them has gone.
+pub const SPILL_FILE: u64 = 16 * 1024 * 1024;
+/// Bytes these files may take up beyond twice what lives in them, before the sparsest are moved together.
+pub const SPILL_SLACK: u64 = 4 * SPILL_FILE;
+/// Bytes that are moved before the page thread does something else.
+pub const SPILL_MOVE: u64 = 4 * 1024 * 1024;
+/// Time after which too much in memory of which nothing could be spilled is looked at again.
+pub const SPILL_PAUSE: Duration = Duration::from_millis(100);
+/// Such files that are kept open.
+pub const SPILL_FILES_OPEN: usize = 4;
 /// Bytes that are counted for a message in memory besides its own.
 pub const ENTRY_OVERHEAD: usize = 128;
 /// Most messages in a stretch that leaves memory together.

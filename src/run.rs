@@ -16,7 +16,7 @@ use leveret::definitions::{Definitions, Imported};
 use leveret::durability::{self, Backups, Durability, DurabilityOptions, RecoveryReport, Store};
 use leveret::server::control::{BackupDone, Control, WriteBackup};
 use leveret::server::{Server, ServerOptions};
-use leveret::store::DataDirectory;
+use leveret::store::{DataDirectory, SpillArea};
 use leveret::telemetry;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -98,10 +98,19 @@ fn start_broker(
         ..DurabilityOptions::default()
     };
     let store = Store { log: recovered.log, checkpoint, state: recovered.state };
-    let durability = Durability::start(&broker, store, options, durability::exit_process())?;
+    broker.paging().set_transient_budget(settings.transient_bytes);
+    let spill = spill_area(directory, settings.disk_free_limit);
+    let on_fatal = durability::exit_process();
+    let durability = Durability::start_with(&broker, store, spill, options, on_fatal)?;
     // Time has passed since the broker stopped.
     broker.look_at_all();
     Ok((broker, durability, Some(recovered.report)))
+}
+
+/// Where messages go that need not survive. A broker that has none keeps them in memory.
+fn spill_area(directory: &DataDirectory, reserve: u64) -> Option<SpillArea> {
+    let area = directory.spill(reserve);
+    area.inspect_err(|error| tracing::warn!(%error, "transient messages stay in memory")).ok()
 }
 
 fn read_definitions(path: &Path) -> Result<Definitions, Failure> {

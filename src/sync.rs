@@ -24,6 +24,8 @@ pub mod rank {
     pub const OUTBOX: u8 = 3;
     /// One exchange's bindings.
     pub const EXCHANGE: u8 = 4;
+    /// The files of spilled messages, which only the page thread reads and writes.
+    pub const SPILL: u8 = 7;
     /// The tail of the log. Its state reads the checkpoint while it is held.
     pub const TAIL: u8 = 8;
     /// Anything that calls nothing else while it is held.

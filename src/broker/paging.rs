@@ -1,11 +1,12 @@
 //! Messages that leave memory and come back: who wants what read, and how much there is. It only holds that; the
-//! pager waits here.
+//! pager waits here. Messages that are in no log are spilled: written to where only this run finds them.
 //!
 //! Invariants:
 //! * A queue is on the list at most once: it says so itself, see `Queue::next_page`.
 //! * What is counted as resident is what the queues' backlogs have in memory, message by message.
 //! * A queue is counted as a reader exactly while it has something stored that is in demand, see `Queue::report`.
 
+use std::fmt::Debug;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -49,13 +50,30 @@ impl Resident {
     }
 }
 
+/// Messages that were spilled. Whoever drops the last handle gives up what they take up there, and waits for nothing.
+pub trait Spilled: Debug + Send + Sync {
+    /// Reads them, positions rising. Blocks.
+    fn read(&self) -> Result<Vec<Entry>, Unread>;
+}
+
+/// Why spilled messages were not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unread {
+    /// They may be read later.
+    NotNow,
+    /// They are not what was written, and lost.
+    Lost,
+}
+
 /// What the pager is to do.
 #[derive(Default)]
 pub struct PagingWork {
     /// Queues that want something read.
     pub queues: Vec<Arc<Queue>>,
-    /// There is more in memory than may be.
+    /// There is more in memory than may be of what is in the log.
     pub is_over_budget: bool,
+    /// The same of what is not.
+    pub is_over_transient: bool,
     /// The broker stops.
     pub last: bool,
 }
@@ -76,6 +94,8 @@ pub struct Paging {
     inner: RankedMutex<{ rank::LEAF }, Inner>,
     arrived: Condvar,
     is_open: AtomicBool,
+    spills: AtomicBool,
+    transient_budget: AtomicUsize,
     budget: AtomicUsize,
     durable: AtomicUsize,
     transient: AtomicUsize,
@@ -88,6 +108,8 @@ impl Default for Paging {
             inner: RankedMutex::default(),
             arrived: Condvar::new(),
             is_open: AtomicBool::new(false),
+            spills: AtomicBool::new(false),
+            transient_budget: AtomicUsize::new(limits::TRANSIENT_BYTES),
             budget: AtomicUsize::new(limits::RESIDENT_BYTES),
             durable: AtomicUsize::new(0),
             transient: AtomicUsize::new(0),
@@ -100,6 +122,16 @@ impl Paging {
     /// How many bytes of messages that are in the log may be in memory as well.
     pub fn set_budget(&self, bytes: usize) {
         self.budget.store(bytes, Ordering::Relaxed);
+    }
+
+    /// How many bytes of messages that are in no log may be in memory.
+    pub fn set_transient_budget(&self, bytes: usize) {
+        self.transient_budget.store(bytes, Ordering::Relaxed);
+    }
+
+    /// The pager has a place for messages that are in no log.
+    pub fn open_spill(&self) {
+        self.spills.store(true, Ordering::Relaxed);
     }
 
     /// There is a pager now: what leaves memory can come back.
@@ -150,7 +182,8 @@ impl Paging {
     fn note_change(&self, before: Resident, now: Resident) {
         add(&self.transient, before.transient, now.transient);
         add(&self.durable, before.durable, now.durable);
-        if now.durable > before.durable && self.is_over_budget() {
+        let is_over = now.durable > before.durable && self.is_over_budget();
+        if is_over || now.transient > before.transient && self.is_over_transient() {
             let mut inner = self.inner.lock();
             if !std::mem::replace(&mut inner.is_pressed, true) {
                 self.arrived.notify_one();
@@ -191,6 +224,18 @@ impl Paging {
         self.durable.load(Ordering::Relaxed).saturating_sub(budget - budget / 4)
     }
 
+    /// There is more than may be of what is in no log, and it could be spilled.
+    pub fn is_over_transient(&self) -> bool {
+        let budget = self.transient_budget.load(Ordering::Relaxed);
+        self.spills.load(Ordering::Relaxed) && self.transient.load(Ordering::Relaxed) > budget
+    }
+
+    /// How much of it has to go so that it is not as much again at once.
+    pub fn transient_excess(&self) -> usize {
+        let budget = self.transient_budget.load(Ordering::Relaxed);
+        self.transient.load(Ordering::Relaxed).saturating_sub(budget - budget / 16)
+    }
+
     /// Ends the waiting for good.
     pub fn stop(&self) {
         self.inner.lock().is_stopping = true;
@@ -209,6 +254,7 @@ impl Paging {
         PagingWork {
             queues: std::mem::take(&mut inner.queues),
             is_over_budget: self.is_over_budget(),
+            is_over_transient: self.is_over_transient(),
             last: inner.is_stopping,
         }
     }

@@ -92,6 +92,8 @@ pub struct Settings {
     pub unsaved_bytes: usize,
     /// Bytes of messages in queues that stay in memory although they are on disk.
     pub resident_bytes: usize,
+    /// Bytes of messages in queues that stay in memory and are in no log.
+    pub transient_bytes: usize,
     /// Memory above which publishers wait, percent of what the machine or the container has.
     pub memory_high_watermark: u64,
     /// Bytes of free disk space below which publishers wait.
@@ -154,6 +156,7 @@ impl Default for Settings {
             worker_threads: cores(),
             unsaved_bytes: limits::UNSAVED_BYTES,
             resident_bytes: limits::RESIDENT_BYTES,
+            transient_bytes: limits::TRANSIENT_BYTES,
             memory_high_watermark: limits::MEMORY_HIGH_WATERMARK_PERCENT,
             disk_free_limit: limits::DISK_FREE_LIMIT,
             linger: limits::LINGER,

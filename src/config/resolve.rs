@@ -28,7 +28,7 @@ pub(super) fn apply(file: File, source: Source<'_>, to: &mut Settings) -> Result
         default_queue_type, vhost_settings: _, policies: _, operator_policies: _,
         product, version, platform, information, cluster_name, log,
         frame_max: _, channel_max: _, heartbeat: _, handshake_timeout_ms: _, max_message_size: _, consumer_timeout_ms: _,
-        max_connections: _, worker_threads: _, unsaved_bytes: _, resident_bytes: _, memory_high_watermark: _, disk_free_limit: _, linger_ms: _, checkpoint_interval_ms: _,
+        max_connections: _, worker_threads: _, unsaved_bytes: _, resident_bytes: _, transient_bytes: _, memory_high_watermark: _, disk_free_limit: _, linger_ms: _, checkpoint_interval_ms: _,
     } = file;
     set(check.listen(listen)?, &mut to.listen);
     set(check.data_dir(data_dir)?, &mut to.data_dir);
@@ -105,6 +105,7 @@ impl Check<'_> {
         set(self.whole("worker_threads", file.worker_threads, 0..=1024, "threads")?, &mut to.worker_threads);
         set(self.whole("unsaved_bytes", file.unsaved_bytes, unsaved, "bytes")?, &mut to.unsaved_bytes);
         set(self.whole("resident_bytes", file.resident_bytes, 0..=1 << 40, "bytes")?, &mut to.resident_bytes);
+        set(self.whole("transient_bytes", file.transient_bytes, 0..=1 << 40, "bytes")?, &mut to.transient_bytes);
         set(self.whole("memory_high_watermark", file.memory_high_watermark, 0..=100, "percent")?, &mut to.memory_high_watermark);
         set(self.whole("disk_free_limit", file.disk_free_limit, 0..=1 << 50, "bytes")?, &mut to.disk_free_limit);
         set(self.millis("handshake_timeout_ms", file.handshake_timeout_ms, 100..=600_000)?, &mut to.handshake_timeout);

@@ -27,6 +27,7 @@
 //!        └───► reclaim.rs, forward.rs: live messages of sparse segments, for the commit thread to append again
 //!
 //! thread `page`         pager.rs, messages.rs ◄─────────────────── LogReader: messages that left memory
+//!        └───► spill.rs ◄────────────────────────────────────────► SpillArea: those that are in no log
 //!
 //! at start              recovery.rs     checkpoint + tail of the log ──► Broker
 //! ```
@@ -61,6 +62,7 @@ mod returns;
 mod salvage;
 mod segments;
 mod slot;
+mod spill;
 mod state;
 mod stepped;
 mod stored_queue;
@@ -102,7 +104,7 @@ use crate::broker::Broker;
 use crate::broker::commit_inbox::CommitInbox;
 use crate::broker::paging::Paging;
 use crate::limits;
-use crate::store::{Checkpoint, Log, LogPosition};
+use crate::store::{Checkpoint, Log, LogPosition, SpillArea};
 
 /// The exit code of a process whose store can no longer be trusted (`EX_SOFTWARE` of sysexits.h).
 pub const EXIT_STORE: i32 = 70;
@@ -161,6 +163,17 @@ impl Durability {
         options: DurabilityOptions,
         on_fatal: OnFatal,
     ) -> std::io::Result<Self> {
+        Self::start_with(broker, store, None, options, on_fatal)
+    }
+
+    /// The same, with a place for messages that need not survive and are too much for memory.
+    pub fn start_with(
+        broker: &Arc<Broker>,
+        store: Store,
+        spill: Option<SpillArea>,
+        options: DurabilityOptions,
+        on_fatal: OnFatal,
+    ) -> std::io::Result<Self> {
         let Store { log, checkpoint, state } = store;
         let inbox = Arc::clone(broker.inbox());
         // Nothing is known to be synced until the commit thread has done so.
@@ -169,7 +182,10 @@ impl Durability {
 
         let reader = log.reader();
         let reclaimer = Reclaimer::new(Arc::clone(&shared), Arc::clone(&inbox), reader, options);
-        let pager = Pager::new(Arc::clone(broker), Arc::clone(&shared), log.reader());
+        let mut pager = Pager::new(Arc::clone(broker), Arc::clone(&shared), log.reader());
+        if let Some(area) = spill {
+            pager = pager.spilling_to(area);
+        }
         let mut committer = Committer::new(broker, log, Arc::clone(&shared), options);
         // Before the first client comes.
         committer.watch_space();

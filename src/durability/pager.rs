@@ -1,25 +1,29 @@
 //! The page thread: messages out of memory, and back from the log.
 //!
 //! Invariants:
-//! * Nothing is written here: what leaves memory is in the log already.
+//! * Nothing durable is written here: what leaves memory is in the log already, or is spilled to where only this run
+//!   finds it.
 //! * A message is lost only if what lies at its place is not what was written there, and that is still its place:
 //!   records move while they are read, when their segment is given up.
 //! * At most a read of [`limits::PAGE_IN_BYTES`], or one message, is in memory besides the messages. What stays in
 //!   memory is read in portions that shrink as more queues read.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::index::Located;
 use super::messages::{Wanted, read_messages};
+use super::spill::Spiller;
 use super::tail::Shared;
 use crate::broker::Broker;
 use crate::broker::change::Put;
 use crate::broker::delivery::{Position, Run};
-use crate::broker::paging::{Paging, PagingWork};
+use crate::broker::paging::{Paging, PagingWork, Unread};
 use crate::broker::queue::{Found, Page, PageIn, Queue};
+use crate::broker::turn::Turn;
 use crate::limits;
-use crate::store::{Damage, LogReader, StoreError};
+use crate::store::{Damage, LogReader, SpillArea, StoreError};
 use crate::sync::{RankedMutex, rank};
 
 /// See the module.
@@ -28,16 +32,19 @@ pub(super) struct Pager {
     paging: Arc<Paging>,
     shared: Arc<Shared>,
     reader: Arc<dyn LogReader>,
+    spiller: Option<Spiller>,
     damages: RankedMutex<{ rank::LEAF }, Vec<Damage>>,
 }
 
 /// Whether there was something to do about too much in memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Relief {
     /// There was, or there was not too much.
     Found,
-    /// All of it is still on its way to the log.
+    /// Nothing may leave now: it is still on its way to the log, or cannot be written.
     None,
+    /// There was, and there is more.
+    Some,
 }
 
 impl Pager {
@@ -48,7 +55,13 @@ impl Pager {
     ) -> Self {
         let paging = Arc::clone(broker.paging());
         paging.open();
-        Self { broker, paging, shared, reader, damages: RankedMutex::default() }
+        Self { broker, paging, shared, reader, spiller: None, damages: RankedMutex::default() }
+    }
+
+    /// The same, with a place for messages that are in no log.
+    pub(super) fn spilling_to(self, area: SpillArea) -> Self {
+        self.paging.open_spill();
+        Self { spiller: Some(Spiller::new(area)), ..self }
     }
 
     /// What was found damaged so far; the first of it, if it is much.
@@ -59,15 +72,17 @@ impl Pager {
 
     /// The thread's whole life.
     pub(super) fn run(&self, on_fatal: &(dyn Fn() + Send + Sync)) {
-        let mut is_helpless = false;
+        let mut relief = Relief::Found;
         loop {
-            let patience =
-                if is_helpless { limits::PAGE_OUT_PAUSE } else { limits::COMMIT_PATIENCE };
-            let work = self.paging.wait(patience, is_helpless);
+            let patience = match relief {
+                Relief::Found => limits::COMMIT_PATIENCE,
+                Relief::None => limits::PAGE_OUT_PAUSE,
+                Relief::Some => Duration::ZERO,
+            };
+            let work = self.paging.wait(patience, relief == Relief::None);
             let is_last = work.last;
             match self.work(work) {
-                Ok(Relief::Found) => is_helpless = false,
-                Ok(Relief::None) => is_helpless = true,
+                Ok(found) => relief = found,
                 Err(error) => {
                     tracing::error!(%error, "stopping; nothing that was confirmed is lost");
                     return on_fatal();
@@ -89,7 +104,14 @@ impl Pager {
         for queue in work.queues {
             self.page_in(queue)?;
         }
-        if work.is_over_budget { Ok(self.page_out()) } else { Ok(Relief::Found) }
+        let mut relief = if work.is_over_budget { self.page_out() } else { Relief::Found };
+        if let Some(spiller) = &self.spiller {
+            if work.is_over_transient {
+                relief = relief.max(self.spill(spiller));
+            }
+            relief = relief.max(spiller.tidy());
+        }
+        Ok(relief)
     }
 
     fn page_in(&self, queue: Arc<Queue>) -> Result<(), StoreError> {
@@ -98,6 +120,9 @@ impl Pager {
         match queue.next_page(&mut turn) {
             Page::Nothing => {}
             Page::NotYet => self.paging.want_later(queue, cycles),
+            Page::In(page) if page.spilled().is_some() => {
+                self.read_back(queue, &page, cycles, &mut turn);
+            }
             Page::In(page) => {
                 let found = self.read(&queue, &page)?;
                 queue.paged_in(&page, found, &mut turn);
@@ -105,6 +130,16 @@ impl Pager {
         }
         turn.finish(&self.broker);
         Ok(())
+    }
+
+    /// Reads what was spilled.
+    fn read_back(&self, queue: Arc<Queue>, page: &PageIn, cycles: u64, turn: &mut Turn) {
+        match page.spilled().map_or(Ok(Vec::new()), |spilled| spilled.read()) {
+            Ok(entries) => queue.read_back(page, entries, turn),
+            Err(Unread::Lost) => queue.read_back(page, Vec::new(), turn),
+            // Something happens at least as often as the committer looks for housekeeping.
+            Err(Unread::NotNow) => self.paging.want_later(queue, cycles),
+        }
     }
 
     /// Reads the first of what is wanted, as much as may be read at once.
@@ -177,9 +212,7 @@ impl Pager {
     fn page_out(&self) -> Relief {
         let mut relief = Relief::None;
         for whole in [false, true] {
-            let mut queues = self.queues();
-            queues.sort_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
-            for (_, queue) in &queues {
+            for queue in &self.queues(Queue::resident_bytes) {
                 while self.paging.excess() > 0 && queue.page_out(whole) > 0 {
                     relief = Relief::Found;
                 }
@@ -191,15 +224,21 @@ impl Pager {
         relief
     }
 
-    /// Queues with messages that may leave memory, and how many bytes these have.
-    fn queues(&self) -> Vec<(usize, Arc<Queue>)> {
+    /// Writes messages that are in no log, from where there are most.
+    fn spill(&self, spiller: &Spiller) -> Relief {
+        let now = self.broker.begin_turn().unix_now();
+        spiller.spill(&self.paging, &self.queues(Queue::transient_bytes), now)
+    }
+
+    /// Queues with messages of that kind in memory, those with the most bytes first.
+    fn queues(&self, bytes_of: impl Fn(&Queue) -> usize) -> Vec<Arc<Queue>> {
         let vhosts = self.broker.vhosts().into_iter();
         let queues =
             vhosts.flat_map(|vhost| vhost.queues().into_iter().chain(vhost.waiting_rooms()));
-        queues
-            .map(|queue| (queue.resident_bytes(), queue))
-            .filter(|(bytes, _)| *bytes > 0)
-            .collect()
+        let sized = queues.map(|queue| (bytes_of(&queue), queue));
+        let mut sized: Vec<_> = sized.filter(|(bytes, _)| *bytes > 0).collect();
+        sized.sort_by_key(|(bytes, _)| Reverse(*bytes));
+        sized.into_iter().map(|(_, queue)| queue).collect()
     }
 }
 

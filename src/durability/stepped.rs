@@ -14,7 +14,7 @@ use super::tail::Shared;
 use super::{DurabilityOptions, Store};
 use crate::broker::Broker;
 use crate::broker::commit_inbox::CommitInbox;
-use crate::store::{LogPosition, StoreError};
+use crate::store::{LogPosition, SpillArea, StoreError};
 
 /// See the module.
 pub struct Stepped {
@@ -50,6 +50,12 @@ impl Stepped {
         let checkpointer =
             Checkpointer::new(Arc::clone(&shared), checkpoint, options.checkpoint_interval);
         Self { inbox, committer, checkpointer, pager, reclaimer, shared }
+    }
+
+    /// The same, with a place for messages that need not survive and are too much for memory.
+    #[must_use]
+    pub fn spilling_to(self, area: SpillArea) -> Self {
+        Self { pager: self.pager.spilling_to(area), ..self }
     }
 
     /// One cycle of the committer: writes what changed, syncs if somebody waits for it or if there was nothing to

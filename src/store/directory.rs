@@ -5,6 +5,7 @@
 //! format   "leveret data 2": what follows can be read by this version
 //! log/     segments
 //! meta/    checkpoint; meta.damaged-<n>/ are such that could not be believed
+//! spill/   what is gone with the process that wrote it
 //! checkpoint   which checkpoint was applied last
 //! definitions  what is needed if the checkpoint is lost
 //! distrust     there if the checkpoint must not be used again
@@ -20,7 +21,7 @@ use super::disk::{Disk, RealDisk};
 use super::error::StoreError;
 use super::guard::{FjallPlace, GuardedCheckpoint};
 use super::log::SegmentFiles;
-use super::{Checkpoint, StoredLog};
+use super::{Checkpoint, SpillArea, StoredLog};
 
 pub(super) const FORMAT: &str = "leveret data 2\n";
 
@@ -77,6 +78,13 @@ impl DataDirectory {
     /// The checkpoint in it, opened.
     pub fn checkpoint(&self) -> Result<Box<dyn Checkpoint>, StoreError> {
         open_checkpoint(&self.path)
+    }
+
+    /// The area in it for what means nothing after this run, emptied. It leaves `reserve` bytes of the disk free.
+    pub fn spill(&self, reserve: u64) -> Result<SpillArea, StoreError> {
+        let path = self.path.join("spill");
+        create_private(&path).map_err(StoreError::io(&path, "create"))?;
+        SpillArea::empty(Arc::new(RealDisk), path, reserve)
     }
 
     fn log_path(&self) -> PathBuf {

@@ -18,6 +18,7 @@
 //! data/meta/                  checkpoint.rs   fjall; every value behind a checksum (sealed.rs)
 //! data/checkpoint             mark.rs         which checkpoint is the last, for guard.rs
 //! data/definitions            kept.rs         what a lost checkpoint cannot be replaced without
+//! data/spill/<number>.spill   spill.rs        blocks that are gone with the process
 //! nothing on disk             memory.rs       the same traits in memory
 //! ```
 
@@ -35,6 +36,7 @@ mod memory;
 mod read_only_disk;
 mod sealed;
 mod simulated_disk;
+mod spill;
 mod stored;
 
 use std::collections::BTreeMap;
@@ -59,6 +61,7 @@ pub use self::log::{
 pub use self::memory::{MemoryStore, Survives};
 pub use self::read_only_disk::ReadOnlyDisk;
 pub use self::simulated_disk::{SimulatedDisk, Split};
+pub use self::spill::{SpillArea, SpillBlock};
 pub use self::stored::{CopiedCheckpoint, Probe, StoredData, probe_checkpoint};
 
 /// A place in the log. Places are ordered as the log was written and are never used twice.

@@ -49,5 +49,6 @@ mod reply_to;
 mod retry;
 mod settle;
 mod shutdown;
+mod spill;
 mod startup;
 mod transactions;

@@ -9,18 +9,22 @@
 
 mod level;
 mod line;
+mod spill;
 mod stretch;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use self::level::{Examined, Level};
-pub(super) use self::level::{PageOut, PagedOut};
+pub(super) use self::level::{PageOut, PagedOut, Spill};
+pub(super) use self::spill::{SpillStep, ToSpill};
 pub(super) use self::stretch::Portion;
 pub use self::stretch::{Members, add_member};
+use self::stretch::{Part, Stretch};
 use super::StoredStretch;
 use crate::broker::delivery::{Absent, Deadline, Entry, Position, Run};
 use crate::broker::message::Message;
-use crate::broker::paging::Resident;
+use crate::broker::paging::{Resident, Spilled};
 use crate::limits;
 
 /// Priority of a message within its queue; 0 is the lowest.
@@ -53,6 +57,28 @@ pub(super) struct Wanted {
     /// The front of the level, or what has expired in it.
     pub(super) is_front: bool,
     pub(super) members: Vec<Members>,
+    /// Where the members end if they are not all; what is in memory before that comes with them.
+    pub(super) before: Option<Position>,
+    /// This is to be read instead of any members; where it begins.
+    pub(super) spilled: Option<(Position, Arc<dyn Spilled>)>,
+}
+
+impl Wanted {
+    fn part(epoch: u64, level: Priority, number: u64, is_front: bool, part: Part) -> Self {
+        let Part { members, before, spilled } = part;
+        Self { level, epoch, number, is_front, members, before, spilled }
+    }
+
+    /// What was read of its members, up to there or all of them.
+    pub(super) fn portion(
+        &self,
+        entries: Vec<Entry>,
+        count: usize,
+        up_to: Option<Position>,
+    ) -> Portion {
+        let last = self.before.map(|before| Position(before.0.saturating_sub(1)));
+        Portion { entries, count, up_to: up_to.or(last) }
+    }
 }
 
 impl Backlog {
@@ -159,7 +185,7 @@ impl Backlog {
     ) -> Option<Entry> {
         let level = self.level_if_any(priority)?;
         let Some(entry) = level.remove(position, expired_at) else {
-            let soonest = level.stretch_at(position).and_then(|stretch| stretch.soonest);
+            let soonest = level.stretch_at(position).and_then(Stretch::due_at);
             let is_due = soonest.is_some_and(|soonest| soonest <= expired_at);
             if is_due && !self.due.contains(&(priority, position)) {
                 self.due.push_back((priority, position));
@@ -230,9 +256,9 @@ impl Backlog {
     }
 }
 
-/// What is in the log only.
+/// What is not in memory.
 impl Backlog {
-    /// Entries that are in the log only.
+    /// Entries that are not in memory.
     #[inline]
     pub(super) fn absent(&self) -> usize {
         if self.above == 0 { self.bottom.absent() } else { self.absent_anywhere() }
@@ -328,8 +354,7 @@ impl Backlog {
         if level.at_hand() >= at_hand(stretch.absent(), stretch.absent_bytes(), at_hand_bytes) {
             return None;
         }
-        let (number, members) = (stretch.number, stretch.members().to_vec());
-        Some(Wanted { level: priority, epoch: self.epoch, number, is_front: true, members })
+        Some(Wanted::part(self.epoch, priority, stretch.number, true, stretch.next_part()))
     }
 
     /// Something in it has expired that must be read before it can be parted with.
@@ -343,12 +368,10 @@ impl Backlog {
         while let Some(&(priority, position)) = self.due.front() {
             let level = self.level_if_any(priority);
             let stretch = level.and_then(|level| level.stretch_at(position));
-            if let Some(stretch) = stretch.filter(|one| one.soonest.is_some_and(|at| at <= now)) {
-                let behind = stretch.examined.map(|(up_to, _)| up_to);
-                let members = stretch.members().iter().filter_map(|members| members.behind(behind));
-                let (number, members) = (stretch.number, members.collect());
-                let epoch = self.epoch;
-                return Some(Wanted { level: priority, epoch, number, is_front: false, members });
+            if let Some((number, part)) =
+                stretch.and_then(|one| one.due_part(now).map(|part| (one.number, part)))
+            {
+                return Some(Wanted::part(self.epoch, priority, number, false, part));
             }
             self.due.pop_front();
         }

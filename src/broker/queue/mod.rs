@@ -15,6 +15,7 @@ mod pages;
 mod parting;
 mod priorities;
 mod requeue;
+mod spill;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -31,6 +32,7 @@ use self::length::Limit;
 pub use self::pages::{Found, Page, PageIn};
 pub(super) use self::parting::{Dead, Role};
 pub use self::priorities::Priorities;
+pub use self::spill::{SpillBatch, SpillOffer};
 pub(super) use self::state::Lost;
 use self::state::{Dispatched, QueueState, Restored};
 use super::change::{QueueChanges, Retries};

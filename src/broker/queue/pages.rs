@@ -16,7 +16,7 @@ use super::{Footprint, Members, Outcome, Queue, StoredStretch};
 use crate::broker::change::Put;
 use crate::broker::dead_letter::Reason;
 use crate::broker::delivery::{Absent, Deadline, Entry, Position};
-use crate::broker::paging::Paging;
+use crate::broker::paging::{Paging, Spilled};
 use crate::broker::turn::Turn;
 use crate::limits;
 
@@ -59,6 +59,20 @@ pub struct PageIn {
     pub level: Option<u8>,
     /// Bytes of the log that are read at most, or one message.
     pub at_most: u64,
+}
+
+impl PageIn {
+    /// What is to be read instead, and given to [`Queue::read_back`].
+    pub fn spilled(&self) -> Option<&Arc<dyn Spilled>> {
+        Some(&self.wanted()?.spilled.as_ref()?.1)
+    }
+
+    pub(super) fn wanted(&self) -> Option<&Wanted> {
+        match &self.purpose {
+            Purpose::Backlog(wanted) => Some(wanted),
+            Purpose::Lost => None,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -263,7 +277,7 @@ impl QueueState {
     }
 
     /// Somebody takes what is next, now or as soon as it can.
-    fn is_in_demand(&self) -> bool {
+    pub(super) fn is_in_demand(&self) -> bool {
         self.pages.is_asked || !self.consumers.is_empty()
     }
 
@@ -301,7 +315,7 @@ impl QueueState {
         let Purpose::Backlog(wanted) = &page.purpose else {
             return self.give_up_found(&page.members, entries, up_to);
         };
-        let portion = Portion { entries, count, up_to };
+        let portion = wanted.portion(entries, count, up_to);
         if wanted.is_front {
             self.take_in(wanted, portion, missing);
         } else if let Some(expired) = self.backlog.expire(wanted, portion, now) {
@@ -323,12 +337,7 @@ impl QueueState {
             for (position, deadline) in expiring {
                 self.expiries.note_stretch(position, deadline, wanted.level);
             }
-            if missing > 0 {
-                tracing::error!(
-                    missing,
-                    "messages of a queue cannot be read; they are not delivered"
-                );
-            }
+            note_missing(missing);
         }
     }
 
@@ -390,6 +399,12 @@ impl QueueState {
         let priorities = self.priorities;
         self.backlog.put_back_absent(absents, |absent| priorities.level(absent.priority));
         self.lose_absent(lost);
+    }
+}
+
+pub(super) fn note_missing(missing: usize) {
+    if missing > 0 {
+        tracing::error!(missing, "messages of a queue cannot be read; they are not delivered");
     }
 }
 

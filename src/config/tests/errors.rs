@@ -13,7 +13,7 @@ fn an_unknown_key_names_the_closest_and_all_that_are_allowed() {
          operator_policies, load_definitions, loopback_users, product, version, platform, \
          information, cluster_name, frame_max, channel_max, heartbeat, handshake_timeout_ms, \
          max_message_size, consumer_timeout_ms, max_connections, worker_threads, unsaved_bytes, \
-         resident_bytes, memory_high_watermark, disk_free_limit, linger_ms, checkpoint_interval_ms, log)"
+         resident_bytes, transient_bytes, memory_high_watermark, disk_free_limit, linger_ms, checkpoint_interval_ms, log)"
     );
 }
 

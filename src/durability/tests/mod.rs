@@ -11,6 +11,7 @@ mod reclaim;
 mod restart;
 mod size;
 mod space;
+mod spill;
 mod threads;
 
 use std::collections::{BTreeMap, BTreeSet};

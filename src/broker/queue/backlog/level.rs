@@ -1,12 +1,15 @@
-//! The ready messages of one priority: some in memory, then perhaps some that are only in the log, then some in
+//! The ready messages of one priority: some in memory, then perhaps some that are only on disk, then some in
 //! memory again.
 //!
 //! Invariants:
 //! * Positions rise from `head` through `stored` to `tail`, and so do the stretches' in `stored`.
 //! * Nothing is in `tail` unless something is stored: what is next is at the front of `head`, or must be read.
 
+mod spill;
+
 use std::collections::VecDeque;
 
+pub(in crate::broker::queue) use self::spill::Spill;
 use super::line::Line;
 use super::stretch::{Portion, Stretch, soonest};
 use crate::broker::delivery::{Absent, Deadline, Entry, Position, Run};
@@ -20,7 +23,7 @@ pub(super) struct Level {
     tail: Line,
     /// Entries in `stored`.
     in_stored: usize,
-    /// Of these, those that are in the log only.
+    /// Of these, those that are not in memory.
     absent: usize,
     last_number: u64,
 }
@@ -57,7 +60,7 @@ impl Level {
         self.head.len() + self.in_stored + self.tail.len()
     }
 
-    /// How many are in the log only.
+    /// How many are not in memory.
     pub(super) fn absent(&self) -> usize {
         self.absent
     }
@@ -263,7 +266,7 @@ impl Level {
         stretch.number = number;
         self.in_stored += 1;
         if !how.may_leave(&entry) {
-            stretch.resident.push_back(entry);
+            stretch.push_resident(entry);
             return;
         }
         let soonest = stretch.soonest;
@@ -365,7 +368,7 @@ impl Level {
     /// The places of its entries in memory, and when these expire; of a stretch, its first.
     pub(super) fn places(&self) -> impl Iterator<Item = (Position, Option<Deadline>)> {
         let stretches =
-            self.stored.iter().filter_map(|stretch| Some((stretch.first()?, stretch.soonest)));
+            self.stored.iter().filter_map(|stretch| Some((stretch.first()?, stretch.due_at())));
         let among = self.stored.iter().flat_map(|stretch| &stretch.resident);
         let among = among.map(|entry| (entry.position, entry.expires_at));
         self.head.places().chain(stretches).chain(among).chain(self.tail.places())

@@ -1,14 +1,19 @@
-//! Neighbours of one priority whose messages are in the log and not in memory.
+//! Neighbours of one priority whose messages are in the log and not in memory, or were spilled.
 //!
 //! Invariants:
 //! * Members lie in rising position and apart. All of them are in the log; so is what lies in `resident`, or it
-//!   cannot leave memory and waits among its neighbours until these come back.
+//!   cannot leave memory and waits among its neighbours until these come back. What is spilled is in neither; its
+//!   extents may lie among members, and among each other.
 //! * A stretch as of a restart is not exact: its members say between which positions its entries lie, and only the
 //!   log knows which of these positions are entries. Nothing else in the queue lies between them then.
 //! * Its number changes whenever an entry joins: what was being read for it is then not all of it.
 
+mod extents;
+
 use std::collections::VecDeque;
 
+use self::extents::Extent;
+pub(super) use self::extents::Part;
 use crate::broker::delivery::{Absent, Deadline, Entry, Position, Run};
 use crate::limits;
 
@@ -77,6 +82,10 @@ pub(super) struct Stretch {
     /// When the first of them expires.
     pub(super) soonest: Option<Deadline>,
     pub(super) resident: VecDeque<Entry>,
+    /// In the order of their first positions.
+    extents: Vec<Extent>,
+    /// Bytes of all bodies that were put into it one by one; it takes no more than so many.
+    taken: usize,
     /// How far it was looked through for what has expired, and when the first of the rest so far expires.
     pub(super) examined: Option<(Position, Option<Deadline>)>,
 }
@@ -91,6 +100,8 @@ impl Stretch {
             bytes: 0,
             soonest: None,
             resident: VecDeque::new(),
+            extents: Vec::new(),
+            taken: 0,
             examined: None,
         }
     }
@@ -107,43 +118,47 @@ impl Stretch {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.entries + self.resident.len()
+        self.absent() + self.resident.len()
     }
 
-    /// Entries that are in the log only.
+    /// Entries that are not in memory.
     pub(super) fn absent(&self) -> usize {
-        self.entries
+        self.entries + self.spilled()
     }
 
-    /// Bytes of the bodies that are in the log only.
+    /// Bytes of the bodies that are not in memory.
     pub(super) fn absent_bytes(&self) -> usize {
-        self.bytes
-    }
-
-    pub(super) fn members(&self) -> &[Members] {
-        &self.members
+        self.bytes + self.spilled_bytes()
     }
 
     pub(super) fn first(&self) -> Option<Position> {
         let member = self.members.first().map(|members| members.run.first);
         let resident = self.resident.front().map(|entry| entry.position);
-        member.into_iter().chain(resident).min()
+        member.into_iter().chain(resident).chain(self.first_spilled()).min()
     }
 
     pub(super) fn last(&self) -> Option<Position> {
         let member = self.members.last().map(|members| members.run.last);
-        member.max(self.resident.back().map(|entry| entry.position))
+        let resident = self.resident.back().map(|entry| entry.position);
+        member.max(resident).max(self.last_spilled())
     }
 
     /// It may take more in: what it has can be read at once.
     pub(super) fn has_room(&self) -> bool {
-        self.is_exact && self.len() < limits::STRETCH_ENTRIES && self.bytes < limits::STRETCH_BYTES
+        self.is_exact && self.len() < limits::STRETCH_ENTRIES && self.taken < limits::STRETCH_BYTES
     }
 
     /// Adds an entry behind all others.
     pub(super) fn push(&mut self, absent: &Absent) {
+        self.taken += absent.body_size;
         add_member(&mut self.members, Members::one(absent));
         self.count(absent);
+    }
+
+    /// Adds an entry in memory behind all others.
+    pub(super) fn push_resident(&mut self, entry: Entry) {
+        self.taken += entry.message.body_size();
+        self.resident.push_back(entry);
     }
 
     fn count(&mut self, absent: &Absent) {
@@ -196,7 +211,8 @@ impl Stretch {
             return;
         }
         let resident = std::mem::take(&mut self.resident);
-        let (leave, stay): (Vec<Entry>, VecDeque<Entry>) = partition(resident, may_leave);
+        let (leave, stay): (Vec<Entry>, VecDeque<Entry>) =
+            partition(resident, &mut |entry| may_leave(entry));
         let absents: Vec<Absent> = leave.iter().map(Absent::of).collect();
         self.merge(&absents, number);
         self.resident = stay;
@@ -209,10 +225,11 @@ impl Stretch {
         let Portion { mut entries, count, up_to } = portion;
         let found = entries.iter().map(|entry| entry.message.body_size()).sum::<usize>();
         let is_covered = |position: Position| up_to.is_none_or(|up_to| position <= up_to);
-        let gone = if up_to.is_none() { self.bytes } else { found.min(self.bytes) };
-        self.bytes -= gone;
-        self.entries = if up_to.is_none() { 0 } else { self.entries.saturating_sub(count) };
         self.forget_members(up_to);
+        let is_all = self.members.is_empty();
+        let gone = if is_all { self.bytes } else { found.min(self.bytes) };
+        self.bytes -= gone;
+        self.entries = if is_all { 0 } else { self.entries.saturating_sub(count) };
         let before = entries.len();
         while let Some(entry) = self.resident.pop_front_if(|entry| is_covered(entry.position)) {
             entries.push(entry);
@@ -272,7 +289,7 @@ pub(super) fn soonest(one: Option<Deadline>, other: Option<Deadline>) -> Option<
 
 fn partition(
     entries: VecDeque<Entry>,
-    leaves: &dyn Fn(&Entry) -> bool,
+    leaves: &mut dyn FnMut(&Entry) -> bool,
 ) -> (Vec<Entry>, VecDeque<Entry>) {
     let mut leave = Vec::new();
     let mut stay = VecDeque::new();

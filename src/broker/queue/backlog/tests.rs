@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::broker::message::{Layout, Message};
+use crate::broker::paging::Unread;
 
 /// When all of them expire.
 fn expiry() -> Deadline {
@@ -107,6 +108,16 @@ fn durable(position: u64) -> Entry {
     Entry { durable: true, ..entry(position) }
 }
 
+/// Messages that were spilled, where nothing happens to them.
+#[derive(Debug)]
+struct Elsewhere(Vec<Entry>);
+
+impl Spilled for Elsewhere {
+    fn read(&self) -> Result<Vec<Entry>, Unread> {
+        Ok(self.0.clone())
+    }
+}
+
 /// Reads what is wanted, as the pager would: at most so many.
 fn read(wanted: &Wanted, model: &BTreeSet<u64>, at_most: usize) -> Portion {
     let runs = wanted.members.iter().map(|members| members.run.first.0..=members.run.last.0);
@@ -114,7 +125,8 @@ fn read(wanted: &Wanted, model: &BTreeSet<u64>, at_most: usize) -> Portion {
     let some: Vec<u64> = there.iter().copied().take(at_most).collect();
     let up_to = (some.len() < there.len()).then(|| Position(*some.last().unwrap()));
     let entries: Vec<Entry> = some.into_iter().map(durable).collect();
-    Portion { count: entries.len(), entries, up_to }
+    let count = entries.len();
+    wanted.portion(entries, count, up_to)
 }
 
 /// A backlog whose messages leave memory and come back.
@@ -126,11 +138,77 @@ struct Paged {
     /// Taken and not given back.
     out: Vec<u64>,
     with_priorities: bool,
+    /// Some of them are in no log.
+    with_transient: bool,
     /// What was asked for and read, and did not arrive yet.
     under_way: Option<(Wanted, Portion)>,
 }
 
 impl Paged {
+    fn is_durable(&self, position: u64) -> bool {
+        !self.with_transient || position % 7 < 3
+    }
+
+    fn entry(&self, position: u64) -> Entry {
+        Entry { durable: self.is_durable(position), ..entry(position) }
+    }
+
+    /// What is to be spilled next is written, and `meanwhile` happens.
+    fn spill(&mut self, how: Spill, meanwhile: impl FnOnce(&mut Self)) {
+        loop {
+            let batch = match self.backlog.offer_to_spill(how) {
+                SpillStep::Write(batch) => batch,
+                SpillStep::Again => continue,
+                SpillStep::Nothing => return meanwhile(self),
+            };
+            assert!(batch.entries.iter().all(|entry| !entry.durable), "these are not in the log");
+            let written = Elsewhere(batch.entries.clone());
+            meanwhile(self);
+            self.backlog.spilled(&batch, Arc::new(written));
+            return;
+        }
+    }
+
+    /// Some that are out come back, and perhaps one is taken.
+    fn meddle(&mut self, amount: usize) {
+        let transient = self.out.iter().copied().filter(|at| !self.is_durable(*at));
+        let back: Vec<u64> = transient.take(amount % 3).collect();
+        self.out.retain(|at| !back.contains(at));
+        self.give_back(back, false);
+        if let Some(entry) = amount.is_multiple_of(5).then(|| self.backlog.pop()).flatten() {
+            self.model.retain(|_, at| *at != entry.position.0);
+            self.out.push(entry.position.0);
+        }
+    }
+
+    /// Takes an entry out because it expired, reading it first if it was spilled.
+    fn remove(&mut self, position: u64, level: Priority) -> Option<Entry> {
+        loop {
+            let removed = self.backlog.remove(Position(position), level, expiry());
+            if removed.is_some() || self.is_durable(position) {
+                return removed;
+            }
+            let wanted = self.backlog.due(expiry())?;
+            if !self.read_back(&wanted) {
+                return None;
+            }
+        }
+    }
+
+    fn read_back(&mut self, wanted: &Wanted) -> bool {
+        let Some((_, spilled)) = &wanted.spilled else { return false };
+        let lost = self.backlog.read_back(wanted, spilled.read().unwrap(), &[]);
+        assert_eq!(lost, Some(0), "it is where it was");
+        true
+    }
+
+    fn take_in(&mut self, wanted: &Wanted, portion: Portion) -> Option<usize> {
+        if wanted.spilled.is_some() {
+            return self.backlog.read_back(wanted, portion.entries, &[]);
+        }
+        self.backlog.page_in(wanted, portion)
+    }
+
     fn level(&self, position: u64) -> Priority {
         if self.with_priorities { priority(position) } else { 0 }
     }
@@ -141,6 +219,11 @@ impl Paged {
 
     fn asks(&self, least: bool, at_most: usize) -> Option<(Wanted, Portion)> {
         let wanted = self.backlog.wanted(least, limits::AT_HAND_BYTES)?;
+        if let Some((_, spilled)) = &wanted.spilled {
+            let entries = spilled.read().unwrap();
+            let portion = Portion { count: entries.len(), entries, up_to: None };
+            return Some((wanted, portion));
+        }
         let of_level = self.model.iter().filter(|((level, _), _)| level.0 == wanted.level);
         let there: BTreeSet<u64> = of_level.map(|(_, &position)| position).collect();
         let portion = read(&wanted, &there, at_most);
@@ -154,7 +237,7 @@ impl Paged {
             return true;
         }
         let Some((wanted, portion)) = self.asks(least, at_most) else { return false };
-        let lost = self.backlog.page_in(&wanted, portion);
+        let lost = self.take_in(&wanted, portion);
         assert_eq!(lost, Some(0), "the stretch is as it was");
         true
     }
@@ -162,7 +245,7 @@ impl Paged {
     /// What was read some operations ago arrives: it is taken in as it should be, or not at all.
     fn arrive(&mut self) {
         if let Some((wanted, portion)) = self.under_way.take() {
-            let lost = self.backlog.page_in(&wanted, portion);
+            let lost = self.take_in(&wanted, portion);
             assert_eq!(lost.unwrap_or(0), 0, "nothing was damaged");
         }
     }
@@ -174,6 +257,8 @@ impl Paged {
         purged.extend(absent.flatten());
         purged.sort_unstable();
         let mut ready: Vec<u64> = std::mem::take(&mut self.model).into_values().collect();
+        // What was spilled is gone without a word.
+        ready.retain(|at| self.is_durable(*at) || purged.contains(at));
         ready.sort_unstable();
         assert_eq!(purged, ready);
     }
@@ -197,7 +282,7 @@ impl Paged {
             let absents = back.iter().map(|&position| Absent::of(&durable(position))).collect();
             self.backlog.put_back_absent(absents, |absent| level(absent.position.0));
         } else {
-            let entries = back.iter().copied().map(durable).collect();
+            let entries = back.iter().map(|&position| self.entry(position)).collect();
             self.backlog.put_back(entries, |entry| level(entry.position.0));
         }
         for position in back {
@@ -210,10 +295,9 @@ impl Paged {
         let one = footprint(&durable(0).message);
         prop_assert_eq!(self.backlog.len(), self.model.len());
         prop_assert_eq!(self.backlog.bytes(), self.model.len());
-        prop_assert_eq!(
-            self.backlog.resident(),
-            Resident { transient: 0, durable: in_memory * one }
-        );
+        let Resident { transient, durable } = self.backlog.resident();
+        prop_assert_eq!(transient + durable, in_memory * one);
+        prop_assert!(self.with_transient || transient == 0);
         Ok(())
     }
 }
@@ -253,16 +337,17 @@ proptest! {
     /// or without its message: the backlog stays what a sorted list would be, and knows what it has in memory.
     #[test]
     fn messages_that_left_memory_keep_their_places(
-        operations in prop::collection::vec((0_u8..11, any::<prop::sample::Index>(), 0_usize..12), 1..150),
+        operations in prop::collection::vec((0_u8..13, any::<prop::sample::Index>(), 0_usize..12), 1..150),
         with_priorities: bool,
+        with_transient: bool,
     ) {
-        let mut paged = Paged { with_priorities, ..Paged::default() };
+        let mut paged = Paged { with_priorities, with_transient, ..Paged::default() };
         for (at, (operation, pick, amount)) in operations.into_iter().enumerate() {
             let next = at as u64;
             match operation {
                 0 | 1 => {
                     let (level, place) = (paged.level(next), paged.place(next));
-                    paged.backlog.push(durable(next), level);
+                    paged.backlog.push(paged.entry(next), level);
                     paged.model.insert(place, next);
                 }
                 2 => {
@@ -283,16 +368,18 @@ proptest! {
                 4 if !paged.model.is_empty() => {
                     let position = *paged.model.values().nth(pick.index(paged.model.len())).unwrap();
                     let (level, place) = (paged.level(position), paged.place(position));
-                    if let Some(removed) = paged.backlog.remove(Position(position), level, expiry()) {
+                    if let Some(removed) = paged.remove(position, level) {
                         prop_assert_eq!(removed.position.0, position);
                         paged.model.remove(&place);
                     }
                 }
                 5 | 6 if !paged.out.is_empty() => {
                     let back: Vec<u64> = paged.out.drain(..=pick.index(paged.out.len())).collect();
-                    let (some, others) = back.into_iter().partition(|at| (at + amount as u64).is_multiple_of(3));
+                    let (durable, transient): (Vec<u64>, Vec<u64>) = back.into_iter().partition(|at| paged.is_durable(*at));
+                    let (some, others) = durable.into_iter().partition(|at| (at + amount as u64).is_multiple_of(3));
                     paged.give_back(some, operation == 5);
                     paged.give_back(others, amount % 2 == 0);
+                    paged.give_back(transient, false);
                 }
                 7 => {
                     let saved_before = Position(pick.index(at + 1) as u64);
@@ -300,6 +387,10 @@ proptest! {
                     let out = paged.backlog.page_out(how);
                     let all_saved = out.iter().flat_map(|(_, out)| &out.freed).all(|entry| entry.position < saved_before);
                     prop_assert!(all_saved);
+                }
+                11 | 12 => {
+                    let how = Spill { kept: amount / 2, spares_next: amount % 4 == 0, least: 0, spares_until: Deadline::at_ms(1) };
+                    paged.spill(how, |paged| paged.meddle(amount));
                 }
                 8 => {
                     paged.page_in(false, amount + 1);
@@ -315,4 +406,51 @@ proptest! {
         let left: Vec<u64> = std::iter::from_fn(|| paged.pop()).collect();
         prop_assert_eq!(left, paged.model.into_values().collect::<Vec<_>>());
     }
+}
+
+/// A backlog whose messages are all transient, of which as many as may be were spilled.
+fn spilled(count: u64) -> Paged {
+    let mut paged = Paged { with_transient: true, ..Paged::default() };
+    for position in (0..).filter(|at| at % 7 >= 3).take(usize::try_from(count).unwrap()) {
+        paged.backlog.push(paged.entry(position), 0);
+        paged.model.insert(paged.place(position), position);
+    }
+    while paged.backlog.resident().transient > 0 {
+        paged.spill(
+            Spill { kept: 0, spares_next: false, least: 0, spares_until: Deadline::at_ms(1) },
+            |_| (),
+        );
+    }
+    paged
+}
+
+#[test]
+fn what_was_spilled_and_cannot_be_read_is_no_longer_counted() {
+    let mut paged = spilled(2000);
+    assert_eq!((paged.backlog.len(), paged.backlog.absent()), (2000, 2000));
+    let wanted = paged.backlog.wanted(false, limits::AT_HAND_BYTES).unwrap();
+    let (_, handle) = wanted.spilled.clone().unwrap();
+    let lost = handle.read().unwrap().len();
+
+    assert_eq!(paged.backlog.read_back(&wanted, Vec::new(), &[]), Some(lost));
+
+    assert_eq!((paged.backlog.len(), paged.backlog.bytes()), (2000 - lost, 2000 - lost));
+    let left: Vec<u64> = std::iter::from_fn(|| paged.pop()).collect();
+    let expected: Vec<u64> = paged.model.into_values().skip(lost).collect();
+    assert_eq!(left, expected);
+    assert_eq!(paged.backlog.bytes(), 0);
+}
+
+#[test]
+fn a_purge_gives_up_what_was_spilled() {
+    let mut paged = spilled(2000);
+    let wanted = paged.backlog.wanted(false, limits::AT_HAND_BYTES).unwrap();
+    let (_, handle) = wanted.spilled.clone().unwrap();
+
+    let (entries, runs) = paged.backlog.take_all();
+    assert_eq!((entries.count(), runs.len()), (0, 0));
+
+    assert_eq!(paged.backlog.read_back(&wanted, handle.read().unwrap(), &[]), None);
+    drop(wanted);
+    assert_eq!((paged.backlog.len(), Arc::strong_count(&handle)), (0, 1));
 }
