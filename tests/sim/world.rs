@@ -1,6 +1,7 @@
 //! A broker, its disk, its clients, and the model that knows what they should see.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use leveret::broker::delivery::Entry;
 use leveret::broker::queue::{Got, Queue};
 use leveret::clock::Clock;
 use leveret::durability::{Checkpointed, DurabilityOptions, Recovered, Stepped, Store, recover};
-use leveret::store::Damage;
+use leveret::store::{Damage, SimulatedDisk, SpillArea};
 
 use super::link::{Heard, Link, frame, headers_of};
 use super::model::commands::Command;
@@ -407,9 +408,13 @@ impl Node {
         let store = Store { log: storage.broken(log), checkpoint, state };
         let broker = Arc::new(broker);
         broker.paging().set_budget(storage.resident_bytes);
+        broker.paging().set_transient_budget(storage.resident_bytes);
         // Whatever is not live is too much.
         let options = DurabilityOptions { reclaim_slack: 0, ..DurabilityOptions::default() };
-        let stepped = Stepped::new(&broker, store, options);
+        // What lies there is gone with the broker in any case.
+        let spill = SpillArea::empty(Arc::new(SimulatedDisk::new()), PathBuf::from("/spill"), 0);
+        let spill = spill.expect("an empty disk");
+        let stepped = Stepped::new(&broker, store, options).spilling_to(spill);
         broker.look_at_all();
         let shared = Shared {
             broker,

@@ -351,7 +351,9 @@ impl Backlog {
             (0..=Priority::MAX).zip(self.levels()).filter(|(_, level)| level.len() > 0);
         let (priority, level) = if least { levels.next()? } else { levels.last()? };
         let stretch = level.front()?;
-        if level.at_hand() >= at_hand(stretch.absent(), stretch.absent_bytes(), at_hand_bytes) {
+        // Never more than stays when others leave: else it would come and go for good.
+        let of_stretch = at_hand(stretch.absent(), stretch.absent_bytes(), at_hand_bytes);
+        if level.at_hand() >= of_stretch.min(self.kept_at_hand(at_hand_bytes)) {
             return None;
         }
         Some(Wanted::part(self.epoch, priority, stretch.number, true, stretch.next_part()))
