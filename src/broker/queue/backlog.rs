@@ -384,8 +384,13 @@ impl Backlog {
         if wanted.epoch == self.epoch { self.level_if_any(wanted.level) } else { None }
     }
 
-    /// Takes in what was read of the front. `None` if that is not the front any more.
-    pub(super) fn page_in(&mut self, wanted: &Wanted, portion: Portion) -> Option<usize> {
+    /// Takes in what was read of the front. Returns how many were lost, and where and when the first of the others in its
+    /// stretch expires; nothing if that is not the front any more.
+    pub(super) fn page_in(
+        &mut self,
+        wanted: &Wanted,
+        portion: Portion,
+    ) -> Option<(usize, Option<(Position, Deadline)>)> {
         let mut read = Resident::default();
         portion.entries.iter().for_each(|entry| read.add(entry));
         let bodies: usize = portion.entries.iter().map(|entry| entry.message.body_size()).sum();
@@ -397,7 +402,7 @@ impl Backlog {
         if wanted.level > 0 {
             self.above -= paged_in.lost;
         }
-        Some(paged_in.lost)
+        Some((paged_in.lost, paged_in.next))
     }
 
     /// Takes out what has expired of a portion of a stretch; the others stay where they are. Nothing if the stretch is

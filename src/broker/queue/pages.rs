@@ -333,8 +333,8 @@ impl QueueState {
             .iter()
             .filter_map(|entry| Some((entry.position, entry.expires_at?)))
             .collect();
-        if self.backlog.page_in(wanted, portion).is_some() {
-            for (position, deadline) in expiring {
+        if let Some((_, next)) = self.backlog.page_in(wanted, portion) {
+            for (position, deadline) in expiring.into_iter().chain(next) {
                 self.expiries.note_stretch(position, deadline, wanted.level);
             }
             note_missing(missing);

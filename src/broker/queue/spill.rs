@@ -93,11 +93,13 @@ impl QueueState {
         let (mut expired, entries): (Vec<_>, Vec<_>) = entries.into_iter().partition(has_expired);
         let places = entries.iter().filter_map(|entry| Some((entry.position, entry.expires_at?)));
         let expiring: Vec<_> = places.collect();
-        let Some(missing) = self.backlog.read_back(wanted, entries, &expired) else { return };
+        let Some((missing, next)) = self.backlog.read_back(wanted, entries, &expired) else {
+            return;
+        };
         expired.sort_by_key(|entry| (entry.expires_at, entry.position));
         let lost = |entry| Lost { entry, reason: Reason::Expired };
         self.lost.extend(expired.into_iter().map(lost));
-        for (position, deadline) in expiring {
+        for (position, deadline) in expiring.into_iter().chain(next) {
             self.expiries.note_stretch(position, deadline, wanted.level);
         }
         note_missing(missing);

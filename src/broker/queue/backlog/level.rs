@@ -227,7 +227,7 @@ impl Level {
             self.last_number = number;
             self.absent += out.freed.len() - freed;
             if stretch.soonest != soonest {
-                out.expiring.extend(stretch.first().zip(stretch.soonest));
+                out.expiring.extend(stretch.next_due());
             }
         }
     }
@@ -274,7 +274,7 @@ impl Level {
         stretch.push(&absent);
         self.absent += 1;
         if stretch.soonest != soonest {
-            out.expiring.extend(stretch.first().zip(stretch.soonest));
+            out.expiring.extend(stretch.next_due());
         }
         out.freed.push(entry);
     }
@@ -306,7 +306,7 @@ impl Level {
         self.in_stored -= len - stretch.len();
         self.absent -= absent - stretch.absent();
         let lost = (len - stretch.len()).saturating_sub(entries.len());
-        Some(PagedIn { lost, bytes, entries })
+        Some(PagedIn { lost, bytes, entries, next: stretch.next_due() })
     }
 
     /// What [`Level::page_in`] handed out is at hand now.
@@ -336,7 +336,7 @@ impl Level {
             stretch.examined = Some((up_to, later));
         } else {
             stretch.soonest = later;
-            next = stretch.first().zip(later);
+            next = stretch.next_due();
         }
         let gone = absent - stretch.absent();
         self.in_stored -= gone;
@@ -367,8 +367,8 @@ impl Level {
 
     /// The places of its entries in memory, and when these expire; of a stretch, its first.
     pub(super) fn places(&self) -> impl Iterator<Item = (Position, Option<Deadline>)> {
-        let stretches =
-            self.stored.iter().filter_map(|stretch| Some((stretch.first()?, stretch.due_at())));
+        let stretches = self.stored.iter().filter_map(Stretch::next_due);
+        let stretches = stretches.map(|(first, deadline)| (first, Some(deadline)));
         let among = self.stored.iter().flat_map(|stretch| &stretch.resident);
         let among = among.map(|entry| (entry.position, entry.expires_at));
         self.head.places().chain(stretches).chain(among).chain(self.tail.places())
@@ -390,6 +390,8 @@ pub(in crate::broker::queue) struct PagedIn {
     pub(in crate::broker::queue) bytes: usize,
     /// What was read, and what lay in memory among it.
     pub(in crate::broker::queue) entries: Vec<Entry>,
+    /// The first of the others in its stretch, and when the first of these expires.
+    pub(in crate::broker::queue) next: Option<(Position, Deadline)>,
 }
 
 /// A portion of a stretch that was looked through for what has expired.

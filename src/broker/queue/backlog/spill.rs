@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::level::Spill;
 use super::{Backlog, Level, Priority, Wanted};
-use crate::broker::delivery::Entry;
+use crate::broker::delivery::{Deadline, Entry, Position};
 use crate::broker::paging::{Resident, Spilled};
 
 /// Neighbours of one level that may leave memory together. They stay where they are until they were written.
@@ -60,13 +60,14 @@ impl Backlog {
     }
 
     /// Takes in what was read of what was spilled, positions rising, but for what is `gone`; all that is missing is lost.
-    /// Returns how many these are. `None` if it is not wanted any more.
+    /// Returns how many these are, and where and when the first of the others in its stretch expires. `None` if it is
+    /// not wanted any more.
     pub(in crate::broker::queue) fn read_back(
         &mut self,
         wanted: &Wanted,
         entries: Vec<Entry>,
         gone: &[Entry],
-    ) -> Option<usize> {
+    ) -> Option<(usize, Option<(Position, Deadline)>)> {
         let mut found = Resident::default();
         for entry in &entries {
             found.add(entry);
@@ -79,6 +80,6 @@ impl Backlog {
         if wanted.level > 0 {
             self.above -= read.lost;
         }
-        Some(read.lost.saturating_sub(gone.len()))
+        Some((read.lost.saturating_sub(gone.len()), read.next))
     }
 }

@@ -31,6 +31,8 @@ pub(in crate::broker::queue::backlog) struct ReadBack {
     pub(in crate::broker::queue::backlog) lost: usize,
     /// Bytes of bodies that are gone with them.
     pub(in crate::broker::queue::backlog) bytes: usize,
+    /// The first of its neighbours that are not in memory, and when the first of these expires.
+    pub(in crate::broker::queue::backlog) next: Option<(Position, Deadline)>,
 }
 
 impl Level {
@@ -119,7 +121,8 @@ impl Level {
         let lost = extent.entries.saturating_sub(found);
         self.absent -= extent.entries;
         self.in_stored -= lost;
-        let mut read = ReadBack { lost, bytes: extent.bytes.saturating_sub(bodies) };
+        let next = stretch.next_due();
+        let mut read = ReadBack { lost, bytes: extent.bytes.saturating_sub(bodies), next };
         if is_front && at == 0 {
             read.bytes += self.take_in_resident();
         }

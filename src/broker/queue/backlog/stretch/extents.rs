@@ -74,6 +74,13 @@ impl Stretch {
         self.extents.iter().fold(self.soonest, |at, extent| soonest(at, extent.soonest))
     }
 
+    /// The first of its entries that are not in memory, and when the first of these expires. Whenever the one or the
+    /// other changes, this is noted: the place stands for the stretch.
+    pub(in crate::broker::queue::backlog) fn next_due(&self) -> Option<(Position, Deadline)> {
+        let member = self.members.first().map(|members| members.run.first);
+        member.into_iter().chain(self.first_spilled()).min().zip(self.due_at())
+    }
+
     /// What is to be read of it to have its first entry.
     pub(in crate::broker::queue::backlog) fn next_part(&self) -> Part {
         let Some(extent) = self.extents.first() else {
