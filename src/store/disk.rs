@@ -43,7 +43,7 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
     fn length(&self) -> io::Result<u64>;
 
     /// Reads into `buffer` from `offset` on. It may give less than asked; nothing only at the end of the
-    /// file. See [`read_fully`].
+    /// file.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
 
     /// Writes all of `bytes` at `offset`. After an error any part of them may have been written.
