@@ -227,8 +227,7 @@ pub fn back_up_stopped(
         writer.checkpoint(checkpoint, position)?;
     }
     drop(copied);
-    let nothing = LogPosition { generation: 0, offset: 0 };
-    let end = log.end(position)?.max(position).unwrap_or(nothing);
+    let end = log.end(position)?.max(position).unwrap_or(LogPosition::START);
     write_segments(writer, &log, &Range { position, end, live }, 0, is_cancelled)
 }
 

@@ -63,7 +63,7 @@ impl Index {
 
     /// The chunks, and what each amounts to.
     pub(super) fn summaries(&self) -> impl Iterator<Item = (u64, &Summary)> {
-        self.chunks.iter().map(|(&number, chunk)| (number, chunk.summary()))
+        self.summaries_from(0)
     }
 
     /// The chunks from one on.
@@ -179,17 +179,16 @@ impl Index {
         Ok(())
     }
 
-    /// The live entries of the chunks that are `wanted`, by position. Cold chunks are read one at a time, and
-    /// stay cold.
+    /// All live entries, by position. Cold chunks are read one at a time, and stay cold.
     pub(super) fn entries<'a>(
         &'a self,
-        wanted: impl Fn(&Summary) -> bool + 'a,
         pool: &'a Pool,
     ) -> impl Iterator<Item = Result<Located, StoreError>> + 'a {
-        let chunks = self.chunks.iter().filter(move |(_, chunk)| wanted(chunk.summary()));
-        chunks.flat_map(move |(&number, chunk)| match self.live_of(number, chunk, pool) {
-            Ok(entries) => entries.into_iter().map(Ok).collect(),
-            Err(error) => vec![Err(error)],
+        self.chunks.iter().flat_map(move |(&number, chunk)| {
+            match self.live_of(number, chunk, pool) {
+                Ok(entries) => entries.into_iter().map(Ok).collect(),
+                Err(error) => vec![Err(error)],
+            }
         })
     }
 

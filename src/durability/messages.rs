@@ -17,7 +17,7 @@ use crate::broker::change;
 use crate::broker::delivery::{Position, QueueId};
 use crate::broker::message::Message;
 use crate::limits;
-use crate::store::{Damage, LogReader, StoreError};
+use crate::store::{Damage, LogReader, StoreError, segment_name};
 
 /// An entry whose message is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -158,7 +158,7 @@ pub(super) fn damage(location: Location, error: StoreError) -> Damage {
 /// A record that is not what was written.
 pub(super) fn unreadable(location: Location) -> Damage {
     Damage {
-        file: PathBuf::from(format!("{:016x}.seg", location.at.generation)),
+        file: PathBuf::from(segment_name(location.at.generation)),
         offset: u64::from(location.at.offset),
         bytes: u64::from(location.length),
         what: "it does not hold the message that was written there",

@@ -177,8 +177,7 @@ impl Durability {
         let Store { log, checkpoint, state } = store;
         let inbox = Arc::clone(broker.inbox());
         // Nothing is known to be synced until the commit thread has done so.
-        let nowhere = LogPosition { generation: 0, offset: 0 };
-        let shared = Arc::new(Shared::new(state, nowhere));
+        let shared = Arc::new(Shared::new(state, LogPosition::START));
 
         let reader = log.reader();
         let reclaimer = Reclaimer::new(Arc::clone(&shared), Arc::clone(&inbox), reader, options);
@@ -208,8 +207,7 @@ impl Durability {
     /// Keeps nothing: changes are dropped as they come, and those who wait are told at once.
     pub fn transient(broker: &Broker) -> std::io::Result<Self> {
         let inbox = Arc::clone(broker.inbox());
-        let nowhere = LogPosition { generation: 0, offset: 0 };
-        let shared = Arc::new(Shared::new(LogState::default(), nowhere));
+        let shared = Arc::new(Shared::new(LogState::default(), LogPosition::START));
         let work_from = Arc::clone(&inbox);
         let commit = spawn("commit", exit_process(), move || transient::run(&work_from))?;
         let paging = Arc::clone(broker.paging());

@@ -18,7 +18,7 @@ use super::spill::Spiller;
 use super::tail::Shared;
 use crate::broker::Broker;
 use crate::broker::change::Put;
-use crate::broker::delivery::{Position, Run};
+use crate::broker::delivery::{Deadline, Position, Run};
 use crate::broker::paging::{Paging, PagingWork, Unread};
 use crate::broker::queue::{Found, Page, PageIn, Queue};
 use crate::broker::turn::Turn;
@@ -144,7 +144,7 @@ impl Pager {
 
     /// Reads the first of what is wanted, as much as may be read at once.
     fn read(&self, queue: &Queue, page: &PageIn) -> Result<Found, StoreError> {
-        let runs: Vec<Run> = page.members.iter().map(|members| members.run).collect();
+        let runs: Vec<Run> = page.members().iter().map(|members| members.run).collect();
         let (mut wanted, is_all) = self.locate(queue, page, &runs)?;
         let mut found = Found { count: wanted.len(), ..Found::default() };
         if !is_all {
@@ -171,7 +171,7 @@ impl Pager {
         page: &PageIn,
         runs: &[Run],
     ) -> Result<(Vec<Wanted>, bool), StoreError> {
-        let located = self.shared.tail.lock().state.locate(queue.id, page.level, runs)?;
+        let located = self.shared.tail.lock().state.locate(queue.id, page.level(), runs)?;
         let mut bytes = 0;
         let mut wanted = Vec::with_capacity(located.len());
         let total = located.len();
@@ -226,7 +226,11 @@ impl Pager {
 
     /// Writes messages that are in no log, from where there are most.
     fn spill(&self, spiller: &Spiller) -> Relief {
-        let now = self.broker.begin_turn().unix_now();
+        let clock = self.broker.clock();
+        let now = Deadline::at_ms(clock.unix_ms(clock.now()));
+        if spiller.is_pausing(now) {
+            return Relief::None;
+        }
         spiller.spill(&self.paging, &self.queues(Queue::transient_bytes), now)
     }
 

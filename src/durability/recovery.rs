@@ -30,7 +30,7 @@ use crate::broker::vhost::{BindingRequest, VHost};
 use crate::clock::Clock;
 use crate::store::{
     Checkpoint, Condition, Damage, Log, LogPosition, LogReader, ScannedFrame, StoreError,
-    StoredLog, TornTail,
+    StoredLog, TornTail, segment_name,
 };
 
 /// What a restart found.
@@ -88,11 +88,8 @@ impl fmt::Display for RecoveryError {
         match self {
             Self::Store(error) => error.fmt(formatter),
             Self::Frame { at, error } => {
-                write!(
-                    formatter,
-                    "log segment {:016x}.seg at {}: {error}",
-                    at.generation, at.offset
-                )
+                let name = segment_name(at.generation);
+                write!(formatter, "log segment {name} at {}: {error}", at.offset)
             }
             Self::Checkpoint { error } => write!(formatter, "checkpoint: {error}"),
         }
@@ -167,7 +164,7 @@ fn missing_segments(state: &LogState, log: &dyn Log) -> Vec<Damage> {
     let there: BTreeSet<u64> = log.segments().iter().map(|segment| segment.generation).collect();
     let missing = state.segment_use().iter().filter(|(generation, _)| !there.contains(generation));
     let damage = |(generation, used): (&u64, &SegmentUse)| Damage {
-        file: PathBuf::from(format!("{generation:016x}.seg")),
+        file: PathBuf::from(segment_name(*generation)),
         offset: 0,
         bytes: used.bytes,
         what: "the segment is missing",

@@ -42,7 +42,7 @@ pub(super) struct Snapshot {
 
 impl Default for Snapshot {
     fn default() -> Self {
-        let position = LogPosition { generation: 0, offset: 0 };
+        let position = LogPosition::START;
         Self { position, next_queue_id: 1, definitions: Vec::new() }
     }
 }

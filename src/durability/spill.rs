@@ -77,11 +77,13 @@ impl Spiller {
         }
     }
 
+    /// It was to no avail a moment ago.
+    pub(super) fn is_pausing(&self, now: Deadline) -> bool {
+        now.as_ms() < self.retry_at_ms.load(Ordering::Relaxed)
+    }
+
     /// Writes what is too much in memory, from queues with the most of it first; at most a burst.
     pub(super) fn spill(&self, paging: &Paging, queues: &[Arc<Queue>], now: Deadline) -> Relief {
-        if now.as_ms() < self.retry_at_ms.load(Ordering::Relaxed) {
-            return Relief::None;
-        }
         let mut burst = Burst { spiller: self, paging, now, left: limits::SPILL_BURST };
         for (least, whole) in [(limits::SPILL_LEAST, false), (0, false), (0, true)] {
             for queue in queues {

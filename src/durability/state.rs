@@ -23,7 +23,6 @@ use super::salvage::Snapshot;
 use super::segments::SegmentUse;
 use super::slot::{IndexEntry, Location};
 use super::stored_queue::StoredQueue;
-use super::summary::Summary;
 use super::topology::{Topology, VALUE_VERSION};
 use crate::broker::change::{
     BindingDefinition, Definition, DestinationName, ExchangeDefinition, PolicyRecord,
@@ -70,7 +69,7 @@ pub struct NewEntry {
 impl Default for LogState {
     fn default() -> Self {
         Self {
-            position: LogPosition { generation: 0, offset: 0 },
+            position: LogPosition::START,
             checkpointed: None,
             next_queue_id: 1,
             queues: BTreeMap::new(),
@@ -137,25 +136,8 @@ impl LogState {
 
     /// All live entries, by queue and position. What is not in memory is read a chunk at a time and let go again.
     pub fn entries(&self) -> impl Iterator<Item = Result<(QueueId, Located), StoreError>> + '_ {
-        self.entries_of_chunks(|_| true)
-    }
-
-    /// The live entries whose records lie in one segment, likewise.
-    pub fn entries_in(
-        &self,
-        generation: u64,
-    ) -> impl Iterator<Item = Result<(QueueId, Located), StoreError>> + '_ {
-        let entries = self.entries_of_chunks(move |summary| summary.has_segment(generation));
-        let lies_there = move |located: &Located| located.location.at.generation == generation;
-        entries.filter(move |entry| entry.as_ref().map_or(true, |(_, located)| lies_there(located)))
-    }
-
-    fn entries_of_chunks(
-        &self,
-        wanted: impl Fn(&Summary) -> bool + Copy + 'static,
-    ) -> impl Iterator<Item = Result<(QueueId, Located), StoreError>> + '_ {
-        self.queues.iter().flat_map(move |(&id, queue)| {
-            let entries = queue.index.entries(wanted, &self.pool);
+        self.queues.iter().flat_map(|(&id, queue)| {
+            let entries = queue.index.entries(&self.pool);
             entries.map(move |entry| entry.map(|located| (id, located)))
         })
     }

@@ -40,8 +40,7 @@ impl Stepped {
     pub fn new(broker: &Arc<Broker>, store: Store, options: DurabilityOptions) -> Self {
         let Store { log, checkpoint, state } = store;
         // Nothing is known to be synced until a step has done so.
-        let nowhere = LogPosition { generation: 0, offset: 0 };
-        let shared = Arc::new(Shared::new(state, nowhere));
+        let shared = Arc::new(Shared::new(state, LogPosition::START));
         let pager = Pager::new(Arc::clone(broker), Arc::clone(&shared), log.reader());
         let inbox = Arc::clone(broker.inbox());
         let reclaimer =

@@ -148,7 +148,7 @@ impl StoredLog for MemoryLog {
         let batches: Vec<_> = {
             let mut state = self.state.lock();
             state.end = state.end.max(from.unwrap_or(state.end));
-            let from = from.unwrap_or(LogPosition { generation: 0, offset: 0 });
+            let from = from.unwrap_or(LogPosition::START);
             state.batches.range(from..).map(|(&at, batch)| (at, batch.clone())).collect()
         };
         let mut report = ScanReport { batches: batches.len() as u64, ..ScanReport::default() };

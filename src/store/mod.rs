@@ -56,7 +56,7 @@ pub use self::faulty_disk::{Fault, FaultyDisk, Operation};
 pub use self::guard::{CheckpointPlace, GuardedCheckpoint};
 pub use self::log::{
     DamageVisitor, FRAME_OVERHEAD, FrameBuffer, Inspected, LogInspection, SEGMENT_HEADER_AREA,
-    SegmentFiles, SegmentLog,
+    SegmentFiles, SegmentLog, segment_name,
 };
 pub use self::memory::{MemoryStore, Survives};
 pub use self::read_only_disk::ReadOnlyDisk;
@@ -71,6 +71,11 @@ pub struct LogPosition {
     pub generation: u64,
     /// Bytes from the start of the segment's file.
     pub offset: u32,
+}
+
+impl LogPosition {
+    /// Before everything that was ever appended.
+    pub const START: Self = Self { generation: 0, offset: 0 };
 }
 
 impl fmt::Display for LogPosition {

@@ -12,7 +12,6 @@ mod line;
 mod spill;
 mod stretch;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use self::level::{Examined, Level};
@@ -42,8 +41,8 @@ pub(super) struct Backlog {
     top: usize,
     bytes: usize,
     resident: Resident,
-    /// Stretches in which something has expired: their levels, and a position in each.
-    due: VecDeque<(Priority, Position)>,
+    /// The stretch in which something has expired: its level, and a position in it. What expires later waits for it.
+    due: Option<(Priority, Position)>,
     /// How often all of it was taken out: numbers of stretches mean something between two such times.
     epoch: u64,
 }
@@ -187,8 +186,8 @@ impl Backlog {
         let Some(entry) = level.remove(position, expired_at) else {
             let soonest = level.stretch_at(position).and_then(Stretch::due_at);
             let is_due = soonest.is_some_and(|soonest| soonest <= expired_at);
-            if is_due && !self.due.contains(&(priority, position)) {
-                self.due.push_back((priority, position));
+            if is_due {
+                self.due.get_or_insert((priority, position));
             }
             return None;
         };
@@ -232,8 +231,7 @@ impl Backlog {
     /// The place of every entry in memory: position and priority, and when it expires. A stretch of others stands for
     /// the first of them that does.
     pub(super) fn places(&self) -> impl Iterator<Item = (Position, Priority, Option<Deadline>)> {
-        let levels = std::iter::once(&self.bottom).chain(&self.higher);
-        (0..=Priority::MAX).zip(levels).flat_map(|(priority, level)| {
+        self.levels_up().flat_map(|(priority, level)| {
             level.places().map(move |(position, expires_at)| (position, priority, expires_at))
         })
     }
@@ -296,6 +294,15 @@ impl Backlog {
         std::iter::once(&self.bottom).chain(&self.higher)
     }
 
+    /// The levels and their priorities, the lowest first.
+    fn levels_up(&self) -> impl Iterator<Item = (Priority, &Level)> {
+        (0..=Priority::MAX).zip(self.levels())
+    }
+
+    fn levels_up_mut(&mut self) -> impl Iterator<Item = (Priority, &mut Level)> {
+        (0..=Priority::MAX).zip(std::iter::once(&mut self.bottom).chain(&mut self.higher))
+    }
+
     /// Puts entries back that are in the log only, each in its level. They come in rising position.
     pub(super) fn put_back_absent(
         &mut self,
@@ -327,13 +334,12 @@ impl Backlog {
     pub(super) fn page_out(&mut self, how: PageOut) -> Vec<(Priority, PagedOut)> {
         let mut all = Vec::new();
         let mut left = how.at_most;
-        for (priority, level) in
-            (0..=Priority::MAX).zip(std::iter::once(&mut self.bottom).chain(&mut self.higher))
-        {
+        let mut resident = self.resident;
+        for (priority, level) in self.levels_up_mut() {
             let mut out = PagedOut::default();
             level.page_out(PageOut { at_most: left, ..how }, &mut out);
             left = left.saturating_sub(out.freed.len());
-            out.freed.iter().for_each(|entry| self.resident.subtract(entry));
+            out.freed.iter().for_each(|entry| resident.subtract(entry));
             if !out.freed.is_empty() {
                 all.push((priority, out));
             }
@@ -341,14 +347,14 @@ impl Backlog {
                 break;
             }
         }
+        self.resident = resident;
         all
     }
 
     /// What must be read before the next entry can be taken, or soon, which is when less than so many bytes are left;
     /// `least` is for what a queue can best do without.
     pub(super) fn wanted(&self, least: bool, at_hand_bytes: usize) -> Option<Wanted> {
-        let mut levels =
-            (0..=Priority::MAX).zip(self.levels()).filter(|(_, level)| level.len() > 0);
+        let mut levels = self.levels_up().filter(|(_, level)| level.len() > 0);
         let (priority, level) = if least { levels.next()? } else { levels.last()? };
         let stretch = level.front()?;
         // Never more than stays when others leave: else it would come and go for good.
@@ -362,22 +368,19 @@ impl Backlog {
     /// Something in it has expired that must be read before it can be parted with.
     #[inline]
     pub(super) fn has_due(&self) -> bool {
-        !self.due.is_empty()
+        self.due.is_some()
     }
 
     /// What must be read because something in it has expired.
     pub(super) fn due(&mut self, now: Deadline) -> Option<Wanted> {
-        while let Some(&(priority, position)) = self.due.front() {
-            let level = self.level_if_any(priority);
-            let stretch = level.and_then(|level| level.stretch_at(position));
-            if let Some((number, part)) =
-                stretch.and_then(|one| one.due_part(now).map(|part| (one.number, part)))
-            {
-                return Some(Wanted::part(self.epoch, priority, number, false, part));
-            }
-            self.due.pop_front();
+        let (priority, position) = self.due?;
+        let level = self.level_if_any(priority);
+        let stretch = level.and_then(|level| level.stretch_at(position));
+        let due = stretch.and_then(|one| Some((one.number, one.due_part(now)?)));
+        if due.is_none() {
+            self.due = None;
         }
-        None
+        due.map(|(number, part)| Wanted::part(self.epoch, priority, number, false, part))
     }
 
     fn level_of(&mut self, wanted: &Wanted) -> Option<&mut Level> {

@@ -53,15 +53,24 @@ pub enum Page {
 #[derive(Debug)]
 pub struct PageIn {
     purpose: Purpose,
-    /// Where it lies, and what is known of it. Positions rise.
-    pub members: Vec<Members>,
-    /// Of which level; `None`: of any.
-    pub level: Option<u8>,
     /// Bytes of the log that are read at most, or one message.
     pub at_most: u64,
 }
 
 impl PageIn {
+    /// Where it lies, and what is known of it. Positions rise.
+    pub fn members(&self) -> &[Members] {
+        match &self.purpose {
+            Purpose::Backlog(wanted) => &wanted.members,
+            Purpose::Lost(members) => members,
+        }
+    }
+
+    /// Of which level; `None`: of any.
+    pub fn level(&self) -> Option<u8> {
+        self.wanted().map(|wanted| wanted.level)
+    }
+
     /// What is to be read instead, and given to [`Queue::read_back`].
     pub fn spilled(&self) -> Option<&Arc<dyn Spilled>> {
         Some(&self.wanted()?.spilled.as_ref()?.1)
@@ -70,7 +79,7 @@ impl PageIn {
     pub(super) fn wanted(&self) -> Option<&Wanted> {
         match &self.purpose {
             Purpose::Backlog(wanted) => Some(wanted),
-            Purpose::Lost => None,
+            Purpose::Lost(_) => None,
         }
     }
 }
@@ -78,7 +87,7 @@ impl PageIn {
 #[derive(Debug)]
 enum Purpose {
     Backlog(Wanted),
-    Lost,
+    Lost(Vec<Members>),
 }
 
 /// What was read of it.
@@ -149,7 +158,7 @@ impl Queue {
             return Page::Nothing;
         };
         let saved_before = state.pages.saved_before(self.surroundings.inbox.cycles());
-        let is_saved = page.members.last().is_none_or(|last| last.run.last < saved_before);
+        let is_saved = page.members().last().is_none_or(|last| last.run.last < saved_before);
         if is_saved { Page::In(page) } else { Page::NotYet }
     }
 
@@ -297,23 +306,21 @@ impl QueueState {
     fn next_page(&mut self, paging: &Paging, now: Deadline) -> Option<PageIn> {
         let at_most = limits::PAGE_IN_BYTES;
         if !self.pages.lost.is_empty() {
-            let members = self.pages.lost_members();
-            return Some(PageIn { purpose: Purpose::Lost, members, level: None, at_most });
+            return Some(PageIn { purpose: Purpose::Lost(self.pages.lost_members()), at_most });
         }
         let at_hand = paging.at_hand_bytes();
         let wanted = self.backlog.due(now).or_else(|| self.wanted_of_backlog(at_hand))?;
-        let (members, level) = (wanted.members.clone(), Some(wanted.level));
         // What has expired is in memory only while it is looked at; the front stays.
         let at_most = if wanted.is_front { at_most.min(at_hand as u64) } else { at_most };
-        Some(PageIn { purpose: Purpose::Backlog(wanted), members, level, at_most })
+        Some(PageIn { purpose: Purpose::Backlog(wanted), at_most })
     }
 
     fn paged_in(&mut self, page: &PageIn, found: Found, now: Deadline) {
         let Found { puts, count, up_to } = found;
-        let entries = entries(&page.members, puts);
+        let entries = entries(page.members(), puts);
         let missing = count.saturating_sub(entries.len());
         let Purpose::Backlog(wanted) = &page.purpose else {
-            return self.give_up_found(&page.members, entries, up_to);
+            return self.give_up_found(page.members(), entries, up_to);
         };
         let portion = wanted.portion(entries, count, up_to);
         if wanted.is_front {

@@ -155,7 +155,7 @@ impl Indexed {
 }
 
 fn all(index: &Index, pool: &Pool) -> Vec<Located> {
-    index.entries(|_| true, pool).collect::<Result<_, _>>().unwrap()
+    index.entries(pool).collect::<Result<_, _>>().unwrap()
 }
 
 #[test]
@@ -231,7 +231,7 @@ fn what_needs_a_cold_chunk_that_cannot_be_read_fails_and_names_its_key() {
         index.locate(Some(0), run(0, 9), pool, &mut located),
         index.insert(Position(5), (entry(5), None), pool),
         index.remove(run(5, 5), pool),
-        index.entries(|_| true, pool).next().unwrap().map(drop),
+        index.entries(pool).next().unwrap().map(drop),
     ];
 
     let key = r"key 'i\x00\x00\x00\x00\x00\x00\x00\x07\x00\x00\x00\x00\x00\x00\x00\x00'";

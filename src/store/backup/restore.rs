@@ -110,15 +110,15 @@ pub(super) fn apply_pairs(
     path: &Path,
 ) -> Result<Option<Box<dyn Checkpoint>>, StoreError> {
     // The position comes with the end of the pairs; till then the checkpoint stands for nothing.
-    let nowhere = LogPosition { generation: 0, offset: 0 };
     let mut checkpoint = open_checkpoint(path)?;
-    let (mut batch, mut bytes) = (CheckpointBatch::new(nowhere), 0);
+    let (mut batch, mut bytes) = (CheckpointBatch::new(LogPosition::START), 0);
     let position = backup.pairs(&mut |key, value| {
         batch.put(key, value);
         bytes += key.len() + value.len();
         if bytes >= APPLY {
             bytes = 0;
-            checkpoint.apply(std::mem::replace(&mut batch, CheckpointBatch::new(nowhere)))?;
+            checkpoint
+                .apply(std::mem::replace(&mut batch, CheckpointBatch::new(LogPosition::START)))?;
         }
         Ok(())
     })?;

@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 pub use self::frame::{FRAME_OVERHEAD, FrameBuffer};
 pub use self::inspect::{DamageVisitor, Inspected, LogInspection};
-pub use self::segment::SEGMENT_HEADER_AREA;
+pub use self::segment::{SEGMENT_HEADER_AREA, segment_name};
 pub use self::writer::SegmentLog;
 
 use self::segment::SegmentDirectory;

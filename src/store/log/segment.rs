@@ -285,9 +285,14 @@ impl SegmentDirectory {
     }
 }
 
+/// The name of a segment's file, in the log's directory.
+pub fn segment_name(generation: u64) -> String {
+    format!("{generation:016x}.seg")
+}
+
 /// Where a segment lies.
 pub(super) fn segment_path(directory: &Path, generation: u64) -> PathBuf {
-    directory.join(format!("{generation:016x}.seg"))
+    directory.join(segment_name(generation))
 }
 
 fn pool_path(directory: &Path, number: u32) -> PathBuf {
@@ -297,7 +302,7 @@ fn pool_path(directory: &Path, number: u32) -> PathBuf {
 pub(super) fn segment_generation(name: &str) -> Option<u64> {
     let digits = name.strip_suffix(".seg")?;
     let generation = u64::from_str_radix(digits, 16).ok()?;
-    (name == format!("{generation:016x}.seg")).then_some(generation)
+    (name == segment_name(generation)).then_some(generation)
 }
 
 pub(super) fn pool_number(name: &str) -> Option<u32> {

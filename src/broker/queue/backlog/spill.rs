@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::level::Spill;
-use super::{Backlog, Level, Priority, Wanted};
+use super::{Backlog, Priority, Wanted};
 use crate::broker::delivery::{Deadline, Entry, Position};
 use crate::broker::paging::{Resident, Spilled};
 
@@ -32,18 +32,13 @@ impl Backlog {
         if self.resident.transient == 0 {
             return SpillStep::Nothing;
         }
-        for (level, of) in self.levels_up() {
+        for (level, of) in self.levels_up_mut() {
             if let Some(entries) = of.to_spill(how) {
                 return SpillStep::Write(ToSpill { level, entries });
             }
         }
-        let is_any = self.levels_up().any(|(_, of)| of.make_spillable(how));
+        let is_any = self.levels_up_mut().any(|(_, of)| of.make_spillable(how));
         if is_any { SpillStep::Again } else { SpillStep::Nothing }
-    }
-
-    fn levels_up(&mut self) -> impl Iterator<Item = (Priority, &mut Level)> {
-        let levels = std::iter::once(&mut self.bottom).chain(&mut self.higher);
-        (0..=Priority::MAX).zip(levels)
     }
 
     /// It was written; hands out what left memory, to be freed. Nothing if it has changed meanwhile.

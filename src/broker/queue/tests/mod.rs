@@ -48,15 +48,18 @@ impl QueueUnderTest {
 
     /// A durable queue as it is after a restart: positions from 0, seen up to `delivered`.
     fn restored(names: &[&str], delivered: Option<u64>) -> Self {
-        let broker = broker();
-        let entries =
-            (0..).zip(names).map(|(at, name)| restored_entry(at, message(name, true))).collect();
-        let content = QueueContent {
-            entries,
-            next_position: names.len() as u64,
-            delivered: delivered.map(Position),
-            ..QueueContent::default()
-        };
+        let entries = (0..).zip(names).map(|(at, name)| restored_entry(at, message(name, true)));
+        Self::restored_with(broker(), entries.collect(), delivered.map(Position))
+    }
+
+    /// The same with these entries, whose positions are the first there are.
+    fn restored_with(
+        broker: Broker,
+        entries: Vec<RestoredEntry>,
+        delivered: Option<Position>,
+    ) -> Self {
+        let next_position = entries.len() as u64;
+        let content = QueueContent { entries, next_position, delivered, ..QueueContent::default() };
         let identity = QueueIdentity {
             id: QueueId(7),
             name: Arc::from("queue"),

@@ -188,19 +188,8 @@ fn a_restored_message_waits_for_the_rest_of_its_delay() {
         retries: Retries { count: 1, ready_at_ms },
         ..restored_entry(at, message(name, true))
     });
-    let content =
-        QueueContent { entries: entries.collect(), next_position: 3, ..QueueContent::default() };
-    let identity = QueueIdentity {
-        id: QueueId(7),
-        name: Arc::from("queue"),
-        vhost: Arc::from("/"),
-        options: support::durable(),
-        owner: None,
-    };
-    host(&broker).restore_queue(identity, content);
-    let queue = host(&broker).queue("queue").unwrap();
-    broker.look_at_all();
-    let queue = QueueUnderTest { broker, queue };
+    let queue = QueueUnderTest::restored_with(broker, entries.collect(), None);
+    queue.broker.look_at_all();
 
     assert_eq!(queue.counts().0, 2);
     queue.after_ms(49);
