@@ -5,14 +5,14 @@
 //! * Of a body, the stamp is always read and the rest of every 256th is compared; a body that is not yet complete
 //!   in the buffer is skipped over, not waited for.
 
-use crate::Result;
-use crate::connection::unexpected;
-use crate::message::{STAMP_BYTES, filler, read_stamp};
-use crate::sequence::{Ledger, Verdict};
-use crate::wire::{
+use crate::bench::Result;
+use crate::bench::connection::unexpected;
+use crate::bench::message::{STAMP_BYTES, filler, read_stamp};
+use crate::bench::sequence::{Ledger, Verdict};
+use crate::bench::wire::{
     BODY, FRAME_END, FRAME_HEAD, Fields, Frame, HEADER, HEARTBEAT, MethodWriter, method, parse_head,
 };
-use crate::workload::{Settle, Workload};
+use crate::bench::workload::{Settle, Workload};
 
 /// One of so many bodies is compared in full.
 const COMPARE_EVERY: u64 = 256;

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use crate::Result;
-use crate::connection::{Connection, PATIENCE, Target};
-use crate::message::Address;
-use crate::wire::{Fields, MethodWriter, method};
-use crate::workload::{Durability, Feature, Route, Settle, Workload};
+use crate::bench::Result;
+use crate::bench::connection::{Connection, PATIENCE, Target};
+use crate::bench::message::Address;
+use crate::bench::wire::{Fields, MethodWriter, method};
+use crate::bench::workload::{Durability, Feature, Route, Settle, Workload};
 
 const CHANNEL: u16 = 1;
 const PASSIVE: u8 = 1;

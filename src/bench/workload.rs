@@ -6,9 +6,10 @@
 //! Invariant: every queue has exactly one consumer, so the order seen on a queue is the order the broker kept.
 
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 /// What is published, through what, and how it is settled.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Workload {
     /// Name used on the command line and in results.
     pub(crate) name: &'static str,
@@ -28,8 +29,8 @@ pub(crate) struct Workload {
     pub(crate) route: Route,
     /// What the queues are declared with.
     pub(crate) feature: Feature,
-    /// Length of a run in seconds, unless the command line says otherwise.
-    pub(crate) seconds: f64,
+    /// Length of a run, unless the command line says otherwise.
+    pub(crate) length: Duration,
 }
 
 /// Whether messages are published with delivery mode 2 to a durable queue.
@@ -42,7 +43,7 @@ pub(crate) enum Durability {
 }
 
 /// How a consumer settles what it received.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Settle {
     /// basic.consume with no-ack = 1.
     Automatic,
@@ -88,7 +89,7 @@ impl Feature {
 }
 
 /// How a lane's messages reach its queues.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Route {
     /// The default exchange, one queue.
     Direct,
@@ -130,7 +131,7 @@ const ONE_PAIR: Workload = Workload {
     lanes: 1,
     route: Route::Direct,
     feature: Feature::Plain,
-    seconds: 5.0,
+    length: Duration::from_secs(5),
 };
 
 const KIBIBYTE_PAIR: Workload = Workload { body_bytes: 1024, ..ONE_PAIR };

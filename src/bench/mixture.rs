@@ -3,8 +3,8 @@
 //! Of ten messages nine go to the consumed queues in turn and the tenth to the neglected one. Every queue numbers
 //! its messages from 0. The rotation ends where both come back to the first queue, so it is encoded once.
 
-use crate::message::{Address, Messages, encode};
-use crate::workload::Workload;
+use crate::bench::message::{Address, Messages, encode};
+use crate::bench::workload::Workload;
 
 /// One message of so many is for the neglected queue.
 pub(crate) const NEGLECTED_SHARE: u64 = 10;
@@ -98,10 +98,9 @@ impl Messages for Mixture {
 }
 
 #[cfg(test)]
-#[allow(dead_code, unused_imports, reason = "a bench build has no harness to call them")]
 mod tests {
     use super::*;
-    use crate::workload::DURABLE_PAIR;
+    use crate::bench::workload::DURABLE_PAIR;
 
     fn mixture() -> Mixture {
         let consumed = ["a".to_owned(), "b".to_owned(), "c".to_owned()];

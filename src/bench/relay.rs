@@ -12,9 +12,11 @@ use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::connection::Inbound;
-use crate::wire::{FRAME_OVERHEAD, Fields, Frame, HEADER, METHOD, MethodId, MethodWriter, method};
-use crate::{Failure, Result};
+use crate::bench::connection::Inbound;
+use crate::bench::wire::{
+    FRAME_OVERHEAD, Fields, Frame, HEADER, METHOD, MethodId, MethodWriter, method,
+};
+use crate::bench::{Failure, Result, complain};
 
 /// One message of so many is treated badly.
 const FAULT_EVERY: u64 = 1000;
@@ -45,7 +47,7 @@ pub(crate) fn serve(address: &str, fault: Option<Fault>) -> Result<()> {
         std::thread::spawn(move || {
             // A client that goes away without goodbye ends its own connection only.
             if let Err(error) = Peer::new(stream, routes, fault).serve() {
-                eprintln!("relay: {error}");
+                complain(&format!("relay: {error}"));
             }
         });
     }
@@ -294,7 +296,7 @@ fn push_delivery(sending: &mut Sending, channel: u16, mut content: &[u8]) {
     bytes.extend([METHOD, channel[0], channel[1], 0, 0, 0, size]);
     bytes.extend(PAYLOAD);
     bytes.extend(sending.delivery_tag.to_be_bytes());
-    bytes.extend([0, 0, 0, crate::wire::FRAME_END]);
+    bytes.extend([0, 0, 0, crate::bench::wire::FRAME_END]);
     while let Ok(Some((frame, length))) = Frame::first(content) {
         let start = bytes.len();
         bytes.extend_from_slice(&content[..frame.payload.len() + FRAME_OVERHEAD]);

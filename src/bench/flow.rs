@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::Result;
-use crate::connection::PATIENCE;
+use crate::bench::Result;
+use crate::bench::connection::PATIENCE;
 
 /// How long a producer rests when it is too far ahead. At 10 million messages/s this is 5,000 messages, a small
 /// part of what may be in flight, so a fast broker never runs dry meanwhile.

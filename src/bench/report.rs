@@ -1,8 +1,8 @@
 //! Results, as lines for people or as JSON, one object a line.
 
-use crate::run::Outcome;
-use crate::sequence::Verdict;
-use crate::workload::Workload;
+use crate::bench::run::Outcome;
+use crate::bench::sequence::Verdict;
+use crate::bench::workload::Workload;
 
 /// One run for people.
 pub(crate) fn line(workload: &Workload, number: u32, outcome: &Outcome) -> String {

@@ -2,8 +2,10 @@
 //!
 //! Body: sequence number (u64), producer (u64), then filler up to the wanted size; integers big-endian.
 
-use crate::wire::{BODY, FRAME_END, FRAME_OVERHEAD, HEADER, MethodWriter, length_u32, method};
-use crate::workload::{Durability, Workload};
+use crate::bench::wire::{
+    BODY, FRAME_END, FRAME_OVERHEAD, HEADER, MethodWriter, length_u32, method,
+};
+use crate::bench::workload::{Durability, Workload};
 
 /// Bytes at the start of each body that say which message it is.
 pub(crate) const STAMP_BYTES: usize = 16;
