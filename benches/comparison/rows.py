@@ -17,7 +17,7 @@ from collections.abc import Callable
 from brokers import ROOT, Broken, Leveret
 from comparison import backlogs
 from comparison.figures import MIB_PER_MB, Figure, at_most, times
-from comparison.generator import joined
+from comparison.generator import PATIENCE_SECONDS, joined
 
 IDLE_CONNECTIONS = 1000
 DECLARED_QUEUES = 10_000
@@ -93,14 +93,18 @@ def pika_rates(generator, broker, plan):
     """What `pika_rate.py` prints; it makes its own virtual environment."""
     words = ["benches/pika_rate.py", "--port", str(broker.port), "--seconds", str(plan.seconds / 2)]
     generator.remember(*words, broker=broker)
-    finished = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True)
+    try:
+        finished = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True,
+                                  timeout=PATIENCE_SECONDS)
+    except subprocess.TimeoutExpired as error:
+        raise Broken(f"not finished after {PATIENCE_SECONDS} s") from error
     if finished.returncode not in (0, 1):
         raise Broken(finished.stderr.strip())
     return {"figures": json.loads(finished.stdout), "clean": finished.returncode == 0}
 
 
 def at_rest(_generator, broker, _plan):
-    """Just started and left alone; three seconds, since RabbitMQ does this and that after its start."""
+    """Just started and left alone for some seconds: RabbitMQ does this and that after its start."""
     time.sleep(2)
     return {"figures": {"resident_mib": broker.resident_mib(), "start_ms": broker.start_seconds * 1000},
             "clean": True}

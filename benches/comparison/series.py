@@ -1,6 +1,8 @@
 """The scaling series: one thing grows, everything else stays, and the cost of a message is looked at."""
 
 import dataclasses
+import shutil
+import tempfile
 from collections.abc import Callable
 
 from brokers import RabbitMq
@@ -13,6 +15,8 @@ PEAK = Figure("server_peak_rss_mib", "peak RSS, MiB")
 # A run shorter than this many seconds of CPU is repeated: the kernel counts in hundredths.
 ENOUGH_CPU_SECONDS = 0.2
 MOST_REPEATS = 10
+# A message of the backlog and what belongs to it, with room for a log that is not tidied up yet.
+DISK_BYTES_PER_MESSAGE = 1500
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +29,7 @@ class Series:
     points: tuple
     measure: Callable
     figures: tuple = (RATE, CPU, PEAK)
-    # Whether each run needs a broker of its own.
+    # Whether each run needs a broker of its own, since it fills its disk.
     fresh: bool = False
     # The largest point that is measured, by broker, for what would take too long.
     most: dict = dataclasses.field(default_factory=dict)
@@ -34,9 +38,12 @@ class Series:
         """Why a point is not measured on a broker; none when it is."""
         if point > self.most.get(broker_name, point):
             return f"more than {self.most[broker_name]:,} takes {broker_name} too long"
-        if self.fresh and point > plan.largest_backlog:
+        if not self.fresh:
+            return None
+        if point > plan.largest_backlog:
             return f"this run stops at {plan.largest_backlog:,}"
-        return None
+        needed, free = point * DISK_BYTES_PER_MESSAGE, shutil.disk_usage(tempfile.gettempdir()).free
+        return f"needs {needed / 2**30:.0f} GiB of disk, {free / 2**30:.0f} are free" if needed > free else None
 
 
 def grown(workload, option):
@@ -63,7 +70,8 @@ def mean(runs):
     >>> mean([{"figures": {"a": 1.0}, "clean": True}, {"figures": {"a": 2.0}, "clean": True}])
     {'figures': {'a': 1.5}, 'clean': True, 'repeats': 2}
     """
-    figures = {key: sum(run["figures"][key] for run in runs) / len(runs) for key in runs[0]["figures"]}
+    common = [key for key in runs[0]["figures"] if all(key in run["figures"] for run in runs)]
+    figures = {key: sum(run["figures"][key] for run in runs) / len(runs) for key in common}
     return {"figures": figures, "clean": all(run["clean"] for run in runs), "repeats": len(runs)}
 
 
