@@ -92,15 +92,16 @@ impl Messages for Mixture {
         published / NEGLECTED_SHARE * (NEGLECTED_SHARE - 1)
     }
 
-    fn on_each_queue(&self, published: u64) -> u64 {
-        self.deliveries(published) / self.consumed_queues
+    fn dealt(&self, published: u64) -> u64 {
+        let (rounds, rest) = (published / NEGLECTED_SHARE, published % NEGLECTED_SHARE);
+        rounds * (NEGLECTED_SHARE - 1) + rest
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::workload::DURABLE_PAIR;
+    use crate::bench::table::DURABLE_PAIR;
 
     fn mixture() -> Mixture {
         let consumed = ["a".to_owned(), "b".to_owned(), "c".to_owned()];

@@ -15,12 +15,14 @@
 mod confirms;
 mod connection;
 mod consumer;
+mod deal;
 mod deliveries;
 mod flow;
 mod histogram;
 mod message;
 mod mixture;
 mod options;
+mod overrides;
 mod process;
 mod producer;
 mod relay;
@@ -29,6 +31,8 @@ mod run;
 mod sequence;
 mod stage;
 mod steps;
+mod table;
+mod topic;
 mod wire;
 mod workload;
 
@@ -36,7 +40,7 @@ use std::io::{Write as _, stderr, stdout};
 
 pub use self::options::Options;
 use self::run::{Outcome, Plan};
-use self::workload::WORKLOADS;
+use self::table::WORKLOADS;
 
 /// Why a run could not be finished, for people.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -72,7 +76,7 @@ fn run_step(step: steps::Step, options: &Options) -> Result<bool> {
 
 fn run_workloads(options: &Options) -> Result<bool> {
     let plan = Plan::new(options);
-    let workloads = options.workloads();
+    let workloads = options.workloads()?;
     let mut clean = true;
     let mut outcomes: Vec<Vec<Outcome>> = workloads.iter().map(|_| Vec::new()).collect();
     for number in 1..=options.runs {

@@ -6,8 +6,10 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::bench::connection::Target;
-use crate::bench::workload::{WORKLOADS, Workload, find};
-use crate::bench::{relay, steps};
+use crate::bench::overrides::Overrides;
+use crate::bench::table::{WORKLOADS, find};
+use crate::bench::workload::Workload;
+use crate::bench::{Result, relay, steps};
 
 /// What to measure, and how.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
@@ -42,6 +44,8 @@ pub struct Options {
     #[arg(long, help_heading = "What to run")]
     pub(super) json: bool,
 
+    #[command(flatten)]
+    pub(super) overrides: Overrides,
     #[command(flatten)]
     pub(super) steps: steps::StepOptions,
     #[command(flatten)]
@@ -98,19 +102,21 @@ impl Options {
     }
 
     /// The workloads to run.
-    pub(super) fn workloads(&self) -> Vec<&'static Workload> {
-        if self.workload.is_empty() { WORKLOADS.iter().collect() } else { self.workload.clone() }
+    pub(super) fn workloads(&self) -> Result<Vec<Workload>> {
+        let all = || WORKLOADS.iter().collect();
+        let wanted = if self.workload.is_empty() { all() } else { self.workload.clone() };
+        wanted.into_iter().map(|workload| self.overrides.apply(workload)).collect()
     }
 }
 
-fn parse_workload(name: &str) -> Result<&'static Workload, String> {
+fn parse_workload(name: &str) -> std::result::Result<&'static Workload, String> {
     find(name).ok_or_else(|| {
         let names: Vec<_> = WORKLOADS.iter().map(|workload| workload.name).collect();
         format!("known are {}", names.join(", "))
     })
 }
 
-fn parse_seconds(text: &str) -> Result<Duration, String> {
+fn parse_seconds(text: &str) -> std::result::Result<Duration, String> {
     match text.parse() {
         Ok(seconds) if (0.0..=86_400.0).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
         _ => Err("give a number of seconds up to a day".to_owned()),

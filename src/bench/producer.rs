@@ -48,7 +48,7 @@ impl<M: Messages> Producer<'_, M> {
     pub(crate) fn run(mut self) -> Result<Published> {
         match self.publish_all() {
             Ok(published) => {
-                self.flow.finish_publishing(self.batch.on_each_queue(published.messages));
+                self.flow.finish_publishing(self.batch.dealt(published.messages));
                 self.connection.close()?;
                 Ok(published)
             }

@@ -126,7 +126,7 @@ fn open_lane<'a>(
 ) -> Result<(Producer<'a, Batch>, Consumer<'a>)> {
     let consuming = stage::open_consumer(&plan.target, workload, &names.queues)?;
     let publishing = stage::open_producer(&plan.target, workload)?;
-    let batch = Batch::new(workload, &names.address, producer, publishing.frame_max);
+    let batch = Batch::new(workload, &names.addresses, producer, publishing.frame_max);
     // Below one batch a producer could never write.
     let least = batch.deliveries(batch.room_after(0)) + 1;
     let in_flight = plan.in_flight.unwrap_or_else(|| workload.default_in_flight()).max(least);

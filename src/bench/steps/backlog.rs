@@ -88,7 +88,7 @@ pub(super) fn publish(task: &Task, workload: &Workload, names: &LaneNames) -> Re
     let connection = stage::open_producer(&task.target, workload)?;
     let flow = Flow::new();
     let producer = Producer {
-        batch: Batch::new(workload, &names.address, task.producer, connection.frame_max),
+        batch: Batch::new(workload, &names.addresses, task.producer, connection.frame_max),
         connection,
         confirms: workload.confirm_window.map(Confirms::new),
         bound: Bound { messages: task.messages, time: Duration::MAX },

@@ -19,7 +19,8 @@ use crate::bench::connection::Target;
 use crate::bench::options;
 use crate::bench::process;
 use crate::bench::steps::report::Report;
-use crate::bench::workload::{DURABLE_PAIR, Workload};
+use crate::bench::table::DURABLE_PAIR;
+use crate::bench::workload::Workload;
 use crate::bench::{self, Result};
 
 /// The steps by name.
@@ -60,12 +61,6 @@ pub(crate) struct StepOptions {
     /// Run this step instead of workloads
     #[arg(long, value_enum, conflicts_with_all = ["workload", "relay", "list", "seconds", "runs"])]
     pub(crate) step: Option<Step>,
-    /// Size of each body in a step
-    #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u32).range(16..=100 << 20), requires = "step")]
-    bytes: u32,
-    /// Queues to declare in the step `declares`
-    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..), requires = "step")]
-    queues: u32,
     /// Number in the messages of a step, by which `drain` tells its own from others
     #[arg(long, default_value_t = 1, requires = "step")]
     producer: u64,
@@ -99,13 +94,13 @@ struct Server {
 
 /// Runs `step`.
 pub(crate) fn run(step: Step, options: &bench::Options) -> Result<Report> {
-    let own = &options.steps;
+    let (own, numbers) = (&options.steps, &options.overrides);
     let options::Server { pid, data_dir } = options.server.clone();
     let task = Task {
         target: options.target(),
         messages: options.messages.unwrap_or(1_000_000),
-        body_bytes: own.bytes as usize,
-        queues: own.queues,
+        body_bytes: numbers.body_bytes.unwrap_or(1024) as usize,
+        queues: numbers.queues.unwrap_or(10_000),
         producer: own.producer,
         awaits_broker: own.awaits_broker,
         server: Server { pids: pid, pid_file: own.pid_file.clone(), data_dir },

@@ -31,7 +31,7 @@ pub(super) fn run(task: &Task) -> Result<Report> {
     // Whole rotations, so that every consumed queue gets equally many.
     let messages = task.messages.div_ceil(rotation) * rotation;
     let neglected = task.workload("neglected");
-    let consumed = Workload { route: Route::Spread(CONSUMED_QUEUES), ..task.workload("consumed") };
+    let consumed = Workload { route: Route::Direct(CONSUMED_QUEUES), ..task.workload("consumed") };
     let mut left = Stage::set(&task.target, &neglected)?;
     let stage = Stage::set(&task.target, &consumed)?;
     let flow = Flow::new();
