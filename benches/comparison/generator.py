@@ -51,7 +51,7 @@ class Generator:
                 raise Broken(f"not finished after {PATIENCE_SECONDS} s") from error
             raise
         if running.returncode not in (0, 1):
-            raise Broken(errors.strip())
+            raise Broken(" ".join(errors.split()))
         return {**json.loads(output), "clean": running.returncode == 0}
 
     def workload(self, broker, name, *arguments):

@@ -99,7 +99,7 @@ def pika_rates(generator, broker, plan):
     except subprocess.TimeoutExpired as error:
         raise Broken(f"not finished after {PATIENCE_SECONDS} s") from error
     if finished.returncode not in (0, 1):
-        raise Broken(finished.stderr.strip())
+        raise Broken(" ".join(finished.stderr.split()))
     return {"figures": json.loads(finished.stdout), "clean": finished.returncode == 0}
 
 
