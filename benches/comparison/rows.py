@@ -48,10 +48,6 @@ class Row:
     # Whether it says anything about a broker other than Leveret.
     both: bool = True
 
-    def is_meant_by(self, wanted):
-        """`W10` means each row of W10, `W10 queues` that one."""
-        return wanted.lower() in (self.name.lower(), self.name.split()[0].lower())
-
 
 def workload(name):
     def measure(generator, broker, plan):
