@@ -128,17 +128,20 @@ def cpu(results, figure):
 
 def latency(results, figure):
     """Latency percentiles where messages come at a fixed rate."""
-    panels = (("W11T", "delivery", "Delivery: 5,000 messages/s, 100 B, transient"),
-              ("W11P", "confirm", "Confirm: 2,000 messages/s, 1 KiB, persistent"))
-    for axes, (row, of, title) in zip(figure.subplots(1, 2), panels):
+    panels = (("W11T", "delivery", "Delivery, 5,000/s of 100 B"),
+              ("W15", "delivery", "... while another pair does W2"),
+              ("W11P", "confirm", "Confirm, 2,000/s, persistent"))
+    all_axes = figure.subplots(1, 3, sharey=True)
+    for axes, (row, of, title) in zip(all_axes, panels):
         for broker in STYLES:
             runs = results.runs(row).get(broker)
             curve(axes, [(index, of_runs(runs, f"{of}_{name}_ms")) for index, (name, _) in enumerate(PERCENTILES)],
                   broker)
-        axes.set(title=title, yscale="log", ylabel="ms after it was meant to be sent", xlabel="percentile")
+        axes.set(title=title, yscale="log", xlabel="percentile")
         axes.set_xticks(range(len(PERCENTILES)), [title for _, title in PERCENTILES])
         logarithmic(axes.yaxis)
-        legend(axes, loc="upper left")
+    all_axes[0].set_ylabel("ms after it was meant to be sent")
+    figure.legend(*all_axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return any(results.runs(row) for row, _, _ in panels)
 
 

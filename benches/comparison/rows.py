@@ -171,7 +171,11 @@ ROWS = (
         Figure("rss_per_queue_bytes", "RSS a queue, bytes", at_most(2048)),
     ), declared_queues, fresh=True),
     Row("W11T", "latency at 5,000/s, 100 B, transient, auto-ack", percentiles("delivery", 0.08, 1.0), workload("W11T")),
-    Row("W11P", "latency at 2,000/s, 1 KiB, persistent, confirms", percentiles("confirm", 0.35), workload("W11P")),
+    Row("W11P", "latency at 2,000/s, 1 KiB, persistent, confirms, acks one by one", (
+        *percentiles("confirm", 0.35),
+        Figure("delivery_p50_ms", "delivery p50, ms"),
+        Figure("delivery_p99_ms", "delivery p99, ms"),
+    ), workload("W11P")),
     Row("W12", "churn: connect, channel, declare, publish, get, close", (
         received(10, "cycles/s"),
         Figure("cycle_p50_ms", "a cycle, p50, ms"),
@@ -182,6 +186,10 @@ ROWS = (
         Figure("confirmed_per_second", "persistent, each confirmed, messages/s", times(1)),
     ), pika_rates),
     Row("W14", "W4 on a queue declared as quorum queue", (received(18), cpu(2.0), *confirms(2.5)), workload("W14")),
+    Row("W15", "W11T on one pair of connections while another does W2", (
+        *percentiles("delivery"),
+        Figure("beside_received_per_second", "received by the pair that does W2, messages/s"),
+    ), workload("W15")),
     Row("idle", "a broker that was just started on an empty directory", (
         Figure("resident_mib", "RSS, MiB (12 MB = 11.4 MiB)", at_most(12 * MIB_PER_MB)),
         Figure("start_ms", "exec to first AMQP answer, ms", at_most(20)),

@@ -18,6 +18,7 @@ OTHERS = (
     ("W4", "half_delivery_p99_ms", "W4 at half of its rate: delivery p99, ms"),
     ("W11T", "delivery_p50_ms", "5,000 messages/s of 100 B: delivery p50, ms"),
     ("W11T", "delivery_p99_ms", "... p99, ms"),
+    ("W15", "delivery_p99_ms", "... p99 while another pair of connections does W2, ms"),
     ("W11P", "confirm_p50_ms", "2,000 persistent messages/s of 1 KiB: confirm p50, ms"),
     ("W9", "fill_per_second", "a backlog of a million messages of 1 KiB: filled, messages/s"),
     ("W9", "fill_rss_peak_mib", "... most memory meanwhile, MiB"),
