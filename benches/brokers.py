@@ -70,7 +70,7 @@ class Broker:
 
     @classmethod
     def shown_command(cls):
-        """How it is started, for people: with DIR for its directory."""
+        """How it is started, for people: with DATA for its data directory."""
         raise NotImplementedError
 
     def environment(self):
@@ -203,7 +203,7 @@ class Leveret(Broker):
 
     @classmethod
     def shown_command(cls):
-        return " ".join(cls.words("DIR/data")).replace(f"{ROOT}/", "")
+        return " ".join(cls.words("DATA")).replace(f"{ROOT}/", "")
 
     def wait_for_answer(self, patience):
         """connection.start names the RabbitMQ version that clients should take it for, not its own."""

@@ -1,10 +1,15 @@
 """The load generator, `leveret bench`, run on one broker at a time."""
 
 import json
+import re
+import shlex
 import subprocess
 
-from brokers import ROOT, Broken
+from brokers import LEVERET_PORT, RABBITMQ_PORT, ROOT, Broken
 
+# What the capitals in remembered commands stand for.
+CAPITALS = (f"PORT, PID and DATA are the broker's port ({RABBITMQ_PORT} RabbitMQ, {LEVERET_PORT} Leveret), process and"
+            " data directory, DIR is the directory around that, RATE half of what the run before received.")
 BINARY = ROOT / "target/release/leveret"
 # Longer than anything a run does; a broker that hangs must not hang the comparison.
 PATIENCE_SECONDS = 900
@@ -27,12 +32,13 @@ class Generator:
         return subprocess.Popen([str(BINARY), *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def remember(self, *words, broker):
-        """Keeps a command as people may repeat it: with PID, DIR and RATE for what differs from run to run."""
-        shown = [word.replace(str(broker.directory), "DIR") for word in words]
-        for option, stands_for in (("--pid", "PID"), ("--rate", "RATE")):
-            if option in shown:
-                shown[shown.index(option) + 1] = stands_for
-        self.used[" ".join(shown)] = None
+        """Keeps a command as people may repeat it, with capitals for what differs from broker to broker."""
+        stands_for = {str(broker.data_directory()): "DATA", str(broker.directory): "DIR", f":{broker.port}": ":PORT"}
+        text = shlex.join(words)
+        for value, name in stands_for.items():
+            text = text.replace(value, name)
+        text = re.sub(r"--(pid|rate|port) \d+", lambda option: f"--{option[1]} {option[1].upper()}", text)
+        self.used[text] = None
 
     def take_used(self):
         """The commands since the last call, each once."""

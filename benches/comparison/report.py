@@ -2,6 +2,7 @@
 
 from brokers import Leveret, RabbitMq
 from comparison.figures import markdown_table, median_text, of_runs, range_text, ratio, verdict
+from comparison.generator import CAPITALS
 from comparison.rows import ROWS
 from comparison.series import SERIES
 
@@ -26,7 +27,7 @@ def report(results):
         "## The table", "", table(results), "", goals_sentence(results), "",
         "## Scaling", "", *scaling(results),
         "## Plots", "", *(f"![{title}]({name})\n" for name, title in PLOTS if (results.directory / name).exists()),
-        "## Commands", "", "```", *commands(results), "```", "",
+        "## Commands", "", CAPITALS, "", "```", *commands(results), "```", "",
     ]
     return "\n".join(parts)
 
