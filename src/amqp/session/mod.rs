@@ -49,6 +49,7 @@ use self::channel::{Channels, Mode};
 use self::outbox::Outbox;
 use self::outgoing::Outgoing;
 use self::replies::{Cause, Refusals};
+use self::routes::RouteCache;
 use super::protocol::arena::Arena;
 use super::protocol::command::Command;
 use super::protocol::error::{AmqpError, Ending, Scope};
@@ -148,6 +149,7 @@ pub struct Session {
     user: Option<User>,
     login: Option<Arc<Login>>,
     channels: Channels,
+    routes: RouteCache,
     batch: Batch,
     /// Channels that owe confirms at the end of the turn.
     confirming: Vec<ChannelId>,
@@ -180,6 +182,7 @@ impl Session {
             user: None,
             login: None,
             channels: Channels::default(),
+            routes: RouteCache::default(),
             batch: Batch::default(),
             confirming: Vec::new(),
             noted: Noted::default(),

@@ -116,6 +116,15 @@ impl<'a> PropertiesView<'a> {
         }
     }
 
+    /// One is there that RabbitMQ looks at whenever a message is published: `expiration`, `user_id`, `reply_to`.
+    #[inline]
+    #[must_use]
+    pub const fn concern_publishing(&self) -> bool {
+        const LOOKED_AT: u16 =
+            Property::Expiration.flag() | Property::UserId.flag() | Property::ReplyTo.flag();
+        self.flags & LOOKED_AT != 0
+    }
+
     /// MIME type of the body.
     #[must_use]
     pub fn content_type(&self) -> Option<&'a [u8]> {
