@@ -247,14 +247,17 @@ fn names_more_keys(properties: &PropertiesView<'_>) -> bool {
         .is_some_and(|headers| [CC, BCC].iter().any(|name| headers.get(name).is_some()))
 }
 
+#[inline]
 fn message_of(publish: Publish, persistent: bool, shared: bool) -> Result<Arc<Message>, AmqpError> {
     let layout = Layout {
         exchange: publish.exchange_len,
         routing_key: publish.key_len,
         header: publish.header_len,
     };
-    let message = Message::new(publish.blob, layout, persistent, shared);
-    message.map(Arc::new).ok_or_else(AmqpError::internal)
+    match Message::new(publish.blob, layout, persistent, shared) {
+        Some(message) => Ok(Arc::new(message)),
+        None => Err(AmqpError::internal()),
+    }
 }
 
 /// RabbitMQ: the headers CC and BCC are arrays.

@@ -97,11 +97,17 @@ impl<'a> PropertiesView<'a> {
     #[inline]
     pub fn check(header: &'a [u8]) -> Result<Self, PropertyError> {
         let view = Self::assume_checked(header);
-        // What nearly every publisher sends is told from its lengths alone.
-        match (view.flags, view.values) {
-            (0, []) if header.len() == 2 => Ok(view),
-            (DELIVERY_MODE, [_]) => Ok(view),
-            _ => view.check_all(header),
+        if Self::is_plain(header) { Ok(view) } else { view.check_all(header) }
+    }
+
+    /// What nearly every publisher sends, told from its flags and length alone: nothing, or a delivery mode.
+    #[inline]
+    #[must_use]
+    pub const fn is_plain(header: &[u8]) -> bool {
+        match header {
+            [high, low] => u16::from_be_bytes([*high, *low]) == 0,
+            [high, low, _] => u16::from_be_bytes([*high, *low]) == DELIVERY_MODE,
+            _ => false,
         }
     }
 
@@ -232,6 +238,7 @@ impl<'a> PropertiesView<'a> {
         self.find(Property::ClusterId)
     }
 
+    #[inline(never)]
     fn check_all(self, header: &[u8]) -> Result<Self, PropertyError> {
         if header.len() < 2 {
             return Err(PropertyError::Truncated);
