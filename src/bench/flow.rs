@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::Result;
-use crate::connection::PATIENCE;
+use crate::bench::Result;
+use crate::bench::connection::PATIENCE;
 
 /// How long a producer rests when it is too far ahead. At 10 million messages/s this is 5,000 messages, a small
 /// part of what may be in flight, so a fast broker never runs dry meanwhile.
@@ -41,12 +41,12 @@ impl Flow {
         self.received.load(Ordering::Relaxed)
     }
 
-    /// Says that publishing is over, and how many messages were published to each queue.
+    /// Says that publishing is over, and how many messages were dealt to the queues.
     pub(crate) fn finish_publishing(&self, published: u64) {
         self.published.store(published, Ordering::Release);
     }
 
-    /// How many messages were published to each queue; none while that is open.
+    /// How many messages were dealt to the queues; none while that is open.
     pub(crate) fn published(&self) -> Option<u64> {
         Some(self.published.load(Ordering::Acquire)).filter(|count| *count != NOT_YET)
     }

@@ -1,8 +1,8 @@
 //! Results, as lines for people or as JSON, one object a line.
 
-use crate::run::Outcome;
-use crate::sequence::Verdict;
-use crate::workload::Workload;
+use crate::bench::run::Outcome;
+use crate::bench::sequence::Verdict;
+use crate::bench::workload::Workload;
 
 /// One run for people.
 pub(crate) fn line(workload: &Workload, number: u32, outcome: &Outcome) -> String {
@@ -45,6 +45,10 @@ pub(crate) fn json(workload: &Workload, number: u32, outcome: &Outcome) -> Strin
         ("server_cpu_seconds_per_million", number_or_null(outcome.server_cpu_per_million())),
         ("server_peak_rss_mib", number_or_null(outcome.server_peak_mib)),
         ("generator_cpu_seconds", format!("{:.2}", outcome.own_cpu_seconds)),
+        ("pairs", workload.lanes.to_string()),
+        ("queues", workload.route.queues().to_string()),
+        ("body_bytes", workload.body_bytes.to_string()),
+        ("bindings", or_null(workload.route.bindings())),
         ("confirm_p50_ms", number_or_null(latency(0.5))),
         ("confirm_p99_ms", number_or_null(latency(0.99))),
         ("lost", verdict.lost.to_string()),
@@ -101,6 +105,10 @@ fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
         count if count % 2 == 1 => Some(values[middle]),
         _ => Some(f64::midpoint(values[middle - 1], values[middle])),
     }
+}
+
+fn or_null(count: Option<usize>) -> String {
+    count.map_or_else(|| "null".to_owned(), |count| count.to_string())
 }
 
 fn number_or_null(value: Option<f64>) -> String {

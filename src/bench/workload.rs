@@ -1,4 +1,4 @@
-//! The workloads, as a table of plain parameters.
+//! What a workload is made of; [`table`](crate::bench::table) holds them all.
 //!
 //! A workload is a number of *lanes*. A lane is one producer connection, one consumer connection and the queues
 //! between them; lanes share nothing, so two lanes show how a broker uses a second core.
@@ -6,9 +6,12 @@
 //! Invariant: every queue has exactly one consumer, so the order seen on a queue is the order the broker kept.
 
 use std::num::NonZeroU32;
+use std::time::Duration;
+
+use crate::bench::deal::Deal;
 
 /// What is published, through what, and how it is settled.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Workload {
     /// Name used on the command line and in results.
     pub(crate) name: &'static str,
@@ -28,8 +31,8 @@ pub(crate) struct Workload {
     pub(crate) route: Route,
     /// What the queues are declared with.
     pub(crate) feature: Feature,
-    /// Length of a run in seconds, unless the command line says otherwise.
-    pub(crate) seconds: f64,
+    /// Length of a run, unless the command line says otherwise.
+    pub(crate) length: Duration,
 }
 
 /// Whether messages are published with delivery mode 2 to a durable queue.
@@ -42,7 +45,7 @@ pub(crate) enum Durability {
 }
 
 /// How a consumer settles what it received.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Settle {
     /// basic.consume with no-ack = 1.
     Automatic,
@@ -68,16 +71,26 @@ pub(crate) enum Feature {
     Priority,
     /// `x-max-length` of a million, which is never reached.
     Length,
+    /// `x-queue-type` of quorum.
+    Quorum,
+}
+
+/// The value of a queue's argument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ArgumentValue {
+    Number(u32),
+    Text(&'static str),
 }
 
 impl Feature {
     /// The argument and its value, unless the queues are plain.
-    pub(crate) fn argument(self) -> Option<(&'static str, u32)> {
+    pub(crate) fn argument(self) -> Option<(&'static str, ArgumentValue)> {
         match self {
             Self::Plain => None,
-            Self::TimeToLive => Some(("x-message-ttl", 60_000)),
-            Self::Priority => Some(("x-max-priority", 10)),
-            Self::Length => Some(("x-max-length", 1_000_000)),
+            Self::TimeToLive => Some(("x-message-ttl", ArgumentValue::Number(60_000))),
+            Self::Priority => Some(("x-max-priority", ArgumentValue::Number(10))),
+            Self::Length => Some(("x-max-length", ArgumentValue::Number(1_000_000))),
+            Self::Quorum => Some(("x-queue-type", ArgumentValue::Text("quorum"))),
         }
     }
 
@@ -88,22 +101,43 @@ impl Feature {
 }
 
 /// How a lane's messages reach its queues.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Route {
-    /// The default exchange, one queue.
-    Direct,
+    /// The default exchange and so many queues, each with messages of its own.
+    Direct(usize),
     /// An own fanout exchange with so many queues bound.
     Fanout(usize),
-    /// The default exchange and so many queues, each with messages of its own.
-    Spread(usize),
+    /// An own topic exchange; message after message matches binding after binding.
+    Topic {
+        /// Queues, to which the bindings are dealt.
+        queues: usize,
+        /// Distinct bindings of all queues together, a multiple of the queues.
+        bindings: usize,
+    },
 }
 
 impl Route {
     /// Queues in one lane.
     pub(crate) fn queues(self) -> usize {
         match self {
-            Self::Direct => 1,
-            Self::Fanout(queues) | Self::Spread(queues) => queues,
+            Self::Direct(queues) | Self::Fanout(queues) | Self::Topic { queues, .. } => queues,
+        }
+    }
+
+    /// Distinct bindings in one lane, where they make a difference.
+    pub(crate) fn bindings(self) -> Option<usize> {
+        match self {
+            Self::Topic { bindings, .. } => Some(bindings),
+            Self::Direct(_) | Self::Fanout(_) => None,
+        }
+    }
+
+    /// Which queues get which of the lane's messages.
+    pub(crate) fn deal(self) -> Deal {
+        let queues = self.queues() as u64;
+        match self {
+            Self::Fanout(_) => Deal::ToEach(queues),
+            Self::Direct(_) | Self::Topic { .. } => Deal::InTurn(queues),
         }
     }
 }
@@ -118,87 +152,4 @@ impl Workload {
         const MOST_BYTES: u64 = 64 << 20;
         MOST_MESSAGES.min(MOST_BYTES / self.body_bytes as u64)
     }
-}
-
-const ONE_PAIR: Workload = Workload {
-    name: "",
-    summary: "",
-    body_bytes: 16,
-    durability: Durability::Transient,
-    confirm_window: None,
-    settle: Settle::Automatic,
-    lanes: 1,
-    route: Route::Direct,
-    feature: Feature::Plain,
-    seconds: 5.0,
-};
-
-const KIBIBYTE_PAIR: Workload = Workload { body_bytes: 1024, ..ONE_PAIR };
-
-/// Persistent messages with confirms through a durable queue: W4, and what the steps are made of.
-pub(crate) const DURABLE_PAIR: Workload = Workload {
-    body_bytes: 1024,
-    durability: Durability::Persistent,
-    confirm_window: NonZeroU32::new(1000),
-    settle: Settle::Manual { every: 100, prefetch: 1000 },
-    ..ONE_PAIR
-};
-
-/// Every workload this generator knows, in the order in which they are reported.
-pub(crate) const WORKLOADS: &[Workload] = &[
-    Workload { name: "W1", summary: "16 B, transient, auto-ack", ..ONE_PAIR },
-    Workload { name: "W2", summary: "1 KiB, transient, auto-ack", ..KIBIBYTE_PAIR },
-    Workload {
-        name: "W3",
-        summary: "100 KiB, transient, auto-ack",
-        body_bytes: 100 * 1024,
-        ..ONE_PAIR
-    },
-    Workload {
-        name: "W4",
-        summary: "1 KiB persistent, confirm window 1000, ack every 100, prefetch 1000",
-        ..DURABLE_PAIR
-    },
-    Workload {
-        name: "W5",
-        summary: "W4 with confirm window 1",
-        confirm_window: NonZeroU32::new(1),
-        ..DURABLE_PAIR
-    },
-    Workload {
-        name: "W6",
-        summary: "W4 with 2 producers, 2 consumers, 2 queues",
-        lanes: 2,
-        ..DURABLE_PAIR
-    },
-    Workload {
-        name: "W7",
-        summary: "fan-out 1 -> 10 queues, 100 B, auto-ack",
-        body_bytes: 100,
-        route: Route::Fanout(10),
-        ..ONE_PAIR
-    },
-    Workload {
-        name: "W2T",
-        summary: "W2 through a queue with a message TTL",
-        feature: Feature::TimeToLive,
-        ..KIBIBYTE_PAIR
-    },
-    Workload {
-        name: "W2P",
-        summary: "W2 through a queue with priorities",
-        feature: Feature::Priority,
-        ..KIBIBYTE_PAIR
-    },
-    Workload {
-        name: "W2L",
-        summary: "W2 through a queue with a length limit",
-        feature: Feature::Length,
-        ..KIBIBYTE_PAIR
-    },
-];
-
-/// The workload called `name`, in any case of letters.
-pub(crate) fn find(name: &str) -> Option<&'static Workload> {
-    WORKLOADS.iter().find(|workload| workload.name.eq_ignore_ascii_case(name))
 }

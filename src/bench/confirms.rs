@@ -4,7 +4,7 @@
 
 use std::num::NonZeroU32;
 
-use crate::histogram::Histogram;
+use crate::bench::histogram::Histogram;
 
 /// The publish sequence numbers of one channel, from 1.
 #[derive(Debug)]

@@ -194,7 +194,6 @@ pub(crate) fn length_u32(length: usize) -> u32 {
 }
 
 #[cfg(test)]
-#[allow(dead_code, unused_imports, reason = "a bench build has no harness to call them")]
 mod tests {
     use super::*;
 

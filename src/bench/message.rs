@@ -2,8 +2,11 @@
 //!
 //! Body: sequence number (u64), producer (u64), then filler up to the wanted size; integers big-endian.
 
-use crate::wire::{BODY, FRAME_END, FRAME_OVERHEAD, HEADER, MethodWriter, length_u32, method};
-use crate::workload::{Durability, Workload};
+use crate::bench::deal::Deal;
+use crate::bench::wire::{
+    BODY, FRAME_END, FRAME_OVERHEAD, HEADER, MethodWriter, length_u32, method,
+};
+use crate::bench::workload::{Durability, Workload};
 
 /// Bytes at the start of each body that say which message it is.
 pub(crate) const STAMP_BYTES: usize = 16;
@@ -32,37 +35,49 @@ pub(crate) trait Messages {
     fn numbered(&mut self, first: u64, count: u64) -> &[u8];
     /// The deliveries that the first `published` messages cause.
     fn deliveries(&self, published: u64) -> u64;
-    /// How many of the first `published` messages come to each queue that is consumed.
-    fn on_each_queue(&self, published: u64) -> u64;
+    /// How many of the first `published` messages are dealt to queues that are consumed.
+    fn dealt(&self, published: u64) -> u64;
 }
 
-/// The same message many times over, encoded once; only sequence numbers change from write to write.
+/// The messages of a lane, encoded once; only sequence numbers change from write to write.
+///
+/// They go to one address after the other. As a write may begin at each of them, what one write carries is there once
+/// more behind the last.
 #[derive(Debug)]
 pub(crate) struct Batch {
     bytes: Vec<u8>,
     message_bytes: usize,
     stamp_at: usize,
+    /// Messages in a write.
     capacity: usize,
-    /// Deliveries that each message causes.
-    copies: u64,
+    addresses: u64,
+    deal: Deal,
 }
 
 impl Batch {
-    /// A batch of `workload`'s messages from `producer` to `address`, on channel 1.
+    /// A batch of `workload`'s messages from `producer` to the addresses in turn, on channel 1.
     pub(crate) fn new(
         workload: &Workload,
-        address: &Address,
+        addresses: &[Address],
         producer: u64,
         frame_max: usize,
     ) -> Self {
-        let (message, stamp_at) = encode(workload, address, producer, frame_max);
-        let capacity = (BATCH_BYTES / message.len()).max(LEAST_MESSAGES);
+        let encode = |address| encode(workload, address, producer, frame_max);
+        let (first, stamp_at) = encode(&addresses[0]);
+        let capacity = (BATCH_BYTES / first.len()).max(LEAST_MESSAGES);
+        let mut bytes: Vec<_> = addresses.iter().flat_map(|address| encode(address).0).collect();
+        let round_bytes = bytes.len();
+        assert_eq!(round_bytes, first.len() * addresses.len(), "addresses have one length");
+        let behind = bytes.iter().copied().cycle().take(capacity * first.len());
+        let behind: Vec<_> = behind.collect();
+        bytes.extend(behind);
         Self {
-            message_bytes: message.len(),
+            bytes,
+            message_bytes: first.len(),
             stamp_at,
             capacity,
-            bytes: message.repeat(capacity),
-            copies: workload.route.queues() as u64,
+            addresses: addresses.len() as u64,
+            deal: workload.route.deal(),
         }
     }
 }
@@ -74,19 +89,27 @@ impl Messages for Batch {
 
     fn numbered(&mut self, first: u64, count: u64) -> &[u8] {
         let count = usize::try_from(count).map_or(self.capacity, |count| count.min(self.capacity));
-        let bytes = &mut self.bytes[..count * self.message_bytes];
+        let start = (first % self.addresses) as usize * self.message_bytes;
+        let bytes = &mut self.bytes[start..start + count * self.message_bytes];
         let stamp = self.stamp_at..self.stamp_at + 8;
-        for (message, number) in bytes.chunks_exact_mut(self.message_bytes).zip(first..) {
+        let round = self.deal.round();
+        // Counted, not divided: this is done for every message.
+        let (mut number, mut turn) = (first / round, first % round);
+        for message in bytes.chunks_exact_mut(self.message_bytes) {
             message[stamp.clone()].copy_from_slice(&number.to_be_bytes());
+            turn += 1;
+            if turn == round {
+                (number, turn) = (number + 1, 0);
+            }
         }
         bytes
     }
 
     fn deliveries(&self, published: u64) -> u64 {
-        published * self.copies
+        self.deal.deliveries(published)
     }
 
-    fn on_each_queue(&self, published: u64) -> u64 {
+    fn dealt(&self, published: u64) -> u64 {
         published
     }
 }
@@ -162,4 +185,33 @@ fn push_frame(bytes: &mut Vec<u8>, kind: u8, payload: &[u8]) {
     bytes.extend(length_u32(payload.len()).to_be_bytes());
     bytes.extend(payload);
     bytes.push(FRAME_END);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::table::DURABLE_PAIR;
+    use crate::bench::workload::Route;
+
+    #[test]
+    fn addresses_and_numbers_go_on_where_the_last_write_ended() {
+        let address = |queue: &str| Address { exchange: String::new(), routing_key: queue.into() };
+        let addresses = ["a", "b", "c"].map(address);
+        let workload = Workload { route: Route::Direct(3), ..DURABLE_PAIR };
+        let mut batch = Batch::new(&workload, &addresses, 7, 128 << 10);
+
+        let mut first = 0;
+        for count in [1, 4, 2, 58, 3] {
+            assert!(count <= batch.room_after(first));
+            let length = batch.message_bytes;
+            let stamp = batch.stamp_at;
+            for (message, number) in batch.numbered(first, count).chunks(length).zip(first..) {
+                let (address, there) = (&addresses[(number % 3) as usize], number / 3);
+                let (alone, _) = encode(&workload, address, 7, 128 << 10);
+                assert_eq!(message[..stamp], alone[..stamp]);
+                assert_eq!(read_stamp(&message[stamp..]), Some((there, 7)));
+            }
+            first += count;
+        }
+    }
 }

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::Result;
-use crate::steps::Server;
+use crate::bench::Result;
+use crate::bench::steps::Server;
 
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 

@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Number, Value, json};
 
-use crate::report::{grouped, verification};
-use crate::sequence::Verdict;
-use crate::steps::watch::Sample;
+use crate::bench::report::{grouped, verification};
+use crate::bench::sequence::Verdict;
+use crate::bench::steps::watch::Sample;
 
 /// What a step measured: figures with their unit in the name, in the order in which they came up.
 #[derive(Debug, Default)]

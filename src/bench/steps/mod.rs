@@ -15,11 +15,13 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::Result;
-use crate::connection::Target;
-use crate::process;
-use crate::steps::report::Report;
-use crate::workload::{DURABLE_PAIR, Workload};
+use crate::bench::connection::Target;
+use crate::bench::options;
+use crate::bench::process;
+use crate::bench::steps::report::Report;
+use crate::bench::table::DURABLE_PAIR;
+use crate::bench::workload::Workload;
+use crate::bench::{self, Result};
 
 /// The steps by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -53,17 +55,12 @@ impl Step {
 }
 
 /// What the steps can be told.
-#[derive(Debug, Clone, clap::Args)]
-pub(crate) struct Options {
+#[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
+#[command(next_help_heading = "Steps: messages that stay")]
+pub(crate) struct StepOptions {
     /// Run this step instead of workloads
     #[arg(long, value_enum, conflicts_with_all = ["workload", "relay", "list", "seconds", "runs"])]
     pub(crate) step: Option<Step>,
-    /// Size of each body in a step
-    #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u32).range(16..=100 << 20), requires = "step")]
-    bytes: u32,
-    /// Queues to declare in the step `declares`
-    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..), requires = "step")]
-    queues: u32,
     /// Number in the messages of a step, by which `drain` tells its own from others
     #[arg(long, default_value_t = 1, requires = "step")]
     producer: u64,
@@ -95,23 +92,18 @@ struct Server {
     data_dir: Option<PathBuf>,
 }
 
-/// Runs `step`; `watched` are the server's processes and its data directory.
-pub(crate) fn run(
-    step: Step,
-    options: Options,
-    target: Target,
-    messages: Option<u64>,
-    watched: (Vec<u32>, Option<PathBuf>),
-) -> Result<Report> {
-    let (pids, data_dir) = watched;
+/// Runs `step`.
+pub(crate) fn run(step: Step, options: &bench::Options) -> Result<Report> {
+    let (own, numbers) = (&options.steps, &options.overrides);
+    let options::Server { pid, data_dir } = options.server.clone();
     let task = Task {
-        target,
-        messages: messages.unwrap_or(1_000_000),
-        body_bytes: options.bytes as usize,
-        queues: options.queues,
-        producer: options.producer,
-        awaits_broker: options.awaits_broker,
-        server: Server { pids, pid_file: options.pid_file, data_dir },
+        target: options.target(),
+        messages: options.messages.unwrap_or(1_000_000),
+        body_bytes: numbers.body_bytes.unwrap_or(1024) as usize,
+        queues: numbers.queues.unwrap_or(10_000),
+        producer: own.producer,
+        awaits_broker: own.awaits_broker,
+        server: Server { pids: pid, pid_file: own.pid_file.clone(), data_dir },
     };
     match step {
         Step::Fill => backlog::fill(&task),

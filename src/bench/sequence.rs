@@ -140,7 +140,6 @@ impl Ledger {
 }
 
 #[cfg(test)]
-#[allow(dead_code, unused_imports, reason = "a bench build has no harness to call them")]
 mod tests {
     use super::*;
 

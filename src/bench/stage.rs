@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use crate::Result;
-use crate::connection::{Connection, PATIENCE, Target};
-use crate::message::Address;
-use crate::wire::{Fields, MethodWriter, method};
-use crate::workload::{Durability, Feature, Route, Settle, Workload};
+use crate::bench::Result;
+use crate::bench::connection::{Connection, PATIENCE, Target};
+use crate::bench::message::Address;
+use crate::bench::topic;
+use crate::bench::wire::{Fields, MethodWriter, length_u32, method};
+use crate::bench::workload::{ArgumentValue, Durability, Feature, Route, Settle, Workload};
 
 const CHANNEL: u16 = 1;
 const PASSIVE: u8 = 1;
@@ -24,9 +25,18 @@ pub(crate) struct Stage {
 /// The names that belong to one lane.
 #[derive(Debug, Clone)]
 pub(crate) struct LaneNames {
-    pub(crate) address: Address,
     pub(crate) queues: Vec<String>,
-    has_exchange: bool,
+    /// Where messages go, one after the other.
+    pub(crate) addresses: Vec<Address>,
+    exchange: Option<Exchange>,
+}
+
+/// An exchange of a lane, and what is bound to it: queues by their place among the lane's, with a key.
+#[derive(Debug, Clone)]
+struct Exchange {
+    name: String,
+    kind: &'static str,
+    bindings: Vec<(usize, String)>,
 }
 
 impl Stage {
@@ -98,11 +108,11 @@ impl Stage {
     fn declare(&mut self, lane: &LaneNames, workload: &Workload) -> Result<()> {
         let durable = if workload.durability == Durability::Persistent { DURABLE } else { 0 };
         let arguments = arguments(workload.feature);
-        if lane.has_exchange {
+        if let Some(exchange) = &lane.exchange {
             let declare = MethodWriter::new(CHANNEL, method::EXCHANGE_DECLARE)
                 .u16(0)
-                .short_string(&lane.address.exchange)
-                .short_string("fanout")
+                .short_string(&exchange.name)
+                .short_string(exchange.kind)
                 .u8(durable)
                 .u32(EMPTY_TABLE);
             self.control.call(&declare.finish(), method::EXCHANGE_DECLARE_OK)?;
@@ -114,19 +124,21 @@ impl Stage {
                 .u8(durable)
                 .long_string(&arguments);
             self.control.call(&declare.finish(), method::QUEUE_DECLARE_OK)?;
-            if lane.has_exchange {
-                self.bind(queue, &lane.address)?;
+        }
+        if let Some(exchange) = &lane.exchange {
+            for (queue, key) in &exchange.bindings {
+                self.bind(&lane.queues[*queue], &exchange.name, key)?;
             }
         }
         Ok(())
     }
 
-    fn bind(&mut self, queue: &str, address: &Address) -> Result<()> {
+    fn bind(&mut self, queue: &str, exchange: &str, key: &str) -> Result<()> {
         let bind = MethodWriter::new(CHANNEL, method::QUEUE_BIND)
             .u16(0)
             .short_string(queue)
-            .short_string(&address.exchange)
-            .short_string(&address.routing_key)
+            .short_string(exchange)
+            .short_string(key)
             .u8(0)
             .u32(EMPTY_TABLE);
         self.control.call(&bind.finish(), method::QUEUE_BIND_OK).map(drop)
@@ -144,10 +156,10 @@ impl Stage {
                 let count = Fields(&reply).u32().ok_or("queue.delete-ok is too short")?;
                 left_behind += u64::from(count);
             }
-            if lane.has_exchange {
+            if let Some(exchange) = &lane.exchange {
                 let delete = MethodWriter::new(CHANNEL, method::EXCHANGE_DELETE)
                     .u16(0)
-                    .short_string(&lane.address.exchange)
+                    .short_string(&exchange.name)
                     .u8(0);
                 self.control.call(&delete.finish(), method::EXCHANGE_DELETE_OK)?;
             }
@@ -160,15 +172,37 @@ impl LaneNames {
     fn new(workload: &Workload, lane: usize) -> Self {
         let prefix = format!("load.{}.{lane}", workload.name.to_ascii_lowercase());
         // Of one length, so that the messages to all queues have one length too.
-        let queues = (0..workload.route.queues()).map(|queue| format!("{prefix}.{queue:02}"));
+        let queues = (0..workload.route.queues()).map(|queue| format!("{prefix}.{queue:05}"));
         let queues: Vec<_> = queues.collect();
-        let (exchange, routing_key) = match workload.route {
+        let exchange = Exchange::new(workload.route, prefix);
+        let name = exchange.as_ref().map_or("", |exchange| &exchange.name);
+        let address = |key| Address { exchange: name.to_owned(), routing_key: key };
+        let addresses = match workload.route {
             // The default exchange routes by queue name.
-            Route::Direct | Route::Spread(_) => (String::new(), queues[0].clone()),
-            Route::Fanout(_) => (prefix, String::new()),
+            Route::Direct(_) => queues.iter().cloned().map(address).collect(),
+            Route::Fanout(_) => vec![address(String::new())],
+            Route::Topic { bindings, .. } => {
+                (0..bindings).map(topic::routing_key).map(address).collect()
+            }
         };
-        let has_exchange = !exchange.is_empty();
-        Self { address: Address { exchange, routing_key }, queues, has_exchange }
+        Self { queues, addresses, exchange }
+    }
+}
+
+impl Exchange {
+    /// The exchange that a route needs, if it is not the default one.
+    fn new(route: Route, name: String) -> Option<Self> {
+        let (kind, bindings) = match route {
+            Route::Direct(_) => return None,
+            Route::Fanout(queues) => {
+                ("fanout", (0..queues).map(|queue| (queue, String::new())).collect())
+            }
+            Route::Topic { queues, bindings } => {
+                let bind = |number| (number % queues, topic::pattern(number, queues));
+                ("topic", (0..bindings).map(bind).collect())
+            }
+        };
+        Some(Self { name, kind, bindings })
     }
 }
 
@@ -176,7 +210,19 @@ impl LaneNames {
 fn arguments(feature: Feature) -> Vec<u8> {
     let Some((name, value)) = feature.argument() else { return Vec::new() };
     let length = u8::try_from(name.len()).unwrap_or(u8::MAX);
-    [&[length], name.as_bytes(), b"I", &value.to_be_bytes()].concat()
+    let mut field = [&[length], name.as_bytes()].concat();
+    match value {
+        ArgumentValue::Number(number) => {
+            field.push(b'I');
+            field.extend(number.to_be_bytes());
+        }
+        ArgumentValue::Text(text) => {
+            field.push(b'S');
+            field.extend(length_u32(text.len()).to_be_bytes());
+            field.extend(text.as_bytes());
+        }
+    }
+    field
 }
 
 /// A connection ready to publish on channel 1.
@@ -190,24 +236,35 @@ pub(crate) fn open_producer(target: &Target, workload: &Workload) -> Result<Conn
     Ok(connection)
 }
 
-/// A connection that consumes each of the queues on a channel of its own, from channel 1.
+/// Channels of a consumer of so many queues: one for each, or a hundred that share them.
+///
+/// The n-th queue is consumed on the n-th channel, from channel 1, and so on in turn, with its number as consumer tag.
+pub(crate) fn channels_for(queues: usize) -> usize {
+    const MOST_CHANNELS: usize = 100;
+    queues.min(MOST_CHANNELS)
+}
+
+/// A connection that consumes all of the queues.
 pub(crate) fn open_consumer(
     target: &Target,
     workload: &Workload,
     queues: &[String],
 ) -> Result<Connection> {
     let mut connection = Connection::open(target)?;
-    for (queue, channel) in queues.iter().zip(1..) {
+    let channels = (1..).take(channels_for(queues.len()));
+    for channel in channels.clone() {
         connection.open_channel(channel)?;
-        let bits = if matches!(workload.settle, Settle::Automatic) { NO_ACK } else { 0 };
         if let Settle::Manual { prefetch, .. } = workload.settle {
             let qos = MethodWriter::new(channel, method::BASIC_QOS).u32(0).u16(prefetch).u8(0);
             connection.call(&qos.finish(), method::BASIC_QOS_OK)?;
         }
+    }
+    let bits = if workload.settle == Settle::Automatic { NO_ACK } else { 0 };
+    for ((number, queue), channel) in queues.iter().enumerate().zip(channels.cycle()) {
         let consume = MethodWriter::new(channel, method::BASIC_CONSUME)
             .u16(0)
             .short_string(queue)
-            .short_string("c")
+            .short_string(&number.to_string())
             .u8(bits)
             .u32(EMPTY_TABLE);
         connection.call(&consume.finish(), method::BASIC_CONSUME_OK)?;

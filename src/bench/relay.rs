@@ -12,9 +12,12 @@ use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::connection::Inbound;
-use crate::wire::{FRAME_OVERHEAD, Fields, Frame, HEADER, METHOD, MethodId, MethodWriter, method};
-use crate::{Failure, Result};
+use crate::bench::connection::Inbound;
+use crate::bench::topic;
+use crate::bench::wire::{
+    FRAME_OVERHEAD, Fields, Frame, HEADER, METHOD, MethodId, MethodWriter, method,
+};
+use crate::bench::{Failure, Result, complain};
 
 /// One message of so many is treated badly.
 const FAULT_EVERY: u64 = 1000;
@@ -45,7 +48,7 @@ pub(crate) fn serve(address: &str, fault: Option<Fault>) -> Result<()> {
         std::thread::spawn(move || {
             // A client that goes away without goodbye ends its own connection only.
             if let Err(error) = Peer::new(stream, routes, fault).serve() {
-                eprintln!("relay: {error}");
+                complain(&format!("relay: {error}"));
             }
         });
     }
@@ -56,31 +59,46 @@ pub(crate) fn serve(address: &str, fault: Option<Fault>) -> Result<()> {
 #[derive(Debug, Default)]
 struct Routes {
     subscribers: Mutex<HashMap<String, Arc<Subscriber>>>,
-    bindings: Mutex<HashMap<String, Vec<String>>>,
+    /// Patterns and queues by exchange.
+    bindings: Mutex<HashMap<String, Vec<(String, String)>>>,
 }
+
+type Subscribers = Arc<[Arc<Subscriber>]>;
 
 #[derive(Debug)]
 struct Subscriber {
     channel: u16,
+    consumer_tag: String,
+    outbox: Arc<Outbox>,
+}
+
+/// What goes to one connection that consumes, written when a read has been handled.
+#[derive(Debug)]
+struct Outbox {
     stream: Arc<TcpStream>,
     sending: Mutex<Sending>,
 }
 
-/// What goes to one consumer, encoded at once when a read has been handled.
 #[derive(Debug, Default)]
 struct Sending {
     bytes: Vec<u8>,
-    delivery_tag: u64,
+    /// The last delivery tag of each channel.
+    tags: Vec<u64>,
 }
 
 /// One connection to the relay.
 struct Peer {
     stream: Arc<TcpStream>,
     inbound: Inbound,
+    outbox: Arc<Outbox>,
     routes: Arc<Routes>,
     fault: Option<Fault>,
-    /// The route of the last publish and who is on it.
-    target: Option<(Vec<u8>, Vec<Arc<Subscriber>>)>,
+    /// Who is on which route, by the arguments of basic.publish.
+    known: HashMap<Vec<u8>, Subscribers>,
+    /// The route of the last publish.
+    target: Option<(Vec<u8>, Subscribers)>,
+    /// Where something is to be written.
+    filled: Vec<Arc<Outbox>>,
     published: u64,
     confirmed: Option<u64>,
     held_back: Vec<u8>,
@@ -88,12 +106,17 @@ struct Peer {
 
 impl Peer {
     fn new(stream: TcpStream, routes: Arc<Routes>, fault: Option<Fault>) -> Self {
+        let stream = Arc::new(stream);
+        let outbox = Outbox { stream: Arc::clone(&stream), sending: Mutex::default() };
         Self {
-            stream: Arc::new(stream),
+            stream,
             inbound: Inbound::new(),
+            outbox: Arc::new(outbox),
             routes,
             fault,
+            known: HashMap::new(),
             target: None,
+            filled: Vec::new(),
             published: 0,
             confirmed: None,
             held_back: Vec::new(),
@@ -153,14 +176,11 @@ impl Peer {
 
     fn publish(&mut self, arguments: &[u8], content: &[u8]) -> Result<()> {
         self.published += 1;
-        if self.target.as_ref().is_none_or(|(route, _)| route != arguments) {
-            self.target = Some((arguments.to_vec(), self.routes.of(arguments)?));
-        }
-        let Some((_, subscribers)) = &self.target else { return Ok(()) };
+        let subscribers = self.target(arguments)?;
         let due = self.published.is_multiple_of(FAULT_EVERY);
         match self.fault {
             Some(Fault::Lose) if due => return Ok(()),
-            Some(Fault::Double) if due => deliver(subscribers, content),
+            Some(Fault::Double) if due => self.deliver(&subscribers, content),
             Some(Fault::Swap) if due => {
                 self.held_back = content.to_vec();
                 return Ok(());
@@ -169,26 +189,53 @@ impl Peer {
                 let mut damaged = content.to_vec();
                 // The header frame is shorter than 40 bytes, the stamp and the last byte are left alone.
                 damaged[content.len() / 2 + 20] ^= 1;
-                deliver(subscribers, &damaged);
+                self.deliver(&subscribers, &damaged);
                 return Ok(());
             }
             _ => {}
         }
-        deliver(subscribers, content);
+        self.deliver(&subscribers, content);
         if !self.held_back.is_empty() {
-            deliver(subscribers, &std::mem::take(&mut self.held_back));
+            let held_back = std::mem::take(&mut self.held_back);
+            self.deliver(&subscribers, &held_back);
         }
         Ok(())
     }
 
+    /// Who a publish with these `arguments` reaches. The last answer is at hand, others are looked up once.
+    fn target(&mut self, arguments: &[u8]) -> Result<Subscribers> {
+        if let Some((route, subscribers)) = &self.target
+            && route == arguments
+        {
+            return Ok(Arc::clone(subscribers));
+        }
+        let subscribers = if let Some(known) = self.known.get(arguments) {
+            Arc::clone(known)
+        } else {
+            let found: Subscribers = self.routes.of(arguments)?.into();
+            self.known.insert(arguments.to_vec(), Arc::clone(&found));
+            found
+        };
+        self.target = Some((arguments.to_vec(), Arc::clone(&subscribers)));
+        Ok(subscribers)
+    }
+
+    fn deliver(&mut self, subscribers: &[Arc<Subscriber>], content: &[u8]) {
+        for subscriber in subscribers {
+            let mut sending = lock(&subscriber.outbox.sending);
+            if sending.bytes.is_empty() {
+                self.filled.push(Arc::clone(&subscriber.outbox));
+            }
+            push_delivery(&mut sending, subscriber, content);
+        }
+    }
+
     /// Writes what the last read has caused: deliveries, then one confirm for all publishes.
     fn flush(&mut self) -> Result<()> {
-        for subscriber in self.target.iter().flat_map(|(_, subscribers)| subscribers) {
-            let mut sending = lock(&subscriber.sending);
-            if !sending.bytes.is_empty() {
-                (&*subscriber.stream).write_all(&sending.bytes)?;
-                sending.bytes.clear();
-            }
+        for outbox in self.filled.drain(..) {
+            let mut sending = lock(&outbox.sending);
+            (&*outbox.stream).write_all(&sending.bytes)?;
+            sending.bytes.clear();
         }
         if self.confirmed.is_some_and(|confirmed| confirmed < self.published) {
             self.confirmed = Some(self.published);
@@ -219,7 +266,8 @@ impl Peer {
             method::QUEUE_BIND => {
                 let queue = ticket_and_name(&mut fields)?;
                 let exchange = name(&mut fields)?;
-                lock(&self.routes.bindings).entry(exchange).or_default().push(queue);
+                let pattern = name(&mut fields)?;
+                lock(&self.routes.bindings).entry(exchange).or_default().push((pattern, queue));
                 reply(method::QUEUE_BIND_OK)
             }
             method::QUEUE_DELETE => {
@@ -230,8 +278,11 @@ impl Peer {
             method::BASIC_QOS => reply(method::BASIC_QOS_OK),
             method::BASIC_CONSUME => {
                 let queue = ticket_and_name(&mut fields)?;
-                self.routes.subscribe(queue, channel, &self.stream);
-                reply(method::BASIC_CONSUME_OK).short_string("c")
+                let consumer_tag = name(&mut fields)?;
+                let reply = reply(method::BASIC_CONSUME_OK).short_string(&consumer_tag);
+                let outbox = Arc::clone(&self.outbox);
+                self.routes.subscribe(queue, Subscriber { channel, consumer_tag, outbox });
+                reply
             }
             method::CONFIRM_SELECT => {
                 self.confirmed = Some(0);
@@ -244,9 +295,15 @@ impl Peer {
 }
 
 impl Routes {
-    fn subscribe(&self, queue: String, channel: u16, stream: &Arc<TcpStream>) {
-        let stream = Arc::clone(stream);
-        let subscriber = Subscriber { channel, stream, sending: Mutex::default() };
+    /// Queues bound to `exchange` with a pattern that matches `key`. All bindings of a fanout have the empty one.
+    fn bound(&self, exchange: &str, key: &str) -> Vec<String> {
+        let bindings = lock(&self.bindings);
+        let all = bindings.get(exchange).into_iter().flatten();
+        let matching = all.filter(|(pattern, _)| topic::matches(pattern, key));
+        matching.map(|(_, queue)| queue.clone()).collect()
+    }
+
+    fn subscribe(&self, queue: String, subscriber: Subscriber) {
         lock(&self.subscribers).insert(queue, Arc::new(subscriber));
     }
 
@@ -254,11 +311,8 @@ impl Routes {
     fn of(&self, arguments: &[u8]) -> Result<Vec<Arc<Subscriber>>> {
         let mut fields = Fields(&arguments[4..]);
         let exchange = ticket_and_name(&mut fields)?;
-        let queues = if exchange.is_empty() {
-            vec![name(&mut fields)?]
-        } else {
-            lock(&self.bindings).get(&exchange).cloned().unwrap_or_default()
-        };
+        let key = name(&mut fields)?;
+        let queues = if exchange.is_empty() { vec![key] } else { self.bound(&exchange, &key) };
         let subscribers = lock(&self.subscribers);
         Ok(queues.iter().filter_map(|queue| subscribers.get(queue).map(Arc::clone)).collect())
     }
@@ -277,24 +331,23 @@ fn content_length(bytes: &[u8]) -> Result<Option<usize>> {
     Ok(Some(end))
 }
 
-fn deliver(subscribers: &[Arc<Subscriber>], content: &[u8]) {
-    for subscriber in subscribers {
-        let mut sending = lock(&subscriber.sending);
-        sending.delivery_tag += 1;
-        push_delivery(&mut sending, subscriber.channel, content);
+fn push_delivery(sending: &mut Sending, subscriber: &Subscriber, mut content: &[u8]) {
+    let channel = usize::from(subscriber.channel);
+    if sending.tags.len() <= channel {
+        sending.tags.resize(channel + 1, 0);
     }
-}
-
-fn push_delivery(sending: &mut Sending, channel: u16, mut content: &[u8]) {
-    // Consumer tag "c"; exchange and routing key are left empty, nobody looks at them.
-    const PAYLOAD: [u8; 6] = [0, 60, 0, 60, 1, b'c'];
-    let size = PAYLOAD.len() as u8 + 11;
-    let bytes = &mut sending.bytes;
-    let channel = channel.to_be_bytes();
-    bytes.extend([METHOD, channel[0], channel[1], 0, 0, 0, size]);
-    bytes.extend(PAYLOAD);
-    bytes.extend(sending.delivery_tag.to_be_bytes());
-    bytes.extend([0, 0, 0, crate::wire::FRAME_END]);
+    sending.tags[channel] += 1;
+    let (tag, bytes) = (sending.tags[channel].to_be_bytes(), &mut sending.bytes);
+    let consumer_tag = subscriber.consumer_tag.as_bytes();
+    // Class and method, consumer tag, delivery tag, redelivered; exchange and routing key are left empty, as nobody
+    // looks at them.
+    let size = 4 + 1 + consumer_tag.len() + 8 + 3;
+    let channel = subscriber.channel.to_be_bytes();
+    bytes.extend([METHOD, channel[0], channel[1], 0, 0, 0, size as u8]);
+    bytes.extend([0, 60, 0, 60, consumer_tag.len() as u8]);
+    bytes.extend_from_slice(consumer_tag);
+    bytes.extend(tag);
+    bytes.extend([0, 0, 0, crate::bench::wire::FRAME_END]);
     while let Ok(Some((frame, length))) = Frame::first(content) {
         let start = bytes.len();
         bytes.extend_from_slice(&content[..frame.payload.len() + FRAME_OVERHEAD]);

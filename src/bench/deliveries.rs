@@ -5,22 +5,26 @@
 //! * Of a body, the stamp is always read and the rest of every 256th is compared; a body that is not yet complete
 //!   in the buffer is skipped over, not waited for.
 
-use crate::Result;
-use crate::connection::unexpected;
-use crate::message::{STAMP_BYTES, filler, read_stamp};
-use crate::sequence::{Ledger, Verdict};
-use crate::wire::{
+use crate::bench::Result;
+use crate::bench::connection::unexpected;
+use crate::bench::deal::Deal;
+use crate::bench::message::{STAMP_BYTES, filler, read_stamp};
+use crate::bench::sequence::{Ledger, Verdict};
+use crate::bench::stage::channels_for;
+use crate::bench::wire::{
     BODY, FRAME_END, FRAME_HEAD, Fields, Frame, HEADER, HEARTBEAT, MethodWriter, method, parse_head,
 };
-use crate::workload::{Settle, Workload};
+use crate::bench::workload::{Settle, Workload};
 
 /// One of so many bodies is compared in full.
 const COMPARE_EVERY: u64 = 256;
 
-/// The deliveries of one connection: channel n consumes the lane's n-th queue.
+/// The deliveries of one connection, on channels as [`channels_for`] says.
 #[derive(Debug)]
 pub(crate) struct Deliveries {
     channels: Vec<Channel>,
+    ledgers: Vec<Ledger>,
+    deal: Deal,
     filler: Vec<u8>,
     settle: Settle,
     /// Encoded acks not yet taken for writing.
@@ -34,7 +38,8 @@ pub(crate) struct Deliveries {
 
 #[derive(Debug)]
 struct Channel {
-    ledger: Ledger,
+    /// The queue of the present message.
+    queue: usize,
     delivery_tag: u64,
     body_bytes: u64,
     body_left: u64,
@@ -44,15 +49,13 @@ struct Channel {
 impl Deliveries {
     /// Deliveries of `producer`'s messages on as many channels as the lane has queues.
     pub(crate) fn new(workload: &Workload, producer: u64) -> Self {
-        let channel = || Channel {
-            ledger: Ledger::new(producer),
-            delivery_tag: 0,
-            body_bytes: 0,
-            body_left: 0,
-            unsettled: 0,
-        };
+        let queues = workload.route.queues();
+        let channel =
+            |queue| Channel { queue, delivery_tag: 0, body_bytes: 0, body_left: 0, unsettled: 0 };
         Self {
-            channels: (0..workload.route.queues()).map(|_| channel()).collect(),
+            channels: (0..channels_for(queues)).map(channel).collect(),
+            ledgers: (0..queues).map(|_| Ledger::new(producer)).collect(),
+            deal: workload.route.deal(),
             filler: filler(workload.body_bytes),
             settle: workload.settle,
             acks: Vec::new(),
@@ -64,7 +67,7 @@ impl Deliveries {
 
     /// The same without the first `count` messages of each queue, which were received before.
     pub(crate) fn after(mut self, count: u64) -> Self {
-        self.channels.iter_mut().for_each(|channel| channel.ledger.skip(count));
+        self.ledgers.iter_mut().for_each(|ledger| ledger.skip(count));
         self
     }
 
@@ -117,28 +120,41 @@ impl Deliveries {
         }
     }
 
-    /// Whether every queue has delivered each of the first `published` messages.
-    pub(crate) fn is_complete(&self, published: u64) -> bool {
-        self.channels.iter().all(|channel| channel.ledger.is_complete(published))
+    /// Whether the queues have delivered everything of the first `dealt` messages.
+    pub(crate) fn is_complete(&self, dealt: u64) -> bool {
+        self.expected(dealt).all(|(ledger, count)| ledger.is_complete(count))
     }
 
     /// What went wrong on all queues together.
-    pub(crate) fn verdict(&self, published: u64) -> Verdict {
+    pub(crate) fn verdict(&self, dealt: u64) -> Verdict {
         let mut verdict = Verdict::default();
-        self.channels.iter().for_each(|channel| verdict.add(channel.ledger.verdict(published)));
+        self.expected(dealt).for_each(|(ledger, count)| verdict.add(ledger.verdict(count)));
         verdict
+    }
+
+    /// How many of the first `dealt` messages each queue should have delivered.
+    fn expected(&self, dealt: u64) -> impl Iterator<Item = (&Ledger, u64)> {
+        self.ledgers
+            .iter()
+            .zip(0..)
+            .map(move |(ledger, queue)| (ledger, self.deal.on_queue(queue, dealt)))
     }
 
     /// Takes one frame, whose payload of `size` bytes may be cut short if it is a body.
     #[inline]
     fn frame(&mut self, frame: Frame, size: usize) -> Result<()> {
         let index = usize::from(frame.channel).wrapping_sub(1);
+        let shared = self.channels.len() < self.ledgers.len();
         let Some(channel) = self.channels.get_mut(index) else {
             return if frame.kind == HEARTBEAT { Ok(()) } else { Err(unexpected(&frame)) };
         };
         match frame.kind {
             BODY => {
-                if channel.body(frame.payload, size as u64, &self.filler)? {
+                if channel.is_at_start() {
+                    let ledger = &mut self.ledgers[channel.queue];
+                    channel.first_piece(frame.payload, &self.filler, ledger);
+                }
+                if channel.body(size as u64)? {
                     self.received += 1;
                     self.complete(index, frame.channel);
                 }
@@ -147,7 +163,9 @@ impl Deliveries {
             HEADER => channel.header(frame.payload),
             _ => match frame.method() {
                 Some((method::BASIC_DELIVER, fields)) => {
-                    self.redelivered += u64::from(channel.deliver(fields)?);
+                    // Where channels are shared the consumer tag says which queue it is.
+                    let queues = if shared { self.ledgers.len() } else { 0 };
+                    self.redelivered += u64::from(channel.deliver(fields, queues)?);
                     Ok(())
                 }
                 _ => Err(unexpected(&frame)),
@@ -168,10 +186,16 @@ impl Deliveries {
 }
 
 impl Channel {
-    /// Takes a basic.deliver; true when it is marked as redelivered.
+    /// Takes a basic.deliver, for one of so many `queues` unless the channel has one alone; true when it is marked as
+    /// redelivered.
     #[inline]
-    fn deliver(&mut self, mut fields: Fields) -> Result<bool> {
-        let tag = fields.short_string().and_then(|_| fields.u64());
+    fn deliver(&mut self, mut fields: Fields, queues: usize) -> Result<bool> {
+        let consumer = fields.short_string();
+        if queues > 0 {
+            let number = consumer.and_then(decimal).filter(|number| *number < queues);
+            self.queue = number.ok_or("a delivery to an unknown consumer")?;
+        }
+        let tag = fields.u64();
         if tag != Some(self.delivery_tag + 1) || self.body_left != 0 {
             let last = self.delivery_tag;
             return Err(format!("delivery tag {tag:?} after {last}, or body cut short").into());
@@ -190,26 +214,29 @@ impl Channel {
         Ok(())
     }
 
-    /// Takes a piece of body of `size` bytes, of which `piece` is there; true when the message is complete.
+    /// Whether the next piece of body is the first.
     #[inline]
-    fn body(&mut self, piece: &[u8], size: u64, filler: &[u8]) -> Result<bool> {
-        if self.body_left == self.body_bytes {
-            self.first_piece(piece, filler);
-        }
+    fn is_at_start(&self) -> bool {
+        self.body_left == self.body_bytes
+    }
+
+    /// Takes a piece of body of `size` bytes; true when the message is complete.
+    #[inline]
+    fn body(&mut self, size: u64) -> Result<bool> {
         self.body_left = self.body_left.checked_sub(size).ok_or("more body than announced")?;
         Ok(self.body_left == 0)
     }
 
     #[inline]
-    fn first_piece(&mut self, piece: &[u8], filler: &[u8]) {
+    fn first_piece(&self, piece: &[u8], filler: &[u8], ledger: &mut Ledger) {
         let Some((sequence, producer)) = read_stamp(piece) else {
-            self.ledger.damaged();
+            ledger.damaged();
             return;
         };
         if !self.is_whole(sequence, piece, filler) {
-            self.ledger.damaged();
+            ledger.damaged();
         }
-        self.ledger.received(producer, sequence);
+        ledger.received(producer, sequence);
     }
 
     #[inline]
@@ -218,6 +245,13 @@ impl Channel {
             && (!sequence.is_multiple_of(COMPARE_EVERY)
                 || filler.starts_with(&piece[STAMP_BYTES..]))
     }
+}
+
+fn decimal(digits: &[u8]) -> Option<usize> {
+    digits.iter().try_fold(0_usize, |number, digit| {
+        let digit = digit.checked_sub(b'0').filter(|digit| *digit < 10)?;
+        number.checked_mul(10)?.checked_add(usize::from(digit))
+    })
 }
 
 fn push_ack(out: &mut Vec<u8>, channel: u16, delivery_tag: u64) {

@@ -3,14 +3,14 @@
 use std::thread;
 use std::time::Instant;
 
-use crate::Result;
-use crate::flow::Flow;
-use crate::run::rate;
-use crate::stage::Stage;
-use crate::steps::Task;
-use crate::steps::backlog::{consumer, publish, receive};
-use crate::steps::report::Report;
-use crate::workload::{Settle, Workload};
+use crate::bench::Result;
+use crate::bench::flow::Flow;
+use crate::bench::run::rate;
+use crate::bench::stage::Stage;
+use crate::bench::steps::Task;
+use crate::bench::steps::backlog::{consumer, publish, receive};
+use crate::bench::steps::report::Report;
+use crate::bench::workload::{Settle, Workload};
 
 /// Fills a queue, receives all of it without acknowledging, closes, and receives it again.
 pub(super) fn run(task: &Task) -> Result<Report> {

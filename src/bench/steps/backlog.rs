@@ -3,20 +3,20 @@
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::Result;
-use crate::confirms::Confirms;
-use crate::connection::{Connection, Target};
-use crate::consumer::{Consumer, Received};
-use crate::deliveries::Deliveries;
-use crate::flow::Flow;
-use crate::message::Batch;
-use crate::producer::{Bound, Producer, Published};
-use crate::run::rate;
-use crate::stage::{self, LaneNames, Stage};
-use crate::steps::report::Report;
-use crate::steps::watch::{peak_resident, watched};
-use crate::steps::{Server, Task};
-use crate::workload::Workload;
+use crate::bench::Result;
+use crate::bench::confirms::Confirms;
+use crate::bench::connection::{Connection, Target};
+use crate::bench::consumer::{Consumer, Received};
+use crate::bench::deliveries::Deliveries;
+use crate::bench::flow::Flow;
+use crate::bench::message::Batch;
+use crate::bench::producer::{Bound, Producer, Published};
+use crate::bench::run::rate;
+use crate::bench::stage::{self, LaneNames, Stage};
+use crate::bench::steps::report::Report;
+use crate::bench::steps::watch::{peak_resident, watched};
+use crate::bench::steps::{Server, Task};
+use crate::bench::workload::Workload;
 
 const NAME: &str = "backlog";
 /// How long a broker may take to answer after its start.
@@ -88,7 +88,7 @@ pub(super) fn publish(task: &Task, workload: &Workload, names: &LaneNames) -> Re
     let connection = stage::open_producer(&task.target, workload)?;
     let flow = Flow::new();
     let producer = Producer {
-        batch: Batch::new(workload, &names.address, task.producer, connection.frame_max),
+        batch: Batch::new(workload, &names.addresses, task.producer, connection.frame_max),
         connection,
         confirms: workload.confirm_window.map(Confirms::new),
         bound: Bound { messages: task.messages, time: Duration::MAX },
@@ -132,7 +132,7 @@ pub(super) fn consumer<'a>(
 pub(super) fn add_written(
     report: &mut Report,
     server: &Server,
-    before: Option<crate::process::Written>,
+    before: Option<crate::bench::process::Written>,
     payload_bytes: f64,
 ) {
     let Some((now, before)) = server.written().zip(before) else { return };

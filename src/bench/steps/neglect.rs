@@ -5,20 +5,20 @@
 
 use std::time::{Duration, Instant};
 
-use crate::Result;
-use crate::confirms::Confirms;
-use crate::consumer::Consumer;
-use crate::deliveries::Deliveries;
-use crate::flow::Flow;
-use crate::mixture::{Mixture, NEGLECTED_SHARE};
-use crate::producer::{Bound, Producer};
-use crate::run::{Sides, perform, rate};
-use crate::stage::{self, Stage};
-use crate::steps::backlog::{add_written, receive};
-use crate::steps::report::Report;
-use crate::steps::watch::{Sample, peak_resident, thinned, watched};
-use crate::steps::{Task, mib, settled};
-use crate::workload::{Route, Workload};
+use crate::bench::Result;
+use crate::bench::confirms::Confirms;
+use crate::bench::consumer::Consumer;
+use crate::bench::deliveries::Deliveries;
+use crate::bench::flow::Flow;
+use crate::bench::mixture::{Mixture, NEGLECTED_SHARE};
+use crate::bench::producer::{Bound, Producer};
+use crate::bench::run::{Sides, perform, rate};
+use crate::bench::stage::{self, Stage};
+use crate::bench::steps::backlog::{add_written, receive};
+use crate::bench::steps::report::Report;
+use crate::bench::steps::watch::{Sample, peak_resident, thinned, watched};
+use crate::bench::steps::{Task, mib, settled};
+use crate::bench::workload::{Route, Workload};
 
 const CONSUMED_QUEUES: usize = 20;
 /// How long disk use must stay the same before it counts as settled; brokers tidy up every few seconds.
@@ -31,7 +31,7 @@ pub(super) fn run(task: &Task) -> Result<Report> {
     // Whole rotations, so that every consumed queue gets equally many.
     let messages = task.messages.div_ceil(rotation) * rotation;
     let neglected = task.workload("neglected");
-    let consumed = Workload { route: Route::Spread(CONSUMED_QUEUES), ..task.workload("consumed") };
+    let consumed = Workload { route: Route::Direct(CONSUMED_QUEUES), ..task.workload("consumed") };
     let mut left = Stage::set(&task.target, &neglected)?;
     let stage = Stage::set(&task.target, &consumed)?;
     let flow = Flow::new();

@@ -4,11 +4,11 @@ use std::io::Write;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::Result;
-use crate::connection::{Connection, unexpected};
-use crate::steps::Task;
-use crate::steps::report::Report;
-use crate::wire::{Fields, Frame, HEARTBEAT, MethodId, MethodWriter, method};
+use crate::bench::Result;
+use crate::bench::connection::{Connection, unexpected};
+use crate::bench::steps::Task;
+use crate::bench::steps::report::Report;
+use crate::bench::wire::{Fields, Frame, HEARTBEAT, MethodId, MethodWriter, method};
 
 const CHANNEL: u16 = 1;
 const DURABLE: u8 = 1 << 1;

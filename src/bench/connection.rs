@@ -8,8 +8,8 @@ use std::net::TcpStream;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::wire::{Fields, Frame, HEARTBEAT, MethodId, MethodWriter, length_u32, method};
-use crate::{Failure, Result};
+use crate::bench::wire::{Fields, Frame, HEARTBEAT, MethodId, MethodWriter, length_u32, method};
+use crate::bench::{Failure, Result};
 
 /// How long the broker may take to answer, to accept a write, or to make any progress at all.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);

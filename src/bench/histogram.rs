@@ -58,7 +58,6 @@ fn middle_of(bucket: usize) -> f64 {
 }
 
 #[cfg(test)]
-#[allow(dead_code, unused_imports, reason = "a bench build has no harness to call them")]
 mod tests {
     use super::*;
 

@@ -4,19 +4,19 @@ use std::path::PathBuf;
 use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::confirms::Confirms;
-use crate::connection::Target;
-use crate::consumer::{Consumer, Received};
-use crate::deliveries::Deliveries;
-use crate::flow::Flow;
-use crate::histogram::Histogram;
-use crate::message::{Batch, Messages};
-use crate::process::Written;
-use crate::producer::{Bound, Producer, Published};
-use crate::sequence::Verdict;
-use crate::stage::{self, LaneNames, Stage};
-use crate::workload::Workload;
-use crate::{Result, process};
+use crate::bench::confirms::Confirms;
+use crate::bench::connection::Target;
+use crate::bench::consumer::{Consumer, Received};
+use crate::bench::deliveries::Deliveries;
+use crate::bench::flow::Flow;
+use crate::bench::histogram::Histogram;
+use crate::bench::message::{Batch, Messages};
+use crate::bench::process::Written;
+use crate::bench::producer::{Bound, Producer, Published};
+use crate::bench::sequence::Verdict;
+use crate::bench::stage::{self, LaneNames, Stage};
+use crate::bench::workload::Workload;
+use crate::bench::{Options, Result, process};
 
 const MEMORY_SAMPLE_EVERY: Duration = Duration::from_millis(100);
 
@@ -26,8 +26,8 @@ pub(crate) struct Plan {
     pub(crate) target: Target,
     /// Messages per producer, if limited.
     pub(crate) messages: Option<u64>,
-    /// Seconds of publishing, if not the workload's own.
-    pub(crate) seconds: Option<f64>,
+    /// Time to publish, if not the workload's own.
+    pub(crate) seconds: Option<Duration>,
     /// Deliveries in flight per lane, if not the workload's own.
     pub(crate) in_flight: Option<u64>,
     /// The server's processes.
@@ -126,7 +126,7 @@ fn open_lane<'a>(
 ) -> Result<(Producer<'a, Batch>, Consumer<'a>)> {
     let consuming = stage::open_consumer(&plan.target, workload, &names.queues)?;
     let publishing = stage::open_producer(&plan.target, workload)?;
-    let batch = Batch::new(workload, &names.address, producer, publishing.frame_max);
+    let batch = Batch::new(workload, &names.addresses, producer, publishing.frame_max);
     // Below one batch a producer could never write.
     let least = batch.deliveries(batch.room_after(0)) + 1;
     let in_flight = plan.in_flight.unwrap_or_else(|| workload.default_in_flight()).max(least);
@@ -150,13 +150,24 @@ fn open_lane<'a>(
 }
 
 impl Plan {
+    /// The plan that `options` ask for.
+    pub(crate) fn new(options: &Options) -> Self {
+        Self {
+            target: options.target(),
+            messages: options.messages,
+            seconds: options.seconds,
+            in_flight: options.in_flight,
+            pids: options.server.pid.clone(),
+            data_dir: options.server.data_dir.clone(),
+        }
+    }
+
     fn bound(&self, workload: &Workload) -> Bound {
         // A number of messages alone is a bound too: a standstill ends the run.
         let unlimited = self.messages.map(|_| Duration::MAX);
-        let own = Duration::from_secs_f64(workload.seconds);
         Bound {
             messages: self.messages.unwrap_or(u64::MAX),
-            time: self.seconds.map(Duration::from_secs_f64).or(unlimited).unwrap_or(own),
+            time: self.seconds.or(unlimited).unwrap_or(workload.length),
         }
     }
 }
@@ -202,10 +213,11 @@ fn joined<T>(handle: ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
 }
 
 fn both_failures(
-    producer: Option<crate::Failure>,
-    consumer: Option<crate::Failure>,
-) -> crate::Failure {
-    let side = |name, failure: Option<crate::Failure>| failure.map(|why| format!("{name}: {why}"));
+    producer: Option<crate::bench::Failure>,
+    consumer: Option<crate::bench::Failure>,
+) -> crate::bench::Failure {
+    let side =
+        |name, failure: Option<crate::bench::Failure>| failure.map(|why| format!("{name}: {why}"));
     let texts = [side("producer", producer), side("consumer", consumer)];
     texts.into_iter().flatten().collect::<Vec<_>>().join("; ").into()
 }

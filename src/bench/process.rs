@@ -5,8 +5,8 @@ use std::ops::Sub;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use crate::Result;
-use crate::connection::received_bytes;
+use crate::bench::Result;
+use crate::bench::connection::received_bytes;
 
 /// Linux reports CPU times to user space in hundredths of a second, whatever its own tick is.
 const TICKS_PER_SECOND: f64 = 100.0;

@@ -3,11 +3,11 @@
 use std::io::{ErrorKind, Write};
 use std::time::{Duration, Instant};
 
-use crate::Result;
-use crate::connection::{Connection, PATIENCE};
-use crate::deliveries::Deliveries;
-use crate::flow::Flow;
-use crate::sequence::Verdict;
+use crate::bench::Result;
+use crate::bench::connection::{Connection, PATIENCE};
+use crate::bench::deliveries::Deliveries;
+use crate::bench::flow::Flow;
+use crate::bench::sequence::Verdict;
 
 /// How long a read waits before the consumer looks around; also how long it listens for what should not come.
 pub(crate) const READ_TIMEOUT: Duration = Duration::from_millis(50);

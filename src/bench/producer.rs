@@ -1,18 +1,18 @@
 //! The publishing side of a lane: writes batches as fast as the broker takes them, within two bounds.
 //!
 //! The first bound is the confirm window of the workload. The second keeps the difference between published and
-//! received messages finite; see [`Workload::default_in_flight`](crate::workload::Workload::default_in_flight).
+//! received messages finite; see [`Workload::default_in_flight`](crate::bench::workload::Workload::default_in_flight).
 
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use crate::Result;
-use crate::confirms::{Answer, Confirms};
-use crate::connection::{Connection, unexpected};
-use crate::flow::Flow;
-use crate::histogram::Histogram;
-use crate::message::Messages;
-use crate::wire::{Fields, Frame, HEARTBEAT, method};
+use crate::bench::Result;
+use crate::bench::confirms::{Answer, Confirms};
+use crate::bench::connection::{Connection, unexpected};
+use crate::bench::flow::Flow;
+use crate::bench::histogram::Histogram;
+use crate::bench::message::Messages;
+use crate::bench::wire::{Fields, Frame, HEARTBEAT, method};
 
 /// When to stop publishing: whatever comes first.
 #[derive(Debug, Clone, Copy)]
@@ -48,7 +48,7 @@ impl<M: Messages> Producer<'_, M> {
     pub(crate) fn run(mut self) -> Result<Published> {
         match self.publish_all() {
             Ok(published) => {
-                self.flow.finish_publishing(self.batch.on_each_queue(published.messages));
+                self.flow.finish_publishing(self.batch.dealt(published.messages));
                 self.connection.close()?;
                 Ok(published)
             }

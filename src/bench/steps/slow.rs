@@ -5,18 +5,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crate::Result;
-use crate::connection::Connection;
-use crate::consumer::{Consumer, READ_TIMEOUT};
-use crate::flow::Flow;
-use crate::producer::Published;
-use crate::run::rate;
-use crate::stage::Stage;
-use crate::steps::Task;
-use crate::steps::backlog::{consumer, publish, receive};
-use crate::steps::report::Report;
-use crate::steps::watch::{peak_resident, watched};
-use crate::workload::{Settle, Workload};
+use crate::bench::Result;
+use crate::bench::connection::Connection;
+use crate::bench::consumer::{Consumer, READ_TIMEOUT};
+use crate::bench::flow::Flow;
+use crate::bench::producer::Published;
+use crate::bench::run::rate;
+use crate::bench::stage::Stage;
+use crate::bench::steps::Task;
+use crate::bench::steps::backlog::{consumer, publish, receive};
+use crate::bench::steps::report::Report;
+use crate::bench::steps::watch::{peak_resident, watched};
+use crate::bench::workload::{Settle, Workload};
 
 /// How long the consumer works on each message.
 const WORK: Duration = Duration::from_secs(1);
