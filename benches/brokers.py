@@ -1,9 +1,8 @@
 """The brokers that `compare` and `backlog` measure: started on empty directories, stopped and removed.
 
-Also what both say about the machine, and how they build the load generator.
+Also what both say about the machine, and how they get at the load generator, `leveret bench`.
 """
 
-import json
 import os
 import pathlib
 import platform
@@ -214,16 +213,12 @@ def wait_until(condition, seconds):
         time.sleep(0.05)
 
 
-def load_binary():
-    """Builds the load generator; returns the path of its executable."""
-    built = subprocess.run(
-        ["cargo", "bench", "--bench", "load", "--no-run", "--message-format=json"],
-        cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
-    for line in built.stdout.splitlines():
-        message = json.loads(line)
-        if message.get("executable") and message["target"]["name"] == "load":
-            return message["executable"]
-    raise Broken("cargo built no load generator")
+def load_command():
+    """The words that run the load generator: always this tree's, whichever builds of brokers are measured."""
+    binary = ROOT / "target/release/leveret"
+    if not binary.exists():
+        raise Broken(f"{binary} does not exist (cargo build --release)")
+    return [str(binary), "bench"]
 
 
 def environment_facts(brokers, load_average):

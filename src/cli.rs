@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::bench;
+
 /// An AMQP 0-9-1 message broker, compatible with RabbitMQ's clients.
 ///
 /// Settings come from the defaults, then the configuration file, then environment variables (LEVERET_ and the
@@ -62,6 +64,16 @@ pub enum Command {
     ///
     /// Exit code: 0 done, 1 the backup is damaged, 2 not done.
     Restore(Restore),
+
+    /// Measure an AMQP 0-9-1 broker, this one or another, and verify what it delivers
+    ///
+    /// Publishes and consumes as fast as the broker lets it, on queues of its own, which are deleted afterwards. Every
+    /// message is numbered: a run fails when one is lost, doubled, out of order or damaged. Give the broker nothing else to do,
+    /// and --pid to see what a message costs it.
+    ///
+    /// For example, with RabbitMQ on this machine: leveret bench --amqp 127.0.0.1:5672 --workload W1,W4 --runs 3 --pid
+    /// $(pidof beam.smp). Exit code: 0 all came as it should, 1 something did not, 2 a run could not be finished.
+    Bench(Box<bench::Options>),
 
     /// Read everything in the copy of a database
     // For the commands above: a process of its own may fail as it likes.
@@ -202,6 +214,7 @@ mod tests {
                    nothing
           backup   Write a consistent copy of a data directory, also while its broker runs
           restore  Make a data directory from a backup and verify it
+          bench    Measure an AMQP 0-9-1 broker, this one or another, and verify what it delivers
 
         Options:
               --config <FILE>

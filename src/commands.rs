@@ -1,7 +1,7 @@
-//! What the binary does besides running a broker: check, back up, restore.
+//! What the binary does besides running a broker: check, back up, restore, measure.
 //!
 //! Findings and results go to standard output, a line each; progress and what keeps a command from being done
-//! to standard error. Exit codes: 0 all is well, 1 something is damaged, 2 it could not be done.
+//! to standard error. Exit codes: 0 all is well, 1 something is damaged or did not come as it should, 2 it could not be done.
 
 use std::error::Error;
 use std::io::{Write as _, stderr, stdout};
@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::{self, ExitCode};
 use std::time::{Duration, Instant};
 
+use leveret::bench;
 use leveret::cli::{Backup, Check, Command, Probe, Restore};
 use leveret::clock::Clock;
 use leveret::durability::{
@@ -30,6 +31,7 @@ pub(crate) fn execute(command: &Command) -> ExitCode {
         Command::Backup(command) => backup(command),
         Command::Restore(command) => restore(command),
         Command::Probe(command) => try_checkpoint(command),
+        Command::Bench(options) => measure(options),
     };
     match done {
         Ok(0) => ExitCode::SUCCESS,
@@ -119,6 +121,14 @@ fn restore(command: &Restore) -> Result<u64, Failure> {
     let what = format!("restored {} in {:.1} s", data_dir.display(), took.as_secs_f64());
     teller.summary(&what, &summary, json!({ "milliseconds": millis(took) }));
     Ok(summary.damages)
+}
+
+fn measure(options: &bench::Options) -> Result<u64, Failure> {
+    let is_clean = bench::run(options).map_err(|error| -> Failure { error })?;
+    if !is_clean {
+        say("leveret: verification failed");
+    }
+    Ok(u64::from(!is_clean))
 }
 
 fn number(done: &Value, key: &str) -> u64 {

@@ -15,10 +15,12 @@
 //! * [`server`] is the only layer that knows tokio.
 //! * [`definitions`] reads what RabbitMQ exports and brings it in.
 //! * [`config`] and [`cli`] hold what the operator asked for; [`auth`] who may do what.
+//! * [`mod@bench`] measures any broker from outside, and knows nothing of this one.
 //! * [`limits`], [`sync`] and [`clock`] are small things everybody may use.
 
 pub mod amqp;
 pub mod auth;
+pub mod bench;
 pub mod broker;
 pub mod cli;
 pub mod clock;

@@ -80,11 +80,11 @@ pub const VECTORED_BODY: usize = 16 * 1024;
 pub const FILES_RESERVED: usize = 128;
 /// Connections waiting for login or open, together with all others.
 pub const CONNECTIONS_DEFAULT: usize = 16_384;
+/// Bytes that the routes a connection remembers may take, about; forgotten when it is more. Some ten thousand.
+pub const ROUTE_CACHE: usize = 2 * 1024 * 1024;
 
 // ---- One channel ---------------------------------------------------------------------------------
 
-/// Routes a channel remembers; cleared when full.
-pub const ROUTE_CACHE: usize = 512;
 /// Bytes a transaction may hold back before commit.
 pub const TRANSACTION_BYTES: usize = 256 * 1024 * 1024;
 /// Messages and acknowledgements a transaction may hold back before commit.

@@ -201,9 +201,9 @@ impl Content {
     }
 
     #[inline]
-    fn add_properties(&mut self, properties: &[u8]) -> Result<(), AmqpError> {
-        if let Err(fault) = PropertiesView::check(properties) {
-            return Err(publish_error(ReplyCode::SyntaxError, fault));
+    fn add_properties(&mut self, properties: &[u8]) -> Result<(), Fault> {
+        if !PropertiesView::is_plain(properties) {
+            check_properties(properties)?;
         }
         self.head.extend_from_slice(properties);
         // No larger than the frame it came in.
@@ -361,6 +361,14 @@ pub(super) fn no_method() -> AmqpError {
         ReplyCode::UnexpectedFrame,
         "expected method frame, got non method frame instead",
     )
+}
+
+#[inline(never)]
+fn check_properties(properties: &[u8]) -> Result<(), Fault> {
+    match PropertiesView::check(properties) {
+        Ok(_) => Ok(()),
+        Err(fault) => Err(publish_error(ReplyCode::SyntaxError, fault).into()),
+    }
 }
 
 #[cold]

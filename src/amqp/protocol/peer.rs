@@ -218,12 +218,12 @@ impl Peer {
             let error = channel.content.interrupted();
             return Err(self.note(error));
         }
+        if let Some(publish) = method::decode_publish(frame.payload) {
+            channel.content.begin(&publish);
+            return Ok(None);
+        }
         let is_open = !channel.is_closing();
         let (tag, multiple, outcome) = match method::decode(frame.payload) {
-            Ok(Method::Publish(publish)) => {
-                channel.content.begin(&publish);
-                return Ok(None);
-            }
             Ok(Method::Ack { tag, multiple }) if is_open => (tag, multiple, Outcome::Ack),
             Ok(Method::Nack { tag, multiple, requeue }) if is_open => {
                 (tag, multiple, Outcome::Nack { requeue })

@@ -1,0 +1,131 @@
+//! Results, as lines for people or as JSON, one object a line.
+
+use crate::bench::run::Outcome;
+use crate::bench::sequence::Verdict;
+use crate::bench::workload::Workload;
+
+/// One run for people.
+pub(crate) fn line(workload: &Workload, number: u32, outcome: &Outcome) -> String {
+    let mut parts = vec![format!(
+        "{} run {number}: published {}/s, received {}/s",
+        workload.name,
+        grouped(outcome.published_per_second),
+        grouped(outcome.received_per_second),
+    )];
+    if let (Some(cpu), Some(mib)) = (outcome.server_cpu_per_million(), outcome.server_peak_mib) {
+        parts.push(format!("server CPU {cpu:.3} s/M, peak RSS {mib:.1} MiB"));
+    }
+    if let [(_, Some(files)), ..] = outcome.write_amplification() {
+        parts.push(format!("written {files:.3} of payload"));
+    }
+    if let Some(latency) = &outcome.confirm_latency {
+        let at = |share| latency.quantile_ms(share).unwrap_or(0.0);
+        parts.push(format!("confirm p50 {:.3} ms, p99 {:.3} ms", at(0.5), at(0.99)));
+    }
+    let (published, received) = (outcome.published, outcome.received);
+    format!(
+        "{}\n   {published} published, {received} received: {}",
+        parts.join(", "),
+        verification(&outcome.verdict)
+    )
+}
+
+/// One run as JSON.
+pub(crate) fn json(workload: &Workload, number: u32, outcome: &Outcome) -> String {
+    let verdict = &outcome.verdict;
+    let latency = |share| outcome.confirm_latency.as_ref().and_then(|all| all.quantile_ms(share));
+    let fields = [
+        ("workload", format!("\"{}\"", workload.name)),
+        ("run", number.to_string()),
+        ("published", outcome.published.to_string()),
+        ("received", outcome.received.to_string()),
+        ("published_per_second", format!("{:.1}", outcome.published_per_second)),
+        ("received_per_second", format!("{:.1}", outcome.received_per_second)),
+        ("server_cpu_seconds", number_or_null(outcome.server_cpu_seconds)),
+        ("server_cpu_seconds_per_million", number_or_null(outcome.server_cpu_per_million())),
+        ("server_peak_rss_mib", number_or_null(outcome.server_peak_mib)),
+        ("generator_cpu_seconds", format!("{:.2}", outcome.own_cpu_seconds)),
+        ("pairs", workload.lanes.to_string()),
+        ("queues", workload.route.queues().to_string()),
+        ("body_bytes", workload.body_bytes.to_string()),
+        ("bindings", or_null(workload.route.bindings())),
+        ("confirm_p50_ms", number_or_null(latency(0.5))),
+        ("confirm_p99_ms", number_or_null(latency(0.99))),
+        ("lost", verdict.lost.to_string()),
+        ("doubled", verdict.doubled.to_string()),
+        ("out_of_order", verdict.out_of_order.to_string()),
+        ("damaged", verdict.damaged.to_string()),
+        ("left_behind", verdict.left_behind.to_string()),
+        ("refused", verdict.refused.to_string()),
+        ("unmarked", verdict.unmarked.to_string()),
+    ];
+    let written = outcome.write_amplification().map(|(name, value)| (name, number_or_null(value)));
+    let fields = fields.into_iter().chain(written);
+    let fields: Vec<_> = fields.map(|(name, value)| format!("\"{name}\":{value}")).collect();
+    format!("{{{}}}", fields.join(","))
+}
+
+/// Medians over all runs of a workload, for people.
+pub(crate) fn median_line(workload: &Workload, outcomes: &[Outcome]) -> String {
+    let of = |value: fn(&Outcome) -> Option<f64>| median(outcomes.iter().filter_map(value));
+    let received = of(|outcome| Some(outcome.received_per_second)).unwrap_or(0.0);
+    let name = workload.name;
+    let mut parts = vec![format!("{name} median: received {}/s", grouped(received))];
+    if let Some(cpu) = of(Outcome::server_cpu_per_million) {
+        parts.push(format!("server CPU {cpu:.3} s/M"));
+    }
+    if let Some(p50) = of(|outcome| outcome.confirm_latency.as_ref()?.quantile_ms(0.5)) {
+        parts.push(format!("confirm p50 {p50:.3} ms"));
+    }
+    parts.join(", ")
+}
+
+/// A verdict in words.
+pub(crate) fn verification(verdict: &Verdict) -> String {
+    let Verdict { lost, doubled, out_of_order, damaged, left_behind, refused, unmarked } = verdict;
+    let mut text = format!("lost {lost} doubled {doubled} out of order {out_of_order}");
+    let rarer = [
+        (damaged, "damaged"),
+        (left_behind, "left behind"),
+        (refused, "refused"),
+        (unmarked, "not marked as redelivered"),
+    ];
+    for (count, what) in rarer.into_iter().filter(|(count, _)| **count > 0) {
+        text = format!("{text} {what} {count}");
+    }
+    text
+}
+
+fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    match values.len() {
+        0 => None,
+        count if count % 2 == 1 => Some(values[middle]),
+        _ => Some(f64::midpoint(values[middle - 1], values[middle])),
+    }
+}
+
+fn or_null(count: Option<usize>) -> String {
+    count.map_or_else(|| "null".to_owned(), |count| count.to_string())
+}
+
+fn number_or_null(value: Option<f64>) -> String {
+    // JSON knows no infinity, which a figure per message is when none came.
+    let value = value.filter(|value| value.is_finite());
+    value.map_or_else(|| "null".to_owned(), |value| format!("{value:.4}"))
+}
+
+/// A whole number with a comma after each group of three digits.
+pub(crate) fn grouped(value: f64) -> String {
+    let digits = format!("{value:.0}");
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
