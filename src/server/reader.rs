@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, Interest, Ready};
 use tokio::net::tcp::OwnedReadHalf;
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::{Context, stopped};
@@ -68,6 +69,8 @@ pub(super) struct Reader {
     last_read: Instant,
     /// Octets of the last read.
     batch: usize,
+    /// Octets read since others had their turn.
+    share: usize,
 }
 
 impl Reader {
@@ -80,7 +83,17 @@ impl Reader {
     ) -> Self {
         let broker = Arc::clone(session.broker());
         let last_read = Instant::now();
-        Self { input, decoder, session, broker, context, handshake_deadline, last_read, batch: 0 }
+        Self {
+            input,
+            decoder,
+            session,
+            broker,
+            context,
+            handshake_deadline,
+            last_read,
+            batch: 0,
+            share: 0,
+        }
     }
 
     /// Runs the connection to its end and gives back what it had.
@@ -116,6 +129,10 @@ impl Reader {
             };
             if let Some(end) = heard {
                 return end;
+            }
+            if self.share >= limits::READ_SHARE {
+                self.share = 0;
+                yield_now().await;
             }
         }
     }
@@ -222,11 +239,16 @@ impl Reader {
         {
             let count = self.input.read_buf(&mut self.decoder.missing_from(body)).await?;
             self.batch = self.decoder.passed(body, count);
+            self.share += count;
             return Ok(count);
         }
-        let count = self.input.read(self.decoder.space()).await?;
+        let space = self.decoder.space();
+        let room = space.len();
+        let count = self.input.read(space).await?;
         self.decoder.filled(count);
         self.batch = count;
+        // A read that does not fill the room has emptied the socket: the next one waits.
+        self.share = if count < room { 0 } else { self.share + count };
         Ok(count)
     }
 
