@@ -52,12 +52,13 @@ impl Confirms {
         self.outstanding
     }
 
-    /// Enters `count` messages as published at `now` (nanoseconds since the start of the run).
-    pub(crate) fn published(&mut self, count: u64, now: u64) {
+    /// Enters `count` messages as published, each at the time `at` says (nanoseconds since the start of the run).
+    /// Messages are numbered from 0 there.
+    pub(crate) fn published(&mut self, count: u64, at: impl Fn(u64) -> u64) {
         for number in self.next..self.next + count {
             let slot = self.slot(number);
             // 0 stands for answered, so the first nanosecond counts as the second.
-            self.sent_at[slot] = now.max(1);
+            self.sent_at[slot] = at(number - 1).max(1);
         }
         self.next += count;
         self.outstanding += count;

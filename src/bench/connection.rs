@@ -39,7 +39,11 @@ pub(crate) struct Inbound {
 
 impl Inbound {
     pub(crate) fn new() -> Self {
-        Self { buffer: vec![0; READ_BUFFER_BYTES], start: 0, end: 0 }
+        Self::with_room(READ_BUFFER_BYTES)
+    }
+
+    fn with_room(bytes: usize) -> Self {
+        Self { buffer: vec![0; bytes], start: 0, end: 0 }
     }
 
     /// Holds nothing and has room for nothing, to stand in while the real one is borrowed.
@@ -94,12 +98,17 @@ pub(crate) struct Connection {
 impl Connection {
     /// Connects, logs in, opens the vhost; heartbeats are off.
     pub(crate) fn open(target: &Target) -> Result<Self> {
+        Self::open_with(target, READ_BUFFER_BYTES)
+    }
+
+    /// The same with a read buffer of `room` bytes, for a connection that reads little.
+    pub(crate) fn open_with(target: &Target, room: usize) -> Result<Self> {
         let stream = TcpStream::connect(&target.address)
             .map_err(|error| format!("cannot connect to {}: {error}", target.address))?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
-        let mut connection = Self { stream, inbound: Inbound::new(), frame_max: 0 };
+        let mut connection = Self { stream, inbound: Inbound::with_room(room), frame_max: 0 };
 
         connection.call(PROTOCOL_HEADER, method::CONNECTION_START)?;
         let tune = connection.call(&start_ok(target), method::CONNECTION_TUNE)?;
@@ -221,7 +230,7 @@ fn start_ok(target: &Target) -> Vec<u8> {
 /// A field table without its length: who we are, and that we want to be told when a login is refused.
 fn client_properties() -> Vec<u8> {
     const CAPABILITIES: &[u8] = b"\x1cauthentication_failure_closet\x01";
-    let mut table = b"\x07productS\0\0\0\x04load\x0ccapabilitiesF".to_vec();
+    let mut table = b"\x07productS\0\0\0\x0dleveret bench\x0ccapabilitiesF".to_vec();
     table.extend(length_u32(CAPABILITIES.len()).to_be_bytes());
     table.extend(CAPABILITIES);
     table

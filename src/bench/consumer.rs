@@ -7,6 +7,8 @@ use crate::bench::Result;
 use crate::bench::connection::{Connection, PATIENCE};
 use crate::bench::deliveries::Deliveries;
 use crate::bench::flow::Flow;
+use crate::bench::histogram::Histogram;
+use crate::bench::producer::nanos_since;
 use crate::bench::sequence::Verdict;
 
 /// How long a read waits before the consumer looks around; also how long it listens for what should not come.
@@ -33,6 +35,8 @@ pub(crate) struct Received {
     pub(crate) elapsed: Duration,
     /// Messages marked as redelivered.
     pub(crate) redelivered: u64,
+    /// From when messages were due to their delivery, if they had a pace.
+    pub(crate) latency: Option<Histogram>,
     pub(crate) verdict: Verdict,
 }
 
@@ -80,6 +84,7 @@ impl Consumer<'_> {
             first: first_delivery.map(|first| first - self.start),
             elapsed: last_delivery - self.start,
             redelivered: self.deliveries.redelivered(),
+            latency: self.deliveries.latency(),
             verdict: self.deliveries.verdict(published),
         })
     }
@@ -89,6 +94,7 @@ impl Consumer<'_> {
         let Connection { stream, inbound, .. } = &mut self.connection;
         match inbound.fill(stream) {
             Ok(()) => {
+                self.deliveries.come_at(nanos_since(self.start));
                 let used = self.deliveries.feed(inbound.unread())?;
                 inbound.consume(used);
                 Ok(true)

@@ -18,6 +18,15 @@ impl Deal {
         }
     }
 
+    /// The number among all messages of the one that is `number_there` on `queue`.
+    #[inline]
+    pub(crate) fn number(self, queue: u64, number_there: u64) -> u64 {
+        match self {
+            Self::ToEach(_) => number_there,
+            Self::InTurn(queues) => number_there * queues + queue,
+        }
+    }
+
     /// Deliveries that `count` messages cause.
     pub(crate) fn deliveries(self, count: u64) -> u64 {
         match self {

@@ -8,7 +8,9 @@
 use crate::bench::Result;
 use crate::bench::connection::unexpected;
 use crate::bench::deal::Deal;
+use crate::bench::histogram::Histogram;
 use crate::bench::message::{STAMP_BYTES, filler, read_stamp};
+use crate::bench::pace::Pace;
 use crate::bench::sequence::{Ledger, Verdict};
 use crate::bench::stage::channels_for;
 use crate::bench::wire::{
@@ -25,6 +27,11 @@ pub(crate) struct Deliveries {
     channels: Vec<Channel>,
     ledgers: Vec<Ledger>,
     deal: Deal,
+    /// When messages were due, where that is known, and how long after it they were here.
+    pace: Option<Pace>,
+    latency: Histogram,
+    /// When the bytes came that are looked at, in nanoseconds since the start of the run.
+    now: u64,
     filler: Vec<u8>,
     settle: Settle,
     /// Encoded acks not yet taken for writing.
@@ -40,6 +47,8 @@ pub(crate) struct Deliveries {
 struct Channel {
     /// The queue of the present message.
     queue: usize,
+    /// Its number on that queue; none when it cannot be read.
+    number: Option<u64>,
     delivery_tag: u64,
     body_bytes: u64,
     body_left: u64,
@@ -50,12 +59,21 @@ impl Deliveries {
     /// Deliveries of `producer`'s messages on as many channels as the lane has queues.
     pub(crate) fn new(workload: &Workload, producer: u64) -> Self {
         let queues = workload.route.queues();
-        let channel =
-            |queue| Channel { queue, delivery_tag: 0, body_bytes: 0, body_left: 0, unsettled: 0 };
+        let channel = |queue| Channel {
+            queue,
+            number: None,
+            delivery_tag: 0,
+            body_bytes: 0,
+            body_left: 0,
+            unsettled: 0,
+        };
         Self {
             channels: (0..channels_for(queues)).map(channel).collect(),
             ledgers: (0..queues).map(|_| Ledger::new(producer)).collect(),
             deal: workload.route.deal(),
+            pace: None,
+            latency: Histogram::new(),
+            now: 0,
             filler: filler(workload.body_bytes),
             settle: workload.settle,
             acks: Vec::new(),
@@ -69,6 +87,22 @@ impl Deliveries {
     pub(crate) fn after(mut self, count: u64) -> Self {
         self.ledgers.iter_mut().for_each(|ledger| ledger.skip(count));
         self
+    }
+
+    /// The same, of messages that are due at a pace, so that latencies can be told.
+    pub(crate) fn paced(mut self, pace: Option<Pace>) -> Self {
+        self.pace = pace;
+        self
+    }
+
+    /// Says when what is fed next has come, in nanoseconds since the start of the run.
+    pub(crate) fn come_at(&mut self, now: u64) {
+        self.now = now;
+    }
+
+    /// How long after it was due each message was here, if there is a pace.
+    pub(crate) fn latency(&self) -> Option<Histogram> {
+        self.pace.map(|_| self.latency.clone())
     }
 
     /// Takes all frames in `bytes`; returns how many bytes are done with.
@@ -155,6 +189,10 @@ impl Deliveries {
                     channel.first_piece(frame.payload, &self.filler, ledger);
                 }
                 if channel.body(size as u64)? {
+                    if let (Some(pace), Some(number)) = (self.pace, channel.number) {
+                        let number = self.deal.number(channel.queue as u64, number);
+                        self.latency.record(self.now.saturating_sub(pace.due_at(number)));
+                    }
                     self.received += 1;
                     self.complete(index, frame.channel);
                 }
@@ -228,8 +266,10 @@ impl Channel {
     }
 
     #[inline]
-    fn first_piece(&self, piece: &[u8], filler: &[u8], ledger: &mut Ledger) {
-        let Some((sequence, producer)) = read_stamp(piece) else {
+    fn first_piece(&mut self, piece: &[u8], filler: &[u8], ledger: &mut Ledger) {
+        let stamp = read_stamp(piece);
+        self.number = stamp.map(|(sequence, _)| sequence);
+        let Some((sequence, producer)) = stamp else {
             ledger.damaged();
             return;
         };

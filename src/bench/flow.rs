@@ -16,15 +16,22 @@ const NOT_YET: u64 = u64::MAX;
 #[repr(align(128))]
 pub(crate) struct Flow {
     received: AtomicU64,
-    published: AtomicU64,
+    dealt: AtomicU64,
     failed: AtomicBool,
+    /// Messages written so far, for who watches; on a cache line of its own.
+    sent: Padded,
 }
+
+#[derive(Debug)]
+#[repr(align(128))]
+struct Padded(AtomicU64);
 
 impl Flow {
     pub(crate) fn new() -> Self {
         Self {
             received: AtomicU64::new(0),
-            published: AtomicU64::new(NOT_YET),
+            dealt: AtomicU64::new(NOT_YET),
+            sent: Padded(AtomicU64::new(0)),
             failed: AtomicBool::new(false),
         }
     }
@@ -41,14 +48,25 @@ impl Flow {
         self.received.load(Ordering::Relaxed)
     }
 
+    /// Says how many messages were written so far. Called once a write.
+    #[inline]
+    pub(crate) fn set_sent(&self, count: u64) {
+        self.sent.0.store(count, Ordering::Relaxed);
+    }
+
+    /// Messages written so far.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent.0.load(Ordering::Relaxed)
+    }
+
     /// Says that publishing is over, and how many messages were dealt to the queues.
     pub(crate) fn finish_publishing(&self, published: u64) {
-        self.published.store(published, Ordering::Release);
+        self.dealt.store(published, Ordering::Release);
     }
 
     /// How many messages were dealt to the queues; none while that is open.
     pub(crate) fn published(&self) -> Option<u64> {
-        Some(self.published.load(Ordering::Acquire)).filter(|count| *count != NOT_YET)
+        Some(self.dealt.load(Ordering::Acquire)).filter(|count| *count != NOT_YET)
     }
 
     /// Says that one side cannot go on, so that the other does not wait for it.

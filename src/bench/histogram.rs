@@ -10,11 +10,18 @@ const BUCKETS: usize = STEPS * (64 - STEPS_LOG2 as usize + 1);
 pub(crate) struct Histogram {
     counts: Vec<u64>,
     total: u64,
+    longest: u64,
+}
+
+impl Default for Histogram {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Histogram {
     pub(crate) fn new() -> Self {
-        Self { counts: vec![0; BUCKETS], total: 0 }
+        Self { counts: vec![0; BUCKETS], total: 0, longest: 0 }
     }
 
     /// Enters one duration.
@@ -22,11 +29,13 @@ impl Histogram {
     pub(crate) fn record(&mut self, nanos: u64) {
         self.counts[bucket_of(nanos)] += 1;
         self.total += 1;
+        self.longest = self.longest.max(nanos);
     }
 
     /// Adds everything another histogram holds.
     pub(crate) fn add(&mut self, other: &Self) {
         self.total += other.total;
+        self.longest = self.longest.max(other.longest);
         self.counts.iter_mut().zip(&other.counts).for_each(|(mine, theirs)| *mine += theirs);
     }
 
@@ -39,6 +48,11 @@ impl Histogram {
             seen as f64 >= rank
         })?;
         Some(middle_of(bucket) / 1e6)
+    }
+
+    /// The longest duration entered, in milliseconds; none while empty.
+    pub(crate) fn max_ms(&self) -> Option<f64> {
+        (self.total > 0).then_some(self.longest as f64 / 1e6)
     }
 }
 
@@ -80,6 +94,7 @@ mod tests {
 
         let (p50, p99) =
             (histogram.quantile_ms(0.5).unwrap(), histogram.quantile_ms(0.99).unwrap());
+        assert_eq!(histogram.max_ms(), Some(100.0));
         assert!((p50 - 50.0).abs() < 1.0 && (p99 - 99.0).abs() < 2.0, "{p50} {p99}");
     }
 }

@@ -12,6 +12,7 @@
 #![allow(clippy::cast_precision_loss, reason = "figures for people need no 53 bits")]
 #![allow(clippy::cast_possible_truncation, reason = "64-bit only: u64 and usize are the same")]
 
+mod churn;
 mod confirms;
 mod connection;
 mod consumer;
@@ -19,10 +20,13 @@ mod deal;
 mod deliveries;
 mod flow;
 mod histogram;
+mod idle;
 mod message;
 mod mixture;
 mod options;
+mod outcome;
 mod overrides;
+mod pace;
 mod process;
 mod producer;
 mod relay;
@@ -33,13 +37,15 @@ mod stage;
 mod steps;
 mod table;
 mod topic;
+mod watcher;
 mod wire;
 mod workload;
 
 use std::io::{Write as _, stderr, stdout};
 
 pub use self::options::Options;
-use self::run::{Outcome, Plan};
+use self::outcome::Outcome;
+use self::run::Plan;
 use self::table::WORKLOADS;
 
 /// Why a run could not be finished, for people.
@@ -84,8 +90,12 @@ fn run_workloads(options: &Options) -> Result<bool> {
             let outcome = run::run(&plan, workload)
                 .map_err(|error| format!("{} run {number}: {error}", workload.name))?;
             clean &= outcome.verdict.is_clean();
-            let text = if options.json { report::json } else { report::line };
-            print(&text(workload, number, &outcome));
+            let text = if options.json {
+                report::json(workload, &plan, number, &outcome)
+            } else {
+                report::line(workload, number, &outcome)
+            };
+            print(&text);
             outcomes.push(outcome);
         }
     }

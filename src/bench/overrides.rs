@@ -7,7 +7,7 @@ use clap::Args;
 use crate::bench::Result;
 use crate::bench::message::STAMP_BYTES;
 use crate::bench::topic::MOST_BINDINGS;
-use crate::bench::workload::{Route, Workload};
+use crate::bench::workload::{Route, Work, Workload};
 
 /// Other values than a workload's own.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
@@ -27,6 +27,12 @@ pub(crate) struct Overrides {
     /// Bindings of each topic exchange, a multiple of its queues
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_BINDINGS)))]
     bindings: Option<u32>,
+    /// Messages a second of all producers together, each due at its time, whatever the broker does; latencies count from there
+    #[arg(long, value_name = "N")]
+    rate: Option<NonZeroU32>,
+    /// Connections that are open during the run and do nothing
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(super) idle_connections: u32,
 }
 
 impl Overrides {
@@ -39,7 +45,12 @@ impl Overrides {
         if let Some(bytes) = self.body_bytes {
             changed.body_bytes = bytes as usize;
         }
+        changed.rate = self.rate.or(workload.rate);
         changed.route = self.route(workload)?;
+        let is_of_streams = self.rate.is_some() || self.queues.is_some();
+        if workload.work == Work::Churn && is_of_streams {
+            return Err(format!("{} knows neither --rate nor --queues", workload.name).into());
+        }
         Ok(changed)
     }
 

@@ -4,7 +4,12 @@
 //! received messages finite; see [`Workload::default_in_flight`](crate::bench::workload::Workload::default_in_flight).
 
 use std::io::Write;
+use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::thread::set_current_timer_slack;
 
 use crate::bench::Result;
 use crate::bench::confirms::{Answer, Confirms};
@@ -12,6 +17,7 @@ use crate::bench::connection::{Connection, unexpected};
 use crate::bench::flow::Flow;
 use crate::bench::histogram::Histogram;
 use crate::bench::message::Messages;
+use crate::bench::pace::Pace;
 use crate::bench::wire::{Fields, Frame, HEARTBEAT, method};
 
 /// When to stop publishing: whatever comes first.
@@ -28,6 +34,8 @@ pub(crate) struct Producer<'a, M> {
     pub(crate) batch: M,
     pub(crate) confirms: Option<Confirms>,
     pub(crate) bound: Bound,
+    /// When messages are due; none = as fast as the broker takes them.
+    pub(crate) pace: Option<Pace>,
     /// Deliveries that may be on their way.
     pub(crate) in_flight: u64,
     pub(crate) flow: &'a Flow,
@@ -60,9 +68,13 @@ impl<M: Messages> Producer<'_, M> {
     }
 
     fn publish_all(&mut self) -> Result<Published> {
+        if self.pace.is_some() {
+            // The kernel may wake a thread 50 µs late to save power, which is as long as what is measured.
+            set_current_timer_slack(NonZeroU64::new(1))?;
+        }
         let mut messages = 0;
         loop {
-            let wanted = self.next_batch(messages);
+            let wanted = self.next_batch(messages)?;
             if wanted == 0 {
                 break;
             }
@@ -70,10 +82,13 @@ impl<M: Messages> Producer<'_, M> {
             self.flow.wait_for_room(expected, self.in_flight)?;
             let count = self.confirm_room(wanted)?;
             if let Some(confirms) = &mut self.confirms {
-                confirms.published(count, nanos_since(self.start));
+                let now = nanos_since(self.start);
+                confirms
+                    .published(count, |number| self.pace.map_or(now, |pace| pace.due_at(number)));
             }
             self.connection.stream.write_all(self.batch.numbered(messages, count))?;
             messages += count;
+            self.flow.set_sent(messages);
         }
         while self.confirms.as_ref().is_some_and(|confirms| confirms.outstanding() > 0) {
             self.read_confirms()?;
@@ -84,12 +99,37 @@ impl<M: Messages> Producer<'_, M> {
         Ok(Published { messages, elapsed, refused, latency })
     }
 
-    /// Messages for the next write as far as the bound goes; 0 when it is reached.
-    fn next_batch(&self, messages: u64) -> u64 {
-        if self.start.elapsed() >= self.bound.time {
-            return 0;
+    /// Messages for the next write as far as the bound goes, which is awaited if there is a pace; 0 when it is reached.
+    fn next_batch(&mut self, messages: u64) -> Result<u64> {
+        let most = self.batch.room_after(messages).min(self.bound.messages - messages);
+        loop {
+            let elapsed = self.start.elapsed();
+            if elapsed >= self.bound.time || most == 0 {
+                return Ok(0);
+            }
+            let Some(pace) = self.pace else { return Ok(most) };
+            let due = pace.due_by(nanos(elapsed)).saturating_sub(messages);
+            if due > 0 {
+                return Ok(due.min(most));
+            }
+            let next = Duration::from_nanos(pace.write_at(messages)).min(self.bound.time);
+            self.rest(next.saturating_sub(elapsed))?;
         }
-        self.batch.room_after(messages).min(self.bound.messages - messages)
+    }
+
+    /// Lets time pass; meanwhile enters confirms as they come.
+    fn rest(&mut self, time: Duration) -> Result<()> {
+        if self.flow.has_failed() {
+            return Err("the consumer failed".into());
+        }
+        let listens = self.confirms.is_some();
+        let mut stream = [PollFd::new(&self.connection.stream, PollFlags::IN)];
+        let watched = if listens { &mut stream[..] } else { &mut [] };
+        match poll(watched, Some(&Timespec::try_from(time)?)) {
+            Ok(0) | Err(Errno::INTR) => Ok(()),
+            Ok(_) => self.read_confirms(),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// How many of `wanted` messages the confirm window lets through; waits until some do.
@@ -134,6 +174,11 @@ fn answer(mut fields: Fields, refused: bool) -> Result<Answer> {
     Ok(Answer { number, multiple: bits & 1 == 1, refused })
 }
 
-fn nanos_since(start: Instant) -> u64 {
-    u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX)
+/// Nanoseconds since `start`.
+pub(crate) fn nanos_since(start: Instant) -> u64 {
+    nanos(start.elapsed())
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -17,7 +17,7 @@ use crate::bench::topic;
 use crate::bench::wire::{
     FRAME_OVERHEAD, Fields, Frame, HEADER, METHOD, MethodId, MethodWriter, method,
 };
-use crate::bench::{Failure, Result, complain};
+use crate::bench::{Failure, Result, complain, print};
 
 /// One message of so many is treated badly.
 const FAULT_EVERY: u64 = 1000;
@@ -40,6 +40,7 @@ pub(crate) enum Fault {
 /// Serves connections on `address` until the process is ended.
 pub(crate) fn serve(address: &str, fault: Option<Fault>) -> Result<()> {
     let listener = TcpListener::bind(address)?;
+    print(&format!("relay: listening on {}", listener.local_addr()?));
     let routes = Arc::new(Routes::default());
     for stream in listener.incoming() {
         let stream = stream?;

@@ -1,6 +1,8 @@
 //! Results, as lines for people or as JSON, one object a line.
 
-use crate::bench::run::Outcome;
+use crate::bench::histogram::Histogram;
+use crate::bench::outcome::Outcome;
+use crate::bench::run::Plan;
 use crate::bench::sequence::Verdict;
 use crate::bench::workload::Workload;
 
@@ -18,9 +20,14 @@ pub(crate) fn line(workload: &Workload, number: u32, outcome: &Outcome) -> Strin
     if let [(_, Some(files)), ..] = outcome.write_amplification() {
         parts.push(format!("written {files:.3} of payload"));
     }
-    if let Some(latency) = &outcome.confirm_latency {
-        let at = |share| latency.quantile_ms(share).unwrap_or(0.0);
-        parts.push(format!("confirm p50 {:.3} ms, p99 {:.3} ms", at(0.5), at(0.99)));
+    if let Some((_, per_second)) = outcome.beside {
+        parts.push(format!("beside it {}/s", grouped(per_second)));
+    }
+    for (what, latency) in latencies(outcome) {
+        if let Some(latency) = latency {
+            let at = |share| latency.quantile_ms(share).unwrap_or(0.0);
+            parts.push(format!("{what} p50 {:.3} ms, p99 {:.3} ms", at(0.5), at(0.99)));
+        }
     }
     let (published, received) = (outcome.published, outcome.received);
     format!(
@@ -31,9 +38,8 @@ pub(crate) fn line(workload: &Workload, number: u32, outcome: &Outcome) -> Strin
 }
 
 /// One run as JSON.
-pub(crate) fn json(workload: &Workload, number: u32, outcome: &Outcome) -> String {
+pub(crate) fn json(workload: &Workload, plan: &Plan, number: u32, outcome: &Outcome) -> String {
     let verdict = &outcome.verdict;
-    let latency = |share| outcome.confirm_latency.as_ref().and_then(|all| all.quantile_ms(share));
     let fields = [
         ("workload", format!("\"{}\"", workload.name)),
         ("run", number.to_string()),
@@ -49,8 +55,9 @@ pub(crate) fn json(workload: &Workload, number: u32, outcome: &Outcome) -> Strin
         ("queues", workload.route.queues().to_string()),
         ("body_bytes", workload.body_bytes.to_string()),
         ("bindings", or_null(workload.route.bindings())),
-        ("confirm_p50_ms", number_or_null(latency(0.5))),
-        ("confirm_p99_ms", number_or_null(latency(0.99))),
+        ("rate", or_null(workload.rate)),
+        ("idle_connections", plan.idle_connections.to_string()),
+        ("beside_received_per_second", number_or_null(outcome.beside.map(|(_, rate)| rate))),
         ("lost", verdict.lost.to_string()),
         ("doubled", verdict.doubled.to_string()),
         ("out_of_order", verdict.out_of_order.to_string()),
@@ -61,7 +68,11 @@ pub(crate) fn json(workload: &Workload, number: u32, outcome: &Outcome) -> Strin
     ];
     let written = outcome.write_amplification().map(|(name, value)| (name, number_or_null(value)));
     let fields = fields.into_iter().chain(written);
-    let fields: Vec<_> = fields.map(|(name, value)| format!("\"{name}\":{value}")).collect();
+    let fields = fields.map(|(name, value)| (name.to_owned(), value));
+    let latencies =
+        latencies(outcome).into_iter().flat_map(|(what, latency)| quantiles(what, latency));
+    let fields: Vec<_> =
+        fields.chain(latencies).map(|(name, value)| format!("\"{name}\":{value}")).collect();
     format!("{{{}}}", fields.join(","))
 }
 
@@ -107,7 +118,29 @@ fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
     }
 }
 
-fn or_null(count: Option<usize>) -> String {
+/// The latencies that a run may have measured, by name.
+fn latencies(outcome: &Outcome) -> [(&'static str, Option<&Histogram>); 3] {
+    [
+        ("confirm", outcome.confirm_latency.as_ref()),
+        ("delivery", outcome.delivery_latency.as_ref()),
+        ("cycle", outcome.cycle_latency.as_ref()),
+    ]
+}
+
+/// What JSON says about latencies, measured or not.
+fn quantiles(what: &str, latency: Option<&Histogram>) -> [(String, String); 5] {
+    let at = |share| latency.and_then(|all| all.quantile_ms(share));
+    [
+        ("p50", at(0.5)),
+        ("p90", at(0.9)),
+        ("p99", at(0.99)),
+        ("p999", at(0.999)),
+        ("max", latency.and_then(Histogram::max_ms)),
+    ]
+    .map(|(name, value)| (format!("{what}_{name}_ms"), number_or_null(value)))
+}
+
+fn or_null(count: Option<impl ToString>) -> String {
     count.map_or_else(|| "null".to_owned(), |count| count.to_string())
 }
 

@@ -1,6 +1,5 @@
 //! One run of one workload, from an empty stage to a verdict.
 
-use std::path::PathBuf;
 use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -9,16 +8,18 @@ use crate::bench::connection::Target;
 use crate::bench::consumer::{Consumer, Received};
 use crate::bench::deliveries::Deliveries;
 use crate::bench::flow::Flow;
-use crate::bench::histogram::Histogram;
+use crate::bench::idle::IdleConnections;
 use crate::bench::message::{Batch, Messages};
-use crate::bench::process::Written;
+use crate::bench::options::Server;
+use crate::bench::outcome::{Meter, Outcome};
+use crate::bench::pace::Pace;
 use crate::bench::producer::{Bound, Producer, Published};
-use crate::bench::sequence::Verdict;
 use crate::bench::stage::{self, LaneNames, Stage};
-use crate::bench::workload::Workload;
-use crate::bench::{Options, Result, process};
+use crate::bench::watcher::{Counts, Watcher};
+use crate::bench::workload::{Work, Workload};
+use crate::bench::{Failure, Options, Result, churn};
 
-const MEMORY_SAMPLE_EVERY: Duration = Duration::from_millis(100);
+pub(crate) use crate::bench::outcome::rate;
 
 /// What is the same for all runs.
 #[derive(Debug)]
@@ -30,123 +31,10 @@ pub(crate) struct Plan {
     pub(crate) seconds: Option<Duration>,
     /// Deliveries in flight per lane, if not the workload's own.
     pub(crate) in_flight: Option<u64>,
-    /// The server's processes.
-    pub(crate) pids: Vec<u32>,
-    /// Where the server keeps its data, if that is known.
-    pub(crate) data_dir: Option<PathBuf>,
-}
-
-/// What one run measured.
-#[derive(Debug)]
-pub(crate) struct Outcome {
-    pub(crate) published: u64,
-    pub(crate) received: u64,
-    pub(crate) published_per_second: f64,
-    pub(crate) received_per_second: f64,
-    /// CPU seconds of the server, if its processes are known.
-    pub(crate) server_cpu_seconds: Option<f64>,
-    /// CPU seconds of this generator.
-    pub(crate) own_cpu_seconds: f64,
-    /// The largest resident memory of the server seen during the run.
-    pub(crate) server_peak_mib: Option<f64>,
-    /// What the server wrote to files, if its processes are known and the kernel tells.
-    pub(crate) server_written: Option<Written>,
-    /// Bytes of message bodies that were published.
-    pub(crate) payload_bytes: u64,
-    /// Confirm latencies of all producers, for workloads with confirms.
-    pub(crate) confirm_latency: Option<Histogram>,
-    pub(crate) verdict: Verdict,
-}
-
-impl Outcome {
-    /// CPU seconds of the server for each million messages received.
-    pub(crate) fn server_cpu_per_million(&self) -> Option<f64> {
-        self.server_cpu_seconds.map(|seconds| seconds / (self.received as f64 / 1e6))
-    }
-
-    /// Bytes the server has written for each byte of body published, by the names of the counts.
-    pub(crate) fn write_amplification(&self) -> [(&'static str, Option<f64>); 3] {
-        let unknown = Written::default().per_payload(1.0).map(|(name, _)| (name, None));
-        let payload_bytes = self.payload_bytes as f64;
-        self.server_written.map_or(unknown, |written| written.per_payload(payload_bytes))
-    }
-}
-
-/// Runs `workload` once.
-pub(crate) fn run(plan: &Plan, workload: &Workload) -> Result<Outcome> {
-    let stage = Stage::set(&plan.target, workload)?;
-    let flows: Vec<Flow> = stage.lanes().iter().map(|_| Flow::new()).collect();
-    let outcome = measure(plan, workload, stage.lanes(), &flows);
-    // The stage is taken down after a failure too; the failure is what matters then.
-    let left_behind = stage.take_down();
-    let mut outcome = outcome?;
-    outcome.verdict.left_behind = left_behind?;
-    Ok(outcome)
-}
-
-fn measure(
-    plan: &Plan,
-    workload: &Workload,
-    names: &[LaneNames],
-    flows: &[Flow],
-) -> Result<Outcome> {
-    let lanes: Vec<_> = names
-        .iter()
-        .zip(flows)
-        .zip(producer_ids()..)
-        .map(|((names, flow), producer)| open_lane(plan, workload, names, flow, producer))
-        .collect::<Result<_>>()?;
-
-    let server_before = process::cpu_seconds(&plan.pids)?;
-    let own_before = process::own_cpu_seconds()?;
-    // Only root may ask about the files of another user's process, so this is allowed to fail.
-    let written_before = process::written(&plan.pids, plan.data_dir.as_deref()).ok();
-    let (sides, peak_mib) = perform(lanes, &plan.pids)?;
-    let server_cpu = process::cpu_seconds(&plan.pids)? - server_before;
-    let own_cpu = process::own_cpu_seconds()? - own_before;
-    let written = process::written(&plan.pids, plan.data_dir.as_deref()).ok();
-
-    let mut outcome = sum_up(&sides);
-    outcome.payload_bytes = outcome.published * workload.body_bytes as u64;
-    outcome.own_cpu_seconds = own_cpu;
-    if !plan.pids.is_empty() {
-        outcome.server_cpu_seconds = Some(server_cpu);
-        outcome.server_peak_mib = Some(peak_mib);
-        outcome.server_written = written.zip(written_before).map(|(now, before)| now - before);
-    }
-    Ok(outcome)
-}
-
-fn open_lane<'a>(
-    plan: &Plan,
-    workload: &Workload,
-    names: &LaneNames,
-    flow: &'a Flow,
-    producer: u64,
-) -> Result<(Producer<'a, Batch>, Consumer<'a>)> {
-    let consuming = stage::open_consumer(&plan.target, workload, &names.queues)?;
-    let publishing = stage::open_producer(&plan.target, workload)?;
-    let batch = Batch::new(workload, &names.addresses, producer, publishing.frame_max);
-    // Below one batch a producer could never write.
-    let least = batch.deliveries(batch.room_after(0)) + 1;
-    let in_flight = plan.in_flight.unwrap_or_else(|| workload.default_in_flight()).max(least);
-    let start = Instant::now();
-    let consumer = Consumer {
-        connection: consuming,
-        deliveries: Deliveries::new(workload, producer),
-        flow,
-        start,
-    };
-    let producer = Producer {
-        connection: publishing,
-        batch,
-        confirms: workload.confirm_window.map(Confirms::new),
-        bound: plan.bound(workload),
-        in_flight,
-        flow,
-        start,
-    };
-    Ok((producer, consumer))
+    /// Connections that are open meanwhile and do nothing.
+    pub(crate) idle_connections: u32,
+    /// What is known of the server.
+    pub(crate) server: Server,
 }
 
 impl Plan {
@@ -157,28 +45,150 @@ impl Plan {
             messages: options.messages,
             seconds: options.seconds,
             in_flight: options.in_flight,
-            pids: options.server.pid.clone(),
-            data_dir: options.server.data_dir.clone(),
+            idle_connections: options.overrides.idle_connections,
+            server: options.server.clone(),
         }
     }
 
-    fn bound(&self, workload: &Workload) -> Bound {
-        // A number of messages alone is a bound too: a standstill ends the run.
-        let unlimited = self.messages.map(|_| Duration::MAX);
+    /// When a producer of `workload` stops.
+    pub(crate) fn bound(&self, workload: &Workload) -> Bound {
         Bound {
             messages: self.messages.unwrap_or(u64::MAX),
-            time: self.seconds.or(unlimited).unwrap_or(workload.length),
+            time: self.length(workload).unwrap_or(Duration::MAX),
         }
     }
+
+    /// How long a run publishes. A number of messages alone is a bound too, as a standstill ends the run.
+    pub(crate) fn length(&self, workload: &Workload) -> Option<Duration> {
+        self.seconds.or_else(|| self.messages.is_none().then_some(workload.length))
+    }
+}
+
+/// Runs `workload` once.
+pub(crate) fn run(plan: &Plan, workload: &Workload) -> Result<Outcome> {
+    let idle = IdleConnections::open(&plan.target, plan.idle_connections)?;
+    let outcome = match workload.work {
+        Work::Stream => stream(plan, workload),
+        Work::Churn => churn::run(plan, workload),
+    }?;
+    idle.close()?;
+    Ok(outcome)
+}
+
+fn stream(plan: &Plan, workload: &Workload) -> Result<Outcome> {
+    let set = |workload: &Workload| Stage::set(&plan.target, workload);
+    let stage = set(workload)?;
+    let beside = workload.beside.map(|beside| set(beside).map(|stage| (beside, stage)));
+    let beside = beside.transpose()?;
+    let names = beside.as_ref().map(|(beside, stage)| (*beside, stage.lanes()));
+    let outcome = measure(plan, (workload, stage.lanes()), names);
+    // The stage is taken down after a failure too; the failure is what matters then.
+    let mut left_behind = stage.take_down();
+    if let Some((_, stage)) = beside {
+        let left_beside = stage.take_down();
+        left_behind = left_behind.and_then(|count| Ok(count + left_beside?));
+    }
+    let mut outcome = outcome?;
+    outcome.verdict.left_behind = left_behind?;
+    Ok(outcome)
+}
+
+fn measure(
+    plan: &Plan,
+    (workload, names): (&Workload, &[LaneNames]),
+    beside: Option<(&Workload, &[LaneNames])>,
+) -> Result<Outcome> {
+    let own = names.iter().map(|names| (workload, names));
+    let others = beside.iter().flat_map(|(beside, all)| all.iter().map(|names| (*beside, names)));
+    let roles: Vec<_> = own.enumerate().chain(others.enumerate()).collect();
+    let flows: Vec<Flow> = roles.iter().map(|_| Flow::new()).collect();
+    let lanes = roles.iter().zip(&flows).zip(producer_ids()..).map(
+        |(((lane, (workload, names)), flow), producer)| {
+            let pace = workload.rate.map(|rate| Pace::new(rate, *lane, workload.lanes));
+            open_lane(plan, workload, names, Lane { flow, producer, pace })
+        },
+    );
+    let lanes: Vec<_> = lanes.collect::<Result<_>>()?;
+
+    let counts = || count(&roles, &flows);
+    let pids = &plan.server.pid;
+    let watcher = Watcher::new(pids, workload.name.to_owned(), plan.length(workload), &counts);
+    let meter = Meter::start(&plan.server)?;
+    let (sides, peak_mib) = perform(lanes, &watcher)?;
+    let mut outcome = Outcome::default();
+    meter.read(peak_mib, &mut outcome)?;
+    let (own, others) = sides.split_at(names.len());
+    outcome.add_all(own);
+    outcome.payload_bytes = outcome.published * workload.body_bytes as u64;
+    if let Some((beside, _)) = beside {
+        let mut noise = Outcome::default();
+        noise.add_all(others);
+        outcome.beside = Some((noise.received, noise.received_per_second));
+        outcome.payload_bytes += noise.published * beside.body_bytes as u64;
+        outcome.verdict.add(noise.verdict);
+    }
+    Ok(outcome)
+}
+
+/// What is a lane's own.
+#[derive(Clone, Copy)]
+struct Lane<'a> {
+    flow: &'a Flow,
+    producer: u64,
+    pace: Option<Pace>,
+}
+
+fn open_lane<'a>(
+    plan: &Plan,
+    workload: &Workload,
+    names: &LaneNames,
+    lane: Lane<'a>,
+) -> Result<(Producer<'a, Batch>, Consumer<'a>)> {
+    let Lane { flow, producer, pace } = lane;
+    let consuming = stage::open_consumer(&plan.target, workload, &names.queues)?;
+    let publishing = stage::open_producer(&plan.target, workload)?;
+    let batch = Batch::new(workload, &names.addresses, producer, publishing.frame_max);
+    // Below one batch a producer could never write.
+    let least = batch.deliveries(batch.room_after(0)) + 1;
+    let in_flight = plan.in_flight.unwrap_or_else(|| workload.default_in_flight()).max(least);
+    let start = Instant::now();
+    let consumer = Consumer {
+        connection: consuming,
+        deliveries: Deliveries::new(workload, producer).paced(pace),
+        flow,
+        start,
+    };
+    let producer = Producer {
+        connection: publishing,
+        batch,
+        confirms: workload.confirm_window.map(Confirms::new),
+        bound: plan.bound(workload),
+        pace,
+        in_flight,
+        flow,
+        start,
+    };
+    Ok((producer, consumer))
+}
+
+/// How far all lanes together are.
+fn count(roles: &[(usize, (&Workload, &LaneNames))], flows: &[Flow]) -> Counts {
+    let mut counts = Counts::default();
+    for ((_, (workload, _)), flow) in roles.iter().zip(flows) {
+        counts.published += flow.sent();
+        counts.due += workload.route.deal().deliveries(flow.sent());
+        counts.received += flow.received();
+    }
+    counts
 }
 
 /// What the two sides of each lane report.
 pub(crate) type Sides = Vec<(Published, Received)>;
 
-/// Lets all lanes run to their end; meanwhile watches the server's memory, whose peak in MiB it returns.
+/// Lets all lanes run to their end, and has them watched; also the server's largest resident memory in MiB.
 pub(crate) fn perform<M: Messages + Send>(
     lanes: Vec<(Producer<M>, Consumer)>,
-    pids: &[u32],
+    watcher: &Watcher,
 ) -> Result<(Sides, f64)> {
     let start = Instant::now();
     thread::scope(|scope| {
@@ -192,12 +202,8 @@ pub(crate) fn perform<M: Messages + Send>(
             let publishing = publishing.spawn_scoped(scope, move || producer.run())?;
             handles.push((publishing, receiving));
         }
-        let mut peak_mib = 0.0_f64;
-        while handles.iter().any(|(_, receiving)| !receiving.is_finished()) {
-            // A server that has died is reported by the lanes, with a better reason.
-            peak_mib = peak_mib.max(process::resident_mib(pids).unwrap_or(0.0));
-            thread::sleep(MEMORY_SAMPLE_EVERY);
-        }
+        let peak_mib =
+            watcher.watch(|| handles.iter().all(|(_, receiving)| receiving.is_finished()));
         let sides = handles.into_iter().map(|(publishing, receiving)| {
             match (joined(publishing), joined(receiving)) {
                 (Ok(published), Ok(received)) => Ok((published, received)),
@@ -208,55 +214,19 @@ pub(crate) fn perform<M: Messages + Send>(
     })
 }
 
-fn joined<T>(handle: ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
+/// What a thread of the generator returned.
+pub(crate) fn joined<T>(handle: ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
     handle.join().map_err(|_| "a thread of the generator panicked")?
 }
 
-fn both_failures(
-    producer: Option<crate::bench::Failure>,
-    consumer: Option<crate::bench::Failure>,
-) -> crate::bench::Failure {
-    let side =
-        |name, failure: Option<crate::bench::Failure>| failure.map(|why| format!("{name}: {why}"));
+fn both_failures(producer: Option<Failure>, consumer: Option<Failure>) -> Failure {
+    let side = |name, failure: Option<Failure>| failure.map(|why| format!("{name}: {why}"));
     let texts = [side("producer", producer), side("consumer", consumer)];
     texts.into_iter().flatten().collect::<Vec<_>>().join("; ").into()
 }
 
-fn sum_up(sides: &[(Published, Received)]) -> Outcome {
-    let mut outcome = Outcome {
-        published: 0,
-        received: 0,
-        published_per_second: 0.0,
-        received_per_second: 0.0,
-        server_cpu_seconds: None,
-        own_cpu_seconds: 0.0,
-        server_peak_mib: None,
-        server_written: None,
-        payload_bytes: 0,
-        confirm_latency: None,
-        verdict: Verdict::default(),
-    };
-    for (published, received) in sides {
-        outcome.published += published.messages;
-        outcome.received += received.messages;
-        outcome.published_per_second += rate(published.messages, published.elapsed);
-        outcome.received_per_second += rate(received.messages, received.elapsed);
-        outcome.verdict.add(received.verdict);
-        outcome.verdict.refused += published.refused;
-        if let Some(latency) = &published.latency {
-            outcome.confirm_latency.get_or_insert_with(Histogram::new).add(latency);
-        }
-    }
-    outcome
-}
-
-/// Events a second.
-pub(crate) fn rate(count: u64, elapsed: Duration) -> f64 {
-    count as f64 / elapsed.as_secs_f64().max(1e-9)
-}
-
 /// Numbers for the producers of this run, so that leftovers of an earlier one are recognised.
-fn producer_ids() -> u64 {
+pub(crate) fn producer_ids() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(now.as_micros()).unwrap_or(0) << 8
 }

@@ -170,7 +170,8 @@ impl Stage {
 
 impl LaneNames {
     fn new(workload: &Workload, lane: usize) -> Self {
-        let prefix = format!("load.{}.{lane}", workload.name.to_ascii_lowercase());
+        let prefix =
+            format!("load.{}.{lane}", workload.name.to_ascii_lowercase().replace(' ', "-"));
         // Of one length, so that the messages to all queues have one length too.
         let queues = (0..workload.route.queues()).map(|queue| format!("{prefix}.{queue:05}"));
         let queues: Vec<_> = queues.collect();

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use crate::bench::workload::{Durability, Feature, Route, Settle, Workload};
+use crate::bench::workload::{Durability, Feature, Route, Settle, Work, Workload};
 
 const ONE_PAIR: Workload = Workload {
     name: "",
@@ -15,8 +15,13 @@ const ONE_PAIR: Workload = Workload {
     lanes: 1,
     route: Route::Direct(1),
     feature: Feature::Plain,
+    rate: None,
+    work: Work::Stream,
+    beside: None,
     length: Duration::from_secs(5),
 };
+
+const HUNDRED_BYTE_PAIR: Workload = Workload { body_bytes: 100, ..ONE_PAIR };
 
 const KIBIBYTE_PAIR: Workload = Workload { body_bytes: 1024, ..ONE_PAIR };
 
@@ -59,22 +64,46 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     Workload {
         name: "W7",
         summary: "fan-out 1 -> 10 queues, 100 B, auto-ack",
-        body_bytes: 100,
         route: Route::Fanout(10),
-        ..ONE_PAIR
+        ..HUNDRED_BYTE_PAIR
     },
     Workload {
         name: "W8",
         summary: "topic exchange, 1,000 bindings of 10 queues, one matches each message, 100 B, auto-ack",
-        body_bytes: 100,
         route: Route::Topic { queues: 10, bindings: 1000 },
-        ..ONE_PAIR
+        ..HUNDRED_BYTE_PAIR
+    },
+    Workload {
+        name: "W11T",
+        summary: "5,000/s of 100 B, transient, auto-ack: latency of deliveries",
+        rate: NonZeroU32::new(5000),
+        ..HUNDRED_BYTE_PAIR
+    },
+    Workload {
+        name: "W11P",
+        summary: "2,000/s of 1 KiB persistent, acks one by one: latency of confirms and deliveries",
+        rate: NonZeroU32::new(2000),
+        settle: Settle::Manual { every: 1, prefetch: 1000 },
+        ..DURABLE_PAIR
+    },
+    Workload {
+        name: "W12",
+        summary: "connect, open a channel, declare, publish, get, close: cycles a second",
+        work: Work::Churn,
+        ..HUNDRED_BYTE_PAIR
     },
     Workload {
         name: "W14",
         summary: "W4 through a quorum queue",
         feature: Feature::Quorum,
         ..DURABLE_PAIR
+    },
+    Workload {
+        name: "W15",
+        summary: "W11T beside a pair that does W2: latency of the former",
+        rate: NonZeroU32::new(5000),
+        beside: Some(&Workload { name: "W15 beside", ..KIBIBYTE_PAIR }),
+        ..HUNDRED_BYTE_PAIR
     },
     Workload {
         name: "W2T",

@@ -56,6 +56,9 @@ pub(crate) mod method {
     pub(crate) const BASIC_CONSUME_OK: MethodId = id(60, 21);
     pub(crate) const BASIC_PUBLISH: MethodId = id(60, 40);
     pub(crate) const BASIC_DELIVER: MethodId = id(60, 60);
+    pub(crate) const BASIC_GET: MethodId = id(60, 70);
+    pub(crate) const BASIC_GET_OK: MethodId = id(60, 71);
+    pub(crate) const BASIC_GET_EMPTY: MethodId = id(60, 72);
     pub(crate) const BASIC_ACK: MethodId = id(60, 80);
     pub(crate) const BASIC_NACK: MethodId = id(60, 120);
     pub(crate) const CONFIRM_SELECT: MethodId = id(85, 10);

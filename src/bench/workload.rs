@@ -31,8 +31,23 @@ pub(crate) struct Workload {
     pub(crate) route: Route,
     /// What the queues are declared with.
     pub(crate) feature: Feature,
+    /// Messages a second of all lanes together, each due at its time; none = as fast as the broker takes them.
+    pub(crate) rate: Option<NonZeroU32>,
+    /// What is done.
+    pub(crate) work: Work,
+    /// What else goes on at the same time, as noise.
+    pub(crate) beside: Option<&'static Workload>,
     /// Length of a run, unless the command line says otherwise.
     pub(crate) length: Duration,
+}
+
+/// What the clients of a workload do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// Publish and consume for as long as the run takes.
+    Stream,
+    /// Come for one message and go, again and again.
+    Churn,
 }
 
 /// Whether messages are published with delivery mode 2 to a durable queue.

@@ -26,6 +26,7 @@ mod support;
 mod alarms;
 mod backlog;
 mod backup;
+mod bench;
 mod channels;
 mod check;
 mod consume;

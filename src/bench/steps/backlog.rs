@@ -92,6 +92,7 @@ pub(super) fn publish(task: &Task, workload: &Workload, names: &LaneNames) -> Re
         connection,
         confirms: workload.confirm_window.map(Confirms::new),
         bound: Bound { messages: task.messages, time: Duration::MAX },
+        pace: None,
         in_flight: u64::MAX,
         flow: &flow,
         start: Instant::now(),

@@ -4,6 +4,7 @@
 //! behind, except `fill`, which leaves its messages for a `drain`, perhaps after the broker was killed between the two.
 
 mod backlog;
+mod connections;
 mod declares;
 mod neglect;
 mod report;
@@ -32,6 +33,8 @@ pub(crate) enum Step {
     Drain,
     /// Declares durable queues, pipelined on one connection
     Declares,
+    /// Opens connections that do nothing
+    Connections,
     /// Receives a filled queue without acknowledging, closes, and receives everything again
     Unacked,
     /// 20 queues that are consumed and one that is not but gets a tenth of the messages
@@ -47,6 +50,7 @@ impl Step {
             Self::Fill => "fill",
             Self::Drain => "drain",
             Self::Declares => "declares",
+            Self::Connections => "connections",
             Self::Unacked => "unacked",
             Self::Neglect => "neglect",
             Self::Slow => "slow",
@@ -61,6 +65,10 @@ pub(crate) struct StepOptions {
     /// Run this step instead of workloads
     #[arg(long, value_enum, conflicts_with_all = ["workload", "relay", "list", "seconds", "runs"])]
     pub(crate) step: Option<Step>,
+    /// Connections to open in the step `connections`
+    #[arg(long, value_name = "N", default_value_t = 1000, requires = "step")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    connections: u32,
     /// Number in the messages of a step, by which `drain` tells its own from others
     #[arg(long, default_value_t = 1, requires = "step")]
     producer: u64,
@@ -79,6 +87,7 @@ struct Task {
     messages: u64,
     body_bytes: usize,
     queues: u32,
+    connections: u32,
     producer: u64,
     awaits_broker: bool,
     server: Server,
@@ -101,6 +110,7 @@ pub(crate) fn run(step: Step, options: &bench::Options) -> Result<Report> {
         messages: options.messages.unwrap_or(1_000_000),
         body_bytes: numbers.body_bytes.unwrap_or(1024) as usize,
         queues: numbers.queues.unwrap_or(10_000),
+        connections: own.connections,
         producer: own.producer,
         awaits_broker: own.awaits_broker,
         server: Server { pids: pid, pid_file: own.pid_file.clone(), data_dir },
@@ -109,6 +119,7 @@ pub(crate) fn run(step: Step, options: &bench::Options) -> Result<Report> {
         Step::Fill => backlog::fill(&task),
         Step::Drain => backlog::drain(&task),
         Step::Declares => declares::run(&task),
+        Step::Connections => connections::run(&task),
         Step::Unacked => unacked::run(&task),
         Step::Neglect => neglect::run(&task),
         Step::Slow => slow::run(&task),

@@ -18,6 +18,7 @@ use crate::bench::steps::backlog::{add_written, receive};
 use crate::bench::steps::report::Report;
 use crate::bench::steps::watch::{Sample, peak_resident, thinned, watched};
 use crate::bench::steps::{Task, mib, settled};
+use crate::bench::watcher::{Counts, Watcher};
 use crate::bench::workload::{Route, Workload};
 
 const CONSUMED_QUEUES: usize = 20;
@@ -92,13 +93,19 @@ fn traffic(
         batch: Mixture::new(workload, consumed, &neglected[0], task.producer, frame_max),
         confirms: workload.confirm_window.map(Confirms::new),
         bound: Bound { messages, time: Duration::MAX },
+        pace: None,
         in_flight: workload.default_in_flight(),
         flow,
         start,
     };
     let deliveries = Deliveries::new(workload, task.producer);
+    let counts = || {
+        let due = flow.sent() / NEGLECTED_SHARE * (NEGLECTED_SHARE - 1);
+        Counts { published: flow.sent(), due, received: flow.received() }
+    };
     let consumer = Consumer { connection: receiving, deliveries, flow, start };
-    perform(vec![(producer, consumer)], &[]).map(|(sides, _)| sides)
+    let watcher = Watcher::new(&[], "neglect".to_owned(), None, &counts);
+    perform(vec![(producer, consumer)], &watcher).map(|(sides, _)| sides)
 }
 
 /// Messages in the neglected queue, given how many were received from the others; exact but for a confirm window.
