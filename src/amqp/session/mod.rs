@@ -50,8 +50,9 @@ use self::outbox::Outbox;
 use self::outgoing::Outgoing;
 use self::replies::{Cause, Refusals};
 use self::routes::RouteCache;
+use self::settle::Acknowledgements;
 use super::protocol::arena::Arena;
-use super::protocol::command::Command;
+use super::protocol::command::{self, Command, Settle};
 use super::protocol::error::{AmqpError, Ending, Scope};
 use super::protocol::handshake::Offer;
 use super::protocol::peer::Peer;
@@ -156,6 +157,7 @@ pub struct Session {
     noted: Noted,
     /// connection.blocked was sent, or would have been had the client wanted it.
     blocked: bool,
+    acknowledged: Acknowledgements,
     scratch: Taken,
     exclusive: Vec<Arc<Queue>>,
     stalled: Option<(ChannelId, Command)>,
@@ -187,6 +189,7 @@ impl Session {
             confirming: Vec::new(),
             noted: Noted::default(),
             blocked: false,
+            acknowledged: Acknowledgements::default(),
             scratch: Taken::new(),
             exclusive: Vec::new(),
             stalled: None,
@@ -260,9 +263,9 @@ impl Session {
         }
     }
 
-    /// Ends the turn: enqueues what was gathered, confirms what was published.
+    /// Ends the turn: enqueues and settles what was gathered, confirms what was published.
     pub fn end_turn(&mut self, turn: &mut Turn) {
-        self.batch.enqueue(&self.broker, turn);
+        self.execute_gathered(turn);
         for id in std::mem::take(&mut self.confirming) {
             self.confirm(id, turn);
         }
@@ -271,6 +274,12 @@ impl Session {
             let who: Arc<dyn Awaiting> = Arc::clone(&self.outbox) as Arc<dyn Awaiting>;
             turn.leave_mark(Mark { who, sequence });
         }
+    }
+
+    /// Publishes and acknowledgements that were gathered; of which only one kind is there at a time.
+    fn execute_gathered(&mut self, turn: &mut Turn) {
+        self.batch.enqueue(&self.broker, turn);
+        self.settle_acknowledged(turn);
     }
 
     fn confirm(&mut self, id: ChannelId, turn: &mut Turn) {
@@ -315,7 +324,7 @@ impl Session {
     /// Gives back everything the connection has at the broker. Must be called once it is over, however
     /// it ended; calling it twice does no harm.
     pub fn end(&mut self, turn: &mut Turn) {
-        self.batch.enqueue(&self.broker, turn);
+        self.execute_gathered(turn);
         self.give_everything_back(turn);
         self.tell_connection_closed();
         self.outbox.close();
@@ -323,6 +332,7 @@ impl Session {
 
     /// Requeues deliveries, cancels consumers, deletes exclusive queues.
     fn give_everything_back(&mut self, turn: &mut Turn) {
+        self.settle_acknowledged(turn);
         // All end before the first gives anything back: it would go to the next, and come back once more.
         let ids = self.channels.ids().into_iter();
         let ended: Vec<_> = ids.filter_map(|id| Some((id, self.end_channel(id)?))).collect();
@@ -336,24 +346,33 @@ impl Session {
     }
 
     /// Executes a command, or stalls on it.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "all that is not gathered")]
     fn perform(&mut self, id: ChannelId, command: Command, turn: &mut Turn) {
-        let result = if let Command::Publish(publish) = command {
-            if self.noted.alarmed {
+        let result = match command {
+            Command::Publish(publish) if self.noted.alarmed => {
                 // RabbitMQ: not even the first message is taken.
                 self.stalled = Some((id, Command::Publish(publish)));
                 self.status = Status::Blocked;
                 return;
             }
-            self.publish(id, publish, turn)
-        } else {
-            self.batch.enqueue(&self.broker, turn);
-            let _acting = self.acts();
-            if self.must_wait(id, &command) {
-                self.stalled = Some((id, command));
-                self.status = Status::Stalled;
-                return;
+            Command::Publish(publish) => {
+                self.settle_acknowledged(turn);
+                self.publish(id, publish, turn)
             }
-            self.execute(id, command, turn)
+            Command::Settle(Settle { tag, multiple, outcome: command::Outcome::Ack }) => {
+                self.batch.enqueue(&self.broker, turn);
+                self.acknowledge(id, tag, multiple, turn)
+            }
+            _ => {
+                self.execute_gathered(turn);
+                let _acting = self.acts();
+                if self.must_wait(id, &command) {
+                    self.stalled = Some((id, command));
+                    self.status = Status::Stalled;
+                    return;
+                }
+                self.execute(id, command, turn)
+            }
         };
         if let Err(error) = result {
             self.note_closing(&error);
@@ -453,6 +472,7 @@ impl Session {
 
     /// Gives back what a channel has, if it is open here.
     fn close_channel(&mut self, id: ChannelId, turn: &mut Turn) {
+        self.settle_acknowledged(turn);
         if let Some(leftovers) = self.end_channel(id) {
             self.clear_away(id, leftovers, turn);
         }
