@@ -43,6 +43,14 @@ pub const MESSAGE_SIZE_DEFAULT: u64 = 16 * 1024 * 1024;
 pub const MESSAGE_SIZE_CEILING: u64 = 512 * 1024 * 1024;
 /// Body bytes that are reserved on the word of a content header alone; more grows with what arrives.
 pub const BODY_RESERVE: usize = 256 * 1024;
+/// Octets of a body frame that must be missing for them to be read into the message instead of the read buffer.
+/// Below that a read into the buffer brings more than one message, which is worth more than the copy.
+pub const BYPASS_LEAST: usize = READ_BUFFER / 2;
+/// Octets of it that must have come: what an error shows of a frame, and a sign that it is not only announced.
+pub const BYPASS_BEGUN: usize = 32;
+/// Octets read together with the end of such a frame: the next message's method, header, and the beginning of its
+/// body, so that a message takes one read. They stay unused behind the body.
+pub const BYPASS_LOOKAHEAD: usize = 1024;
 /// Bytes of bodies that a connection's channels have received in part, all together, beyond one message
 /// of the largest size. Without it 2047 channels could each hold the largest message but for its last octet.
 pub const PARTIAL_BODIES: u64 = 64 * 1024 * 1024;

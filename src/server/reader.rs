@@ -147,10 +147,10 @@ impl Reader {
         }
         tokio::select! {
             biased;
-            read = self.input.read(self.decoder.space()) => match read {
+            read = self.read() => match read {
                 Ok(0) => Some(End::Vanished),
-                Ok(count) => {
-                    self.note_read(count);
+                Ok(_) => {
+                    self.last_read = Instant::now();
                     None
                 }
                 Err(error) => Some(End::Io(error)),
@@ -215,10 +215,19 @@ impl Reader {
         waited
     }
 
-    fn note_read(&mut self, count: usize) {
+    /// One read, of as much as there is: into the read buffer, or past it into the message that is under way.
+    async fn read(&mut self) -> io::Result<usize> {
+        if let Some((channel, missing)) = self.decoder.bypassing()
+            && let Some(body) = self.session.room(channel, missing)
+        {
+            let count = self.input.read_buf(&mut self.decoder.missing_from(body)).await?;
+            self.batch = self.decoder.passed(body, count);
+            return Ok(count);
+        }
+        let count = self.input.read(self.decoder.space()).await?;
         self.decoder.filled(count);
         self.batch = count;
-        self.last_read = Instant::now();
+        Ok(count)
     }
 
     /// Everything that is in the read buffer, to completion.
@@ -237,7 +246,10 @@ impl Reader {
                         break;
                     }
                 }
-                Ok(None) => break,
+                Ok(None) => {
+                    self.begin_bypass();
+                    break;
+                }
                 Err(fault) => {
                     self.session.reject(fault, &mut turn);
                     break;
@@ -253,6 +265,15 @@ impl Reader {
             self.decoder.shrink_when_idle();
         }
         self.session.status()
+    }
+
+    /// What is at the front of the buffer is not whole. The rest of a large body is read where it is to stay.
+    fn begin_bypass(&mut self) {
+        if let Some(body) = self.decoder.large_body()
+            && self.session.begin_piece(body.channel, body.begun, body.missing)
+        {
+            self.decoder.begin_bypass();
+        }
     }
 
     fn resume(&mut self) {

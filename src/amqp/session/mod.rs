@@ -240,6 +240,16 @@ impl Session {
         self.status
     }
 
+    /// Takes the beginning of a body frame, if the rest may be read into [`Session::room`]; see [`Peer::begin_piece`].
+    pub fn begin_piece(&mut self, channel: ChannelId, begun: &[u8], missing: usize) -> bool {
+        self.peer.begin_piece(channel, begun, missing)
+    }
+
+    /// Where the rest of that frame is read to, unless the message is not wanted any more.
+    pub fn room(&mut self, channel: ChannelId, missing: usize) -> Option<&mut Vec<u8>> {
+        self.peer.room(channel, missing)
+    }
+
     /// The stream holds something that is no frame.
     pub fn reject(&mut self, fault: FrameError, turn: &mut Turn) {
         self.peer.connection_closing();
