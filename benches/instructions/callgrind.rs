@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::Failure;
 
 /// Where the profiles are left, for `callgrind_annotate`.
-const PROFILES: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/instructions");
+pub(crate) const PROFILES: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/instructions");
 
 /// Counts nothing but the rounds, however the linker spells the name.
 const COUNTED: &str = "*counted_rounds*";
@@ -34,7 +34,9 @@ pub(crate) fn count(scenario: &str) -> Result<f64, Failure> {
         .args(["--run", scenario])
         .envs(STEADY)
         .output()
-        .map_err(|error| format!("valgrind cannot be started: {error}"))?;
+        .map_err(|error| {
+            format!("valgrind cannot be started (apt-get install valgrind): {error}")
+        })?;
     let said = String::from_utf8_lossy(&output.stderr);
     if !output.status.success() {
         return Err(format!("{scenario} under valgrind: {}: {said}", output.status).into());

@@ -18,6 +18,7 @@ mod scenarios;
 mod server;
 #[path = "../shared/stage.rs"]
 mod stage;
+mod verdict;
 
 use std::process::ExitCode;
 
@@ -25,6 +26,7 @@ use clap::Parser;
 
 use self::record::{Environment, Record};
 use self::scenarios::{ROUNDS, Scenario, WARM_UP};
+use self::verdict::Verdict;
 
 /// The allocator that is shipped.
 #[global_allocator]
@@ -84,16 +86,24 @@ fn execute(options: &Options) -> Result<ExitCode, Failure> {
     if options.record && !options.name.is_empty() {
         return Err("a record is of all scenarios".into());
     }
-    let mut counted = Record::new(Environment::of_this_machine()?);
-    for scenario in &chosen {
-        counted.instructions.insert(scenario.name.to_owned(), callgrind::count(scenario.name)?);
-    }
+    let counted = count(&chosen)?;
     if options.record {
         counted.write()?;
     }
-    let verdict = Record::read()?.compare(&counted, options.name.is_empty());
-    print!("{}", verdict.report);
-    Ok(if verdict.is_worse { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    let recorded = Record::read()?;
+    let verdict = Verdict::new(&recorded, &counted, options.name.is_empty());
+    print!("{verdict}");
+    Ok(if verdict.is_failure() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn count(scenarios: &[&Scenario]) -> Result<Record, Failure> {
+    let environment = Environment::of_this_machine()?;
+    let counts = scenarios.iter().map(|scenario| {
+        let count = callgrind::count(scenario.name)?;
+        // As it is written down: one decimal.
+        Ok((scenario.name.to_owned(), (count * 10.0).round() / 10.0))
+    });
+    Ok(Record { environment, instructions: counts.collect::<Result<_, Failure>>()? })
 }
 
 /// Prepares a scenario, warms it up, and does it as often as is counted.
