@@ -1,55 +1,26 @@
 //! The wire's share of one message: decoding a publish with its content, and encoding a deliver.
 
+#[path = "shared/decode.rs"]
+mod decode;
+#[path = "shared/frames.rs"]
+mod frames;
+
 use std::hint::black_box;
 
 use bytes::{Buf, Bytes};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use leveret::amqp::wire::decoder::Decoder;
 use leveret::amqp::wire::encoder::{Content, Deliver};
-use leveret::amqp::wire::frame::{ContentHeader, FrameKind};
-use leveret::amqp::wire::method::{self, Method};
 use leveret::amqp::wire::properties::PropertiesView;
 use leveret::amqp::wire::write_buffer::WriteBuffer;
 use leveret::limits;
 
+use self::decode::read;
+use self::frames::publish;
+
 const FRAME_MAX: u32 = limits::FRAME_MAX_DEFAULT;
 /// Messages in one batch, as a busy read buffer holds them.
 const BATCH: usize = 100;
-
-fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
-    let size = u32::try_from(payload.len()).unwrap_or(u32::MAX).to_be_bytes();
-    [&[kind, 0, 1], &size[..], payload, &[0xCE]].concat()
-}
-
-fn published(body: usize, properties: &[u8]) -> Vec<u8> {
-    let method = [&[0, 60, 0, 40, 0, 0, 0, 10][..], b"some.queue", &[0]].concat();
-    let size = u64::try_from(body).unwrap_or(u64::MAX).to_be_bytes();
-    let header = [&[0, 60, 0, 0][..], &size, properties].concat();
-    [frame(1, &method), frame(2, &header), frame(3, &vec![7; body])].concat()
-}
-
-/// Everything the protocol layer asks the wire about a publish.
-fn drain(decoder: &mut Decoder) -> usize {
-    let mut octets = 0;
-    while let Ok(Some(frame)) = decoder.next_frame() {
-        match frame.kind {
-            FrameKind::Method => {
-                if let Ok(Method::Publish(publish)) = method::decode(frame.payload) {
-                    octets += publish.routing_key.len();
-                }
-            }
-            FrameKind::Header => {
-                if let Some(header) = ContentHeader::parse(frame.payload)
-                    && let Ok(properties) = PropertiesView::check(header.properties)
-                {
-                    octets += usize::from(properties.is_persistent());
-                }
-            }
-            FrameKind::Body | FrameKind::Heartbeat => octets += frame.payload.len(),
-        }
-    }
-    octets
-}
 
 fn decode(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("decode publish");
@@ -60,21 +31,10 @@ fn decode(criterion: &mut Criterion) {
         ("16 B, with two headers", 16, b"\x20\x00\x00\x00\x00\x0D\x04keysI\x00\x00\x00\x01\x01bV"),
     ];
     for (name, body, properties) in cases {
-        let octets = published(body, properties).repeat(BATCH);
+        let octets = publish("", "some.queue", properties, body).repeat(BATCH);
         let mut decoder = Decoder::new(FRAME_MAX);
         group.bench_function(name, |bencher| {
-            bencher.iter(|| {
-                let mut rest = &octets[..];
-                while !rest.is_empty() {
-                    let space = decoder.space();
-                    let count = space.len().min(rest.len());
-                    let (now, later) = rest.split_at(count);
-                    space[..count].copy_from_slice(now);
-                    decoder.filled(count);
-                    rest = later;
-                    black_box(drain(&mut decoder));
-                }
-            });
+            bencher.iter(|| black_box(read(&mut decoder, &octets)));
         });
     }
     group.finish();

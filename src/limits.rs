@@ -29,6 +29,9 @@ pub const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(3);
 /// Read buffer of a busy connection, and so the longest turn. 256 KiB costs 40-70 % more CPU at 16 B
 /// and lifts the neighbours' latency; 16 KiB costs 20 % at 1 KiB.
 pub const READ_BUFFER: usize = 64 * 1024;
+/// Octets of its socket that a connection may work through while others wait, if there are always more: some hundred
+/// microseconds. Left to itself, tokio lets it go on for 128 reads.
+pub const READ_SHARE: usize = 2 * READ_BUFFER;
 /// Read buffer of an idle connection.
 pub const READ_BUFFER_IDLE: usize = 4 * 1024;
 /// Depth of nested tables and arrays that is still parsed.
@@ -43,6 +46,14 @@ pub const MESSAGE_SIZE_DEFAULT: u64 = 16 * 1024 * 1024;
 pub const MESSAGE_SIZE_CEILING: u64 = 512 * 1024 * 1024;
 /// Body bytes that are reserved on the word of a content header alone; more grows with what arrives.
 pub const BODY_RESERVE: usize = 256 * 1024;
+/// Octets of a body frame that must be missing for them to be read into the message instead of the read buffer.
+/// Below that a read into the buffer brings more than one message, which is worth more than the copy.
+pub const BYPASS_LEAST: usize = READ_BUFFER / 2;
+/// Octets of it that must have come: what an error shows of a frame, and a sign that it is not only announced.
+pub const BYPASS_BEGUN: usize = 32;
+/// Octets read together with the end of such a frame: the next message's method, header, and the beginning of its
+/// body, so that a message takes one read. They stay unused behind the body.
+pub const BYPASS_LOOKAHEAD: usize = 1024;
 /// Bytes of bodies that a connection's channels have received in part, all together, beyond one message
 /// of the largest size. Without it 2047 channels could each hold the largest message but for its last octet.
 pub const PARTIAL_BODIES: u64 = 64 * 1024 * 1024;
@@ -72,11 +83,11 @@ pub const VECTORED_BODY: usize = 16 * 1024;
 pub const FILES_RESERVED: usize = 128;
 /// Connections waiting for login or open, together with all others.
 pub const CONNECTIONS_DEFAULT: usize = 16_384;
+/// Bytes that the routes a connection remembers may take, about; forgotten when it is more. Some ten thousand.
+pub const ROUTE_CACHE: usize = 2 * 1024 * 1024;
 
 // ---- One channel ---------------------------------------------------------------------------------
 
-/// Routes a channel remembers; cleared when full.
-pub const ROUTE_CACHE: usize = 512;
 /// Bytes a transaction may hold back before commit.
 pub const TRANSACTION_BYTES: usize = 256 * 1024 * 1024;
 /// Messages and acknowledgements a transaction may hold back before commit.

@@ -56,23 +56,12 @@ impl Message {
     /// its layout says. `persistent` is delivery mode 2; `shared` says that it goes to several queues.
     #[inline]
     pub fn new(blob: Bytes, layout: Layout, persistent: bool, shared: bool) -> Option<Self> {
-        if layout.body_start() > blob.len() {
-            return None;
-        }
-        let mut message = Self {
-            blob,
-            layout,
-            persistent,
-            shared,
-            expires: false,
-            hides_keys: false,
-            priority: None,
-        };
-        let properties = PropertiesView::assume_checked(message.header());
+        let names = usize::from(layout.exchange) + usize::from(layout.routing_key);
+        let properties = PropertiesView::assume_checked(blob.get(names..layout.body_start())?);
         let expires = properties.expiration().is_some();
-        let (hides_keys, priority) = (properties.header(BCC).is_some(), properties.priority());
-        (message.expires, message.hides_keys, message.priority) = (expires, hides_keys, priority);
-        Some(message)
+        let hides_keys = properties.header(BCC).is_some();
+        let priority = properties.priority();
+        Some(Self { blob, layout, persistent, shared, expires, hides_keys, priority })
     }
 
     /// The exchange it was published to; UTF-8, checked when it came in.

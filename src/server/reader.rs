@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, Interest, Ready};
 use tokio::net::tcp::OwnedReadHalf;
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::{Context, stopped};
@@ -68,6 +69,8 @@ pub(super) struct Reader {
     last_read: Instant,
     /// Octets of the last read.
     batch: usize,
+    /// Octets read since others had their turn.
+    share: usize,
 }
 
 impl Reader {
@@ -80,7 +83,17 @@ impl Reader {
     ) -> Self {
         let broker = Arc::clone(session.broker());
         let last_read = Instant::now();
-        Self { input, decoder, session, broker, context, handshake_deadline, last_read, batch: 0 }
+        Self {
+            input,
+            decoder,
+            session,
+            broker,
+            context,
+            handshake_deadline,
+            last_read,
+            batch: 0,
+            share: 0,
+        }
     }
 
     /// Runs the connection to its end and gives back what it had.
@@ -117,6 +130,10 @@ impl Reader {
             if let Some(end) = heard {
                 return end;
             }
+            if self.share >= limits::READ_SHARE {
+                self.share = 0;
+                yield_now().await;
+            }
         }
     }
 
@@ -147,10 +164,10 @@ impl Reader {
         }
         tokio::select! {
             biased;
-            read = self.input.read(self.decoder.space()) => match read {
+            read = self.read() => match read {
                 Ok(0) => Some(End::Vanished),
-                Ok(count) => {
-                    self.note_read(count);
+                Ok(_) => {
+                    self.last_read = Instant::now();
                     None
                 }
                 Err(error) => Some(End::Io(error)),
@@ -215,10 +232,24 @@ impl Reader {
         waited
     }
 
-    fn note_read(&mut self, count: usize) {
+    /// One read, of as much as there is: into the read buffer, or past it into the message that is under way.
+    async fn read(&mut self) -> io::Result<usize> {
+        if let Some((channel, missing)) = self.decoder.bypassing()
+            && let Some(body) = self.session.room(channel, missing)
+        {
+            let count = self.input.read_buf(&mut self.decoder.missing_from(body)).await?;
+            self.batch = self.decoder.passed(body, count);
+            self.share += count;
+            return Ok(count);
+        }
+        let space = self.decoder.space();
+        let room = space.len();
+        let count = self.input.read(space).await?;
         self.decoder.filled(count);
         self.batch = count;
-        self.last_read = Instant::now();
+        // A read that does not fill the room has emptied the socket: the next one waits.
+        self.share = if count < room { 0 } else { self.share + count };
+        Ok(count)
     }
 
     /// Everything that is in the read buffer, to completion.
@@ -237,7 +268,10 @@ impl Reader {
                         break;
                     }
                 }
-                Ok(None) => break,
+                Ok(None) => {
+                    self.begin_bypass();
+                    break;
+                }
                 Err(fault) => {
                     self.session.reject(fault, &mut turn);
                     break;
@@ -253,6 +287,15 @@ impl Reader {
             self.decoder.shrink_when_idle();
         }
         self.session.status()
+    }
+
+    /// What is at the front of the buffer is not whole. The rest of a large body is read where it is to stay.
+    fn begin_bypass(&mut self) {
+        if let Some(body) = self.decoder.large_body()
+            && self.session.begin_piece(body.channel, body.begun, body.missing)
+        {
+            self.decoder.begin_bypass();
+        }
     }
 
     fn resume(&mut self) {

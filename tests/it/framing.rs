@@ -1,6 +1,8 @@
 //! Octets that are no frames, and frames that come at the wrong time. All of it ends the connection, and only that.
 
-use crate::support::{Field, Login, RawPeer, TestBroker, content_header, method, properties};
+use crate::support::{
+    Field, Login, RawPeer, TestBroker, content_header, frame, method, properties,
+};
 
 const HEADER_DUE: &str =
     "UNEXPECTED_FRAME - expected content header for class 60, got non content header frame instead";
@@ -320,7 +322,7 @@ fn a_declared_table_length_beyond_the_frame_is_refused() {
 #[test]
 fn frames_arrive_whole_however_the_octets_are_cut() {
     let mut peer = peer();
-    let declare = crate::support::frame(1, 1, &method("basic.qos").encode());
+    let declare = frame(1, 1, &method("basic.qos").encode());
     for octet in declare {
         peer.sends_bytes(&[octet]);
     }
@@ -336,4 +338,81 @@ fn garbage_ends_one_connection_and_no_other() {
     let close = peer.takes(0, "connection.close");
     assert_eq!(close.number("code"), 501, "{close:?}");
     bystander.opens(2);
+}
+
+/// A body of so many octets that tells its places apart.
+fn long_body(size: usize, seed: usize) -> Vec<u8> {
+    (0..size).map(|at| u8::try_from((at / 7 + seed) % 251).unwrap()).collect()
+}
+
+/// The frames of a message to `queue`, none longer than agreed.
+fn publish_frames(channel: u16, queue: &str, payload: &[u8]) -> Vec<Vec<u8>> {
+    let publish = method("basic.publish").set("routing_key", queue).encode();
+    let header = content_header(payload.len() as u64, &properties());
+    let pieces = payload.chunks(131_064).map(|piece| frame(3, channel, piece));
+    [frame(1, channel, &publish), frame(2, channel, &header)].into_iter().chain(pieces).collect()
+}
+
+#[test]
+fn long_bodies_come_whole_in_frames_of_any_length_however_they_arrive() {
+    let mut peer = peer();
+    peer.has_queue(1, "long");
+    let sizes = [100, 20_000, 40_000, 70_000, 100_000, 131_064, 131_065, 300_000, 1_500_000];
+    for (seed, size) in sizes.into_iter().enumerate() {
+        let body = long_body(size, seed);
+        let octets = publish_frames(1, "long", &body).concat();
+        // Twice in one go, and once in pieces that end anywhere.
+        peer.sends_bytes(&octets.repeat(2));
+        for piece in octets.chunks(33_333) {
+            peer.sends_bytes(piece);
+        }
+        for _ in 0..3 {
+            let message = peer.gets(1, "long").unwrap();
+            assert!(message.body == body, "of {size} octets");
+        }
+    }
+}
+
+#[test]
+fn long_bodies_of_two_channels_may_take_turns() {
+    let mut peer = peer();
+    peer.opens(2);
+    peer.has_queue(1, "turns");
+    let bodies = [long_body(400_000, 1), long_body(400_000, 2)];
+    let [one, two] = [1, 2].map(|id| publish_frames(id, "turns", &bodies[usize::from(id) - 1]));
+    for (first, second) in one.iter().zip(&two) {
+        peer.sends_bytes(&[&first[..], second].concat());
+    }
+    for body in &bodies {
+        assert!(peer.gets(1, "turns").unwrap().body == *body);
+    }
+}
+
+#[test]
+fn long_bodies_on_a_channel_that_was_closed_are_passed_over() {
+    let mut peer = peer();
+    let nowhere = method("basic.publish").set("exchange", "nowhere").encode();
+    let octets = publish_frames(1, "", &long_body(300_000, 0));
+    let lost = [&frame(1, 1, &nowhere)[..], &octets[1..].concat()].concat();
+    peer.sends_bytes(&lost.repeat(3));
+    peer.takes(1, "channel.close");
+    peer.sends(1, &method("channel.close-ok"));
+
+    peer.opens(1);
+    peer.has_queue(1, "afterwards");
+    let body = long_body(100_000, 3);
+    peer.sends_bytes(&publish_frames(1, "afterwards", &body).concat());
+    assert!(peer.gets(1, "afterwards").unwrap().body == body);
+}
+
+#[test]
+fn a_long_body_with_a_wrong_end_is_quoted_by_its_first_sixteen_octets() {
+    let mut peer = peer_that_owes_a_header();
+    peer.sends_frame(2, 1, &content_header(100_000, &properties()));
+    let mut octets = frame(3, 1, &vec![b'x'; 100_000]);
+    *octets.last_mut().unwrap() = 7;
+    peer.sends_bytes(&octets);
+    let text = "FRAME_ERROR - type 3, first 16 octets = <<\"xxxxxxxxxxxxxxxx\">>: \
+                {invalid_frame_end_marker,7}";
+    peer.is_cut_off("", 501, text);
 }

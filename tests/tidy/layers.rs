@@ -70,7 +70,16 @@ const LAYERS: &[Layer] = &[
     layer(
         "amqp::session",
         &["limits", "sync", "clock", "auth", "broker", "amqp::wire", "amqp::protocol"],
-        &["amq_protocol", "base64", "bytes", "getrandom", "slab", "smallvec", "tracing"],
+        &[
+            "amq_protocol",
+            "base64",
+            "bytes",
+            "getrandom",
+            "hashbrown",
+            "slab",
+            "smallvec",
+            "tracing",
+        ],
     ),
     // Definitions are declared as clients declare, so they meet the same checks of arguments.
     layer(

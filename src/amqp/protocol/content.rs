@@ -6,6 +6,8 @@
 //!   small buffer the channel keeps. A message in several frames grows in that buffer instead.
 //! * Memory follows what arrived; a header alone reserves nothing, the first piece of a body at most
 //!   [`limits::BODY_RESERVE`].
+//! * Of a large body frame the part that has come is taken at once and the rest is read into that buffer; the frame
+//!   then ends with an empty piece.
 //! * Content of a channel that is closing is followed frame by frame and dropped.
 //!
 //! Nothing here knows whether the channel is open; errors that end only the channel are still errors to the caller,
@@ -199,9 +201,9 @@ impl Content {
     }
 
     #[inline]
-    fn add_properties(&mut self, properties: &[u8]) -> Result<(), AmqpError> {
-        if let Err(fault) = PropertiesView::check(properties) {
-            return Err(publish_error(ReplyCode::SyntaxError, fault));
+    fn add_properties(&mut self, properties: &[u8]) -> Result<(), Fault> {
+        if !PropertiesView::is_plain(properties) {
+            check_properties(properties)?;
         }
         self.head.extend_from_slice(properties);
         // No larger than the frame it came in.
@@ -253,23 +255,52 @@ impl Content {
         };
         // AMQP 0-9-1 forbids empty body frames; RabbitMQ ignores them, and this does.
         if !self.discard && !payload.is_empty() {
-            self.make_room(payload.len());
+            self.make_room(payload.len(), remaining, 0);
             self.head.extend_from_slice(payload);
         }
         self.remaining = remaining;
         Ok(())
     }
 
-    /// Doubles like a `Vec`, but never reserves beyond the end of the message: a complete one has no slack.
-    fn make_room(&mut self, incoming: usize) {
+    /// The beginning of a body frame of which `missing` octets come later, see [`Content::room`]. `false` if that is
+    /// not to be: the frame must come as a whole.
+    pub(super) fn begin_piece(&mut self, begun: &[u8], missing: usize) -> bool {
+        let Some(remaining) = self.remaining.checked_sub((begun.len() + missing) as u64) else {
+            return false;
+        };
+        if self.due != Due::Body || self.discard || self.immediate {
+            return false;
+        }
+        self.remaining = remaining;
+        let rest = remaining.saturating_add(missing as u64);
+        self.make_room(begun.len(), rest, limits::BYPASS_LOOKAHEAD);
+        self.head.extend_from_slice(begun);
+        true
+    }
+
+    /// Where to read the `missing` octets to that the frame in progress lacks: with room for one of them at least.
+    /// Nowhere if the message is not kept.
+    pub(super) fn room(&mut self, missing: usize) -> Option<&mut Vec<u8>> {
+        if self.discard {
+            return None;
+        }
+        let rest = self.remaining.saturating_add(missing as u64 - 1);
+        self.make_room(1, rest, limits::BYPASS_LOOKAHEAD);
+        Some(&mut self.head)
+    }
+
+    /// Room for `incoming` octets, after which `rest` come. Grows fourfold, or a little more to the end of the message
+    /// and the `slack` behind it, never beyond.
+    fn make_room(&mut self, incoming: usize, rest: u64, slack: usize) {
         let needed = self.head.len() + incoming;
         if needed <= self.head.capacity() {
             return;
         }
-        let rest = usize::try_from(self.remaining).unwrap_or(usize::MAX);
-        let whole = self.head.len().saturating_add(rest);
-        let next = self.head.capacity().saturating_mul(2).max(limits::BODY_RESERVE);
-        self.head.reserve_exact(next.min(whole).max(needed) - self.head.len());
+        let rest = usize::try_from(rest).unwrap_or(usize::MAX);
+        let whole = needed.saturating_add(rest).saturating_add(slack);
+        let next = self.head.capacity().saturating_mul(4).max(limits::BODY_RESERVE);
+        let next = if whole - whole / 4 <= next { whole } else { next.max(needed) };
+        self.head.reserve_exact(next - self.head.len());
     }
 
     /// The last frame has come. Returns whether there is a message to take.
@@ -330,6 +361,14 @@ pub(super) fn no_method() -> AmqpError {
         ReplyCode::UnexpectedFrame,
         "expected method frame, got non method frame instead",
     )
+}
+
+#[inline(never)]
+fn check_properties(properties: &[u8]) -> Result<(), Fault> {
+    match PropertiesView::check(properties) {
+        Ok(_) => Ok(()),
+        Err(fault) => Err(publish_error(ReplyCode::SyntaxError, fault).into()),
+    }
 }
 
 #[cold]

@@ -104,6 +104,21 @@ impl Peer {
         }
     }
 
+    /// Takes the beginning of a body frame of which `missing` octets will be read into [`Peer::room`]; an empty body
+    /// frame ends it. `false` if that is not to be, and the frame must come as a whole.
+    pub fn begin_piece(&mut self, channel: ChannelId, begun: &[u8], missing: usize) -> bool {
+        self.stage == Stage::Running
+            && self
+                .channels
+                .find(channel)
+                .is_some_and(|channel| channel.content.begin_piece(begun, missing))
+    }
+
+    /// Where the rest of that frame is read to, unless the message is not wanted any more.
+    pub fn room(&mut self, channel: ChannelId, missing: usize) -> Option<&mut Vec<u8>> {
+        self.channels.find(channel)?.content.room(missing)
+    }
+
     /// The login was right. The returned connection.tune is to be sent.
     pub fn authenticated(&mut self) -> connection::Tune {
         if self.stage == Stage::Authenticating {
@@ -203,12 +218,12 @@ impl Peer {
             let error = channel.content.interrupted();
             return Err(self.note(error));
         }
+        if let Some(publish) = method::decode_publish(frame.payload) {
+            channel.content.begin(&publish);
+            return Ok(None);
+        }
         let is_open = !channel.is_closing();
         let (tag, multiple, outcome) = match method::decode(frame.payload) {
-            Ok(Method::Publish(publish)) => {
-                channel.content.begin(&publish);
-                return Ok(None);
-            }
             Ok(Method::Ack { tag, multiple }) if is_open => (tag, multiple, Outcome::Ack),
             Ok(Method::Nack { tag, multiple, requeue }) if is_open => {
                 (tag, multiple, Outcome::Nack { requeue })

@@ -7,7 +7,6 @@ use slab::Slab;
 
 use super::books::BookId;
 use super::confirms::Confirms;
-use super::routes::RouteCache;
 use super::transaction::Transaction;
 use crate::amqp::wire::frame::ChannelId;
 use crate::sync::Place;
@@ -21,7 +20,6 @@ pub(super) struct Channel {
     /// What an empty queue name stands for.
     pub(super) last_queue: Option<Arc<str>>,
     pub(super) mode: Mode,
-    pub(super) routes: RouteCache,
     /// Held while the channel is open.
     _place: Place,
     /// What `reply_to` becomes in its requests, while it consumes replies.
@@ -43,7 +41,6 @@ impl Channel {
             prefetch: 0,
             last_queue: None,
             mode: Mode::Plain,
-            routes: RouteCache::default(),
             _place: place,
             reply_to: None,
         }

@@ -49,8 +49,10 @@ use self::channel::{Channels, Mode};
 use self::outbox::Outbox;
 use self::outgoing::Outgoing;
 use self::replies::{Cause, Refusals};
+use self::routes::RouteCache;
+use self::settle::Acknowledgements;
 use super::protocol::arena::Arena;
-use super::protocol::command::Command;
+use super::protocol::command::{self, Command, Settle};
 use super::protocol::error::{AmqpError, Ending, Scope};
 use super::protocol::handshake::Offer;
 use super::protocol::peer::Peer;
@@ -148,12 +150,14 @@ pub struct Session {
     user: Option<User>,
     login: Option<Arc<Login>>,
     channels: Channels,
+    routes: RouteCache,
     batch: Batch,
     /// Channels that owe confirms at the end of the turn.
     confirming: Vec<ChannelId>,
     noted: Noted,
     /// connection.blocked was sent, or would have been had the client wanted it.
     blocked: bool,
+    acknowledged: Acknowledgements,
     scratch: Taken,
     exclusive: Vec<Arc<Queue>>,
     stalled: Option<(ChannelId, Command)>,
@@ -180,10 +184,12 @@ impl Session {
             user: None,
             login: None,
             channels: Channels::default(),
+            routes: RouteCache::default(),
             batch: Batch::default(),
             confirming: Vec::new(),
             noted: Noted::default(),
             blocked: false,
+            acknowledged: Acknowledgements::default(),
             scratch: Taken::new(),
             exclusive: Vec::new(),
             stalled: None,
@@ -234,6 +240,16 @@ impl Session {
         self.status
     }
 
+    /// Takes the beginning of a body frame, if the rest may be read into [`Session::room`]; see [`Peer::begin_piece`].
+    pub fn begin_piece(&mut self, channel: ChannelId, begun: &[u8], missing: usize) -> bool {
+        self.peer.begin_piece(channel, begun, missing)
+    }
+
+    /// Where the rest of that frame is read to, unless the message is not wanted any more.
+    pub fn room(&mut self, channel: ChannelId, missing: usize) -> Option<&mut Vec<u8>> {
+        self.peer.room(channel, missing)
+    }
+
     /// The stream holds something that is no frame.
     pub fn reject(&mut self, fault: FrameError, turn: &mut Turn) {
         self.peer.connection_closing();
@@ -257,9 +273,9 @@ impl Session {
         }
     }
 
-    /// Ends the turn: enqueues what was gathered, confirms what was published.
+    /// Ends the turn: enqueues and settles what was gathered, confirms what was published.
     pub fn end_turn(&mut self, turn: &mut Turn) {
-        self.batch.enqueue(&self.broker, turn);
+        self.execute_gathered(turn);
         for id in std::mem::take(&mut self.confirming) {
             self.confirm(id, turn);
         }
@@ -268,6 +284,12 @@ impl Session {
             let who: Arc<dyn Awaiting> = Arc::clone(&self.outbox) as Arc<dyn Awaiting>;
             turn.leave_mark(Mark { who, sequence });
         }
+    }
+
+    /// Publishes and acknowledgements that were gathered; of which only one kind is there at a time.
+    fn execute_gathered(&mut self, turn: &mut Turn) {
+        self.batch.enqueue(&self.broker, turn);
+        self.settle_acknowledged(turn);
     }
 
     fn confirm(&mut self, id: ChannelId, turn: &mut Turn) {
@@ -312,7 +334,7 @@ impl Session {
     /// Gives back everything the connection has at the broker. Must be called once it is over, however
     /// it ended; calling it twice does no harm.
     pub fn end(&mut self, turn: &mut Turn) {
-        self.batch.enqueue(&self.broker, turn);
+        self.execute_gathered(turn);
         self.give_everything_back(turn);
         self.tell_connection_closed();
         self.outbox.close();
@@ -320,6 +342,7 @@ impl Session {
 
     /// Requeues deliveries, cancels consumers, deletes exclusive queues.
     fn give_everything_back(&mut self, turn: &mut Turn) {
+        self.settle_acknowledged(turn);
         // All end before the first gives anything back: it would go to the next, and come back once more.
         let ids = self.channels.ids().into_iter();
         let ended: Vec<_> = ids.filter_map(|id| Some((id, self.end_channel(id)?))).collect();
@@ -333,24 +356,33 @@ impl Session {
     }
 
     /// Executes a command, or stalls on it.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "all that is not gathered")]
     fn perform(&mut self, id: ChannelId, command: Command, turn: &mut Turn) {
-        let result = if let Command::Publish(publish) = command {
-            if self.noted.alarmed {
+        let result = match command {
+            Command::Publish(publish) if self.noted.alarmed => {
                 // RabbitMQ: not even the first message is taken.
                 self.stalled = Some((id, Command::Publish(publish)));
                 self.status = Status::Blocked;
                 return;
             }
-            self.publish(id, publish, turn)
-        } else {
-            self.batch.enqueue(&self.broker, turn);
-            let _acting = self.acts();
-            if self.must_wait(id, &command) {
-                self.stalled = Some((id, command));
-                self.status = Status::Stalled;
-                return;
+            Command::Publish(publish) => {
+                self.settle_acknowledged(turn);
+                self.publish(id, publish, turn)
             }
-            self.execute(id, command, turn)
+            Command::Settle(Settle { tag, multiple, outcome: command::Outcome::Ack }) => {
+                self.batch.enqueue(&self.broker, turn);
+                self.acknowledge(id, tag, multiple, turn)
+            }
+            _ => {
+                self.execute_gathered(turn);
+                let _acting = self.acts();
+                if self.must_wait(id, &command) {
+                    self.stalled = Some((id, command));
+                    self.status = Status::Stalled;
+                    return;
+                }
+                self.execute(id, command, turn)
+            }
         };
         if let Err(error) = result {
             self.note_closing(&error);
@@ -450,6 +482,7 @@ impl Session {
 
     /// Gives back what a channel has, if it is open here.
     fn close_channel(&mut self, id: ChannelId, turn: &mut Turn) {
+        self.settle_acknowledged(turn);
         if let Some(leftovers) = self.end_channel(id) {
             self.clear_away(id, leftovers, turn);
         }

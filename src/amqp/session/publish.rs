@@ -40,14 +40,49 @@ impl Session {
         let Some(channel) = self.channels.get_mut(id) else { return Ok(()) };
         let properties = PropertiesView::assume_checked(publish.header());
         let generation = login.vhost.generation();
-        let plain = is_plain(&properties);
-        let cached = if plain { channel.routes.find(&publish, generation) } else { None };
-        let target = if let Some(target) = cached {
+        let remembered = if names_more_keys(&properties) {
+            None
+        } else {
+            self.routes.find(&publish, generation)
+        };
+        let plain = remembered.filter(|target| target.plain && !properties.concern_publishing());
+        let Some(target) = plain.filter(|_| !matches!(channel.mode, Mode::Transaction(_))) else {
+            let remembered = remembered.cloned();
+            return self.publish_any(id, publish, remembered, turn);
+        };
+        let persistent = properties.is_persistent();
+        let saving = persistent && target.keeps;
+        self.noted.saved |= saving;
+        if let Mode::Confirm(confirms) = &mut channel.mode
+            && confirms.published(saving)
+        {
+            self.confirming.push(id);
+        }
+        let message = message_of(publish, persistent, target.queues.len() > 1)?;
+        self.batch.add(target, message, &self.broker, turn);
+        Ok(())
+    }
+
+    /// A publish of which nothing is taken for granted but the route that others like it took.
+    #[inline(never)]
+    fn publish_any(
+        &mut self,
+        id: ChannelId,
+        publish: Publish,
+        remembered: Option<Arc<Target>>,
+        turn: &mut Turn,
+    ) -> Result<(), AmqpError> {
+        let Some(login) = &self.login else { return Err(AmqpError::internal()) };
+        let Some(channel) = self.channels.get_mut(id) else { return Ok(()) };
+        let properties = PropertiesView::assume_checked(publish.header());
+        let generation = login.vhost.generation();
+        let target = if let Some(target) = remembered {
+            login.check_properties(id, &properties)?;
             target
         } else {
             let (target, cacheable) = login.target(id, &publish, &properties)?;
-            if plain && cacheable {
-                channel.routes.remember(&publish, &target, generation);
+            if cacheable && !names_more_keys(&properties) {
+                self.routes.remember(&publish, &target, generation);
             }
             target
         };
@@ -71,7 +106,7 @@ impl Session {
             let too_large = transaction.is_too_large();
             return if too_large { Err(replies::transaction_too_large(id)) } else { Ok(()) };
         }
-        let target = remembered(&login.vhost, target, &message, generation);
+        let target = noted_on_the_way(&login.vhost, target, &message, generation);
         target.reply(&message, turn);
         if target.rejects {
             let admission = self.batch.offer(&target, message, &self.broker, turn);
@@ -156,8 +191,7 @@ impl Login {
         }
         // Of a publish like one that was let through, this is not asked again: users do not change.
         self.topic(Access::Write, &exchange, publish.routing_key(), &refusals)?;
-        self.check_user(properties, &refusals)?;
-        check_expiration(properties, &refusals)?;
+        self.check_properties(id, properties)?;
         let mut keys: SmallVec<[&str; 4]> = SmallVec::new();
         keys.push(publish.routing_key());
         for name in [CC, BCC] {
@@ -173,6 +207,17 @@ impl Login {
         let requesters = if replies { self.requesters(&keys) } else { Vec::new() };
         let cacheable = !route.varies && !replies;
         Ok((Target::new(route, requesters, self.vhost.is_traced()), cacheable))
+    }
+
+    /// What is asked of each message, whatever its route.
+    fn check_properties(
+        &self,
+        id: ChannelId,
+        properties: &PropertiesView<'_>,
+    ) -> Result<(), AmqpError> {
+        let refusals = self.refusals(id, PUBLISH);
+        self.check_user(properties, &refusals)?;
+        check_expiration(properties, &refusals)
     }
 
     /// RabbitMQ: `user_id` must be the connection's user, unless that one may impersonate others.
@@ -194,21 +239,25 @@ impl Login {
     }
 }
 
-/// Nothing in the properties has a say in checks or routing.
-fn is_plain(properties: &PropertiesView<'_>) -> bool {
-    properties.headers().is_none()
-        && properties.expiration().is_none()
-        && properties.user_id().is_none()
+/// Routing keys besides the one it is published with. Other headers have a say only where the route varies.
+#[inline]
+fn names_more_keys(properties: &PropertiesView<'_>) -> bool {
+    properties
+        .headers()
+        .is_some_and(|headers| [CC, BCC].iter().any(|name| headers.get(name).is_some()))
 }
 
+#[inline]
 fn message_of(publish: Publish, persistent: bool, shared: bool) -> Result<Arc<Message>, AmqpError> {
     let layout = Layout {
         exchange: publish.exchange_len,
         routing_key: publish.key_len,
         header: publish.header_len,
     };
-    let message = Message::new(publish.blob, layout, persistent, shared);
-    message.map(Arc::new).ok_or_else(AmqpError::internal)
+    match Message::new(publish.blob, layout, persistent, shared) {
+        Some(message) => Ok(Arc::new(message)),
+        None => Err(AmqpError::internal()),
+    }
 }
 
 /// RabbitMQ: the headers CC and BCC are arrays.
@@ -229,7 +278,7 @@ fn check_extra_keys(
 
 /// Tells the exchanges on the way that remember what goes through them. A binding made since `generation` has read
 /// what they remembered without this message, so the message must find it.
-fn remembered(
+fn noted_on_the_way(
     vhost: &VHost,
     target: Arc<Target>,
     message: &Arc<Message>,
@@ -318,7 +367,7 @@ mod tests {
         turn.finish(&broker);
 
         assert!(target.queues.is_empty());
-        let target = remembered(&vhost, target, &message, generation);
+        let target = noted_on_the_way(&vhost, target, &message, generation);
         assert_eq!(target.queues.len(), 1);
         assert_eq!(exchange.recall().len(), 1);
     }

@@ -1,11 +1,12 @@
-//! Where a channel's publishes went lately, so that the exchange graph is walked once for many.
+//! Where a connection's publishes went lately, so that the exchange graph is walked once for many.
 //!
 //! **Invariant:** a remembered route is used only while the virtual host's generation is the one it was
 //! found under, and never if it varies between messages with the same names.
 
-use std::collections::HashMap;
+use std::hash::BuildHasher as _;
 use std::sync::Arc;
 
+use hashbrown::{DefaultHashBuilder, HashTable};
 use smallvec::SmallVec;
 
 use crate::amqp::protocol::content::Publish;
@@ -16,11 +17,17 @@ use crate::broker::route::{Queues, Route};
 use crate::broker::turn::Turn;
 use crate::limits;
 
+/// Memory of a remembered route without its names, about: its place, its target, and the one queue most have.
+const ROUTE_OVERHEAD: usize = size_of::<Found>() + size_of::<Target>() + 4 * size_of::<usize>();
+
 /// The queues of one exchange and routing key, after all checks that depend on these two alone.
+#[expect(clippy::struct_excessive_bools, reason = "each answers what is asked of every publish")]
 pub(super) struct Target {
     pub(super) queues: Queues,
     /// Exchanges that remember what goes this way.
     remembers: SmallVec<[Arc<Exchange>; 1]>,
+    /// Queues take what goes this way, whatever it is, and nobody else asks for it.
+    pub(super) plain: bool,
     /// One of the queues survives a restart.
     pub(super) keeps: bool,
     /// One of the queues may refuse messages.
@@ -36,7 +43,9 @@ impl Target {
         let Route { queues, remembers, .. } = route;
         let keeps = queues.iter().any(|queue| queue.options.durable);
         let rejects = queues.iter().any(|queue| queue.rejects());
-        Arc::new(Self { queues, remembers, keeps, rejects, requesters, traced })
+        let special = rejects || traced || !remembers.is_empty() || !requesters.is_empty();
+        let plain = !(special || queues.is_empty());
+        Arc::new(Self { queues, remembers, plain, keeps, rejects, requesters, traced })
     }
 
     /// Some exchange remembers what goes this way.
@@ -67,40 +76,50 @@ impl Target {
     }
 }
 
-/// See the module.
+/// See the module. One a connection: what a user may do is the same on all its channels.
 #[derive(Default)]
 pub(super) struct RouteCache {
     generation: u64,
-    last: Option<(Key, Arc<Target>)>,
-    targets: HashMap<Key, Arc<Target>>,
+    /// Places in `found`, by exchange and routing key.
+    places: HashTable<usize>,
+    found: Vec<Found>,
+    /// Where the last one was found: publishes come in runs.
+    last: usize,
+    bytes: usize,
+    hasher: DefaultHashBuilder,
 }
 
-/// Exchange and routing key in one piece; the first octet is the exchange's length.
-type Key = Box<[u8]>;
+/// A remembered route.
+struct Found {
+    names: Box<[u8]>,
+    exchange_len: u8,
+    target: Arc<Target>,
+}
+
+impl Found {
+    fn is_of(&self, publish: &Publish) -> bool {
+        self.exchange_len == publish.exchange_len && *self.names == *publish.names()
+    }
+}
 
 impl RouteCache {
     /// The remembered target of a publish, if it is still good.
-    pub(super) fn find(&mut self, publish: &Publish, generation: u64) -> Option<Arc<Target>> {
+    #[inline]
+    pub(super) fn find(&mut self, publish: &Publish, generation: u64) -> Option<&Arc<Target>> {
         if self.generation != generation {
-            self.last = None;
-            self.targets.clear();
-            self.generation = generation;
+            self.forget(generation);
             return None;
         }
-        let names = publish.names();
-        if let Some((key, target)) = &self.last
-            && key.first() == Some(&publish.exchange_len)
-            && key.get(1..) == Some(names)
-        {
-            return Some(Arc::clone(target));
+        if !self.found.get(self.last).is_some_and(|last| last.is_of(publish)) {
+            self.last = self.place_of(publish)?;
         }
-        if self.targets.is_empty() {
-            return None;
-        }
-        let key = key_of(publish);
-        let target = Arc::clone(self.targets.get(&key)?);
-        self.last = Some((key, Arc::clone(&target)));
-        Some(target)
+        self.found.get(self.last).map(|found| &found.target)
+    }
+
+    fn place_of(&self, publish: &Publish) -> Option<usize> {
+        let is_it = |place: &usize| self.found.get(*place).is_some_and(|it| it.is_of(publish));
+        let hash = self.hasher.hash_one((publish.names(), publish.exchange_len));
+        self.places.find(hash, is_it).copied()
     }
 
     /// Remembers a target that was found under `generation`.
@@ -108,19 +127,24 @@ impl RouteCache {
         if self.generation != generation {
             return;
         }
-        if self.targets.len() >= limits::ROUTE_CACHE {
-            self.targets.clear();
+        let names = Box::<[u8]>::from(publish.names());
+        self.bytes += names.len() + ROUTE_OVERHEAD;
+        if self.bytes > limits::ROUTE_CACHE {
+            self.forget(generation);
+            self.bytes = names.len() + ROUTE_OVERHEAD;
         }
-        let key = key_of(publish);
-        self.targets.insert(key.clone(), Arc::clone(target));
-        self.last = Some((key, Arc::clone(target)));
+        let exchange_len = publish.exchange_len;
+        self.last = self.found.len();
+        self.found.push(Found { names, exchange_len, target: Arc::clone(target) });
+        let Self { places, found, hasher, last, .. } = self;
+        let hash_of = |place: &usize| {
+            let names = found.get(*place).map(|found| (&*found.names, found.exchange_len));
+            hasher.hash_one(names.unwrap_or_default())
+        };
+        places.insert_unique(hash_of(last), *last, hash_of);
     }
-}
 
-fn key_of(publish: &Publish) -> Key {
-    let names = publish.names();
-    let mut key = Vec::with_capacity(names.len() + 1);
-    key.push(publish.exchange_len);
-    key.extend_from_slice(names);
-    key.into_boxed_slice()
+    fn forget(&mut self, generation: u64) {
+        *self = Self { generation, hasher: self.hasher.clone(), ..Self::default() };
+    }
 }

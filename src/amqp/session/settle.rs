@@ -3,7 +3,7 @@
 use amq_protocol::protocol::{AMQPClass, basic};
 
 use super::Session;
-use super::books::{Group, Groups, Taken};
+use super::books::{BookId, Group, Groups, Taken};
 use super::channel::Mode;
 use super::replies;
 use crate::amqp::protocol::command::{self, Settle};
@@ -14,7 +14,46 @@ use crate::broker::queue::Outcome;
 use crate::broker::retry::Return;
 use crate::broker::turn::Turn;
 
+/// Acknowledgements of one channel that followed each other, to be settled together: most clients acknowledge one
+/// delivery at a time.
+#[derive(Default)]
+pub(super) struct Acknowledgements {
+    /// Whose they are, while there are any.
+    book: Option<BookId>,
+    taken: Taken,
+}
+
 impl Session {
+    /// basic.ack. What it settles is known to be outstanding, and is settled before anything else happens.
+    pub(super) fn acknowledge(
+        &mut self,
+        id: ChannelId,
+        tag: u64,
+        multiple: bool,
+        turn: &mut Turn,
+    ) -> Result<(), AmqpError> {
+        let Some(channel) = self.channels.get_mut(id) else { return Ok(()) };
+        if matches!(channel.mode, Mode::Transaction(_)) {
+            return self.settle(id, Settle { tag, multiple, outcome: command::Outcome::Ack }, turn);
+        }
+        let book = channel.book;
+        if self.acknowledged.book.is_some_and(|before| before != book) {
+            self.settle_acknowledged(turn);
+        }
+        self.acknowledged.book = Some(book);
+        let taken = self.outbox.take(book, tag, multiple, &mut self.acknowledged.taken);
+        taken.map_err(|_| replies::unknown_delivery_tag(id, tag, command::Outcome::Ack))
+    }
+
+    /// Settles the acknowledgements that were gathered.
+    #[inline]
+    pub(super) fn settle_acknowledged(&mut self, turn: &mut Turn) {
+        if let Some(book) = self.acknowledged.book.take() {
+            let groups = self.outbox.release(book, &mut self.acknowledged.taken);
+            settle_groups(groups, Outcome::Settled, turn);
+        }
+    }
+
     pub(super) fn settle(
         &mut self,
         id: ChannelId,

@@ -7,14 +7,16 @@
 //!   the connection is idle.
 //! * A frame above `frame_max` is refused from its seven-octet header, before any more of it is kept.
 //!
-//! The socket is read by the server: into [`Decoder::space`], then [`Decoder::filled`].
+//! The socket is read by the server: into [`Decoder::space`], then [`Decoder::filled`]. The rest of a large body is
+//! read past the buffer, see [`bypass`](super::bypass).
 
+use super::bypass::Bypass;
 use super::frame::{ChannelId, FRAME_END, Frame, FrameKind};
 use super::frame_error::{FrameError, FrameFault};
 use crate::limits;
 
 /// Type, channel and size.
-const HEADER: usize = 7;
+pub(super) const HEADER: usize = 7;
 /// Header and end octet.
 const OVERHEAD: usize = HEADER + 1;
 /// Received octets that are moved to the front before any read, because a longer read is worth more.
@@ -36,9 +38,10 @@ pub enum HeaderCheck {
 #[derive(Debug)]
 pub struct Decoder {
     buffer: Vec<u8>,
-    start: usize,
-    end: usize,
-    frame_max: u32,
+    pub(super) start: usize,
+    pub(super) end: usize,
+    pub(super) frame_max: u32,
+    pub(super) bypass: Option<Bypass>,
     /// The buffer's length from the next [`Decoder::space`] on, unless a frame needs more.
     goal: usize,
     largest_read: usize,
@@ -53,6 +56,7 @@ impl Decoder {
             start: 0,
             end: 0,
             frame_max: 0,
+            bypass: None,
             goal: limits::READ_BUFFER_IDLE,
             largest_read: 0,
         };
@@ -123,6 +127,9 @@ impl Decoder {
     /// call fails the same way; any other has been taken, and the frame after it can be read.
     #[inline]
     pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, FrameError> {
+        if self.bypass.is_some() {
+            return self.bypassed_frame();
+        }
         let unread = self.buffer.get(self.start..self.end).unwrap_or_default();
         let Some((header, rest)) = unread.split_first_chunk::<HEADER>() else { return Ok(None) };
         let (octet, channel, size) = parse_header(*header);
@@ -175,7 +182,7 @@ impl Decoder {
         self.buffer.len() - self.end
     }
 
-    fn unread(&self) -> &[u8] {
+    pub(super) fn unread(&self) -> &[u8] {
         self.buffer.get(self.start..self.end).unwrap_or_default()
     }
 
@@ -205,14 +212,14 @@ impl Decoder {
 }
 
 #[inline]
-fn parse_header(header: [u8; HEADER]) -> (u8, ChannelId, u32) {
+pub(super) fn parse_header(header: [u8; HEADER]) -> (u8, ChannelId, u32) {
     let [kind, c1, c2, s1, s2, s3, s4] = header;
     (kind, u16::from_be_bytes([c1, c2]), u32::from_be_bytes([s1, s2, s3, s4]))
 }
 
 /// A size on the wire as a length in memory; saturates where memory is smaller than that.
 #[inline]
-fn widen(size: u32) -> usize {
+pub(super) fn widen(size: u32) -> usize {
     usize::try_from(size).unwrap_or(usize::MAX - OVERHEAD)
 }
 

@@ -101,11 +101,12 @@ impl WriteBuffer {
         let size = 4 + 9 + 3 + consumer_tag.len() + exchange.len() + routing_key.len();
         self.reserve_for(size, content);
 
-        self.run.extend_from_slice(&method_head(channel, 60, size));
-        self.run.push(tag_length);
+        let head: [u8; 12] = joined(method_head(channel, 60, size), [tag_length]);
+        self.run.extend_from_slice(&head);
         self.run.extend_from_slice(consumer_tag);
-        self.run.extend_from_slice(&tagged(deliver.delivery_tag, u8::from(deliver.redelivered)));
-        self.run.push(exchange_length);
+        let tag = tagged(deliver.delivery_tag, u8::from(deliver.redelivered));
+        let tag: [u8; 10] = joined(tag, [exchange_length]);
+        self.run.extend_from_slice(&tag);
         self.run.extend_from_slice(exchange);
         self.run.push(key_length);
         self.run.extend_from_slice(routing_key);
@@ -185,9 +186,10 @@ impl WriteBuffer {
     #[inline]
     fn content(&mut self, channel: ChannelId, content: &Content<'_>) {
         let body_size = u64::try_from(content.body.len()).unwrap_or(u64::MAX);
-        self.run.push(FRAME_END);
-        self.run.extend_from_slice(&frame_head(HEADER, channel, 12 + content.header.len()));
-        self.run.extend_from_slice(&header_fields(body_size));
+        let head = frame_head(HEADER, channel, 12 + content.header.len());
+        let head: [u8; 8] = joined([FRAME_END], head);
+        let head: [u8; 20] = joined(head, header_fields(body_size));
+        self.run.extend_from_slice(&head);
         self.run.extend_from_slice(content.header);
         self.run.push(FRAME_END);
         match content.shared_body() {
@@ -233,6 +235,16 @@ impl Content<'_> {
         let end = start.checked_add(self.body.len())?;
         (end <= self.blob.len()).then(|| self.blob.slice(start..end))
     }
+}
+
+/// Two runs of octets of known lengths as one, which is copied once. `C` is `A + B`.
+#[inline]
+fn joined<const A: usize, const B: usize, const C: usize>(a: [u8; A], b: [u8; B]) -> [u8; C] {
+    const { assert!(A + B == C, "the length of both") };
+    let mut both = [0; C];
+    both[..A].copy_from_slice(&a);
+    both[A..].copy_from_slice(&b);
+    both
 }
 
 /// A text with its length octet.

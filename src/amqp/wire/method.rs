@@ -126,7 +126,7 @@ impl std::error::Error for MethodError {}
 pub fn decode(payload: &[u8]) -> Result<Method<'_>, MethodError> {
     let (class, method, fields) = split(payload).ok_or(MethodError::TooShort)?;
     let decoded = match (class, method) {
-        (60, 40) => return publish(fields),
+        (60, 40) => return publish(fields).map(Method::Publish),
         (60, 80) => settle(fields).map(|(tag, bits)| Method::Ack { tag, multiple: bit(bits, 0) }),
         (60, 90) => settle(fields).map(|(tag, bits)| Method::Reject { tag, requeue: bit(bits, 0) }),
         (60, 120) => settle(fields).map(|(tag, bits)| Method::Nack {
@@ -138,6 +138,16 @@ pub fn decode(payload: &[u8]) -> Result<Method<'_>, MethodError> {
         _ => return decode_class(payload).map(Method::Other),
     };
     decoded.ok_or_else(|| malformed(class, method, fields))
+}
+
+/// Reads the payload of a method frame if it is a basic.publish without fault. Anything else is for [`decode`].
+///
+/// The method of which there are most is told apart before a value is made that could hold any of them.
+#[inline]
+#[must_use]
+pub fn decode_publish(payload: &[u8]) -> Option<PublishMethod<'_>> {
+    let (60, 40, fields) = split(payload)? else { return None };
+    publish(fields).ok()
 }
 
 /// Reads any method as one of the crate's classes.
@@ -166,16 +176,16 @@ fn split(payload: &[u8]) -> Option<(u16, u16, &[u8])> {
 }
 
 #[inline]
-fn publish(fields: &[u8]) -> Result<Method<'_>, MethodError> {
+fn publish(fields: &[u8]) -> Result<PublishMethod<'_>, MethodError> {
     let Some((exchange, routing_key, bits)) = publish_fields(fields) else {
         return Err(malformed(60, 40, fields));
     };
-    Ok(Method::Publish(PublishMethod {
+    Ok(PublishMethod {
         exchange: text(exchange)?,
         routing_key: text(routing_key)?,
         mandatory: bit(bits, 0),
         immediate: bit(bits, 1),
-    }))
+    })
 }
 
 #[inline]

@@ -13,6 +13,7 @@
 //! * Texts a client can see are RabbitMQ's, without the leading code name.
 #![deny(clippy::indexing_slicing, clippy::expect_used)]
 
+pub mod bypass;
 pub mod decoder;
 pub mod encoder;
 pub mod erlang;

@@ -97,11 +97,17 @@ impl<'a> PropertiesView<'a> {
     #[inline]
     pub fn check(header: &'a [u8]) -> Result<Self, PropertyError> {
         let view = Self::assume_checked(header);
-        // What nearly every publisher sends is told from its lengths alone.
-        match (view.flags, view.values) {
-            (0, []) if header.len() == 2 => Ok(view),
-            (DELIVERY_MODE, [_]) => Ok(view),
-            _ => view.check_all(header),
+        if Self::is_plain(header) { Ok(view) } else { view.check_all(header) }
+    }
+
+    /// What nearly every publisher sends, told from its flags and length alone: nothing, or a delivery mode.
+    #[inline]
+    #[must_use]
+    pub const fn is_plain(header: &[u8]) -> bool {
+        match header {
+            [high, low] => u16::from_be_bytes([*high, *low]) == 0,
+            [high, low, _] => u16::from_be_bytes([*high, *low]) == DELIVERY_MODE,
+            _ => false,
         }
     }
 
@@ -114,6 +120,15 @@ impl<'a> PropertiesView<'a> {
             Some((flags, values)) => Self { flags: u16::from_be_bytes(*flags), values },
             None => Self { flags: 0, values: &[] },
         }
+    }
+
+    /// One is there that RabbitMQ looks at whenever a message is published: `expiration`, `user_id`, `reply_to`.
+    #[inline]
+    #[must_use]
+    pub const fn concern_publishing(&self) -> bool {
+        const LOOKED_AT: u16 =
+            Property::Expiration.flag() | Property::UserId.flag() | Property::ReplyTo.flag();
+        self.flags & LOOKED_AT != 0
     }
 
     /// MIME type of the body.
@@ -223,6 +238,7 @@ impl<'a> PropertiesView<'a> {
         self.find(Property::ClusterId)
     }
 
+    #[inline(never)]
     fn check_all(self, header: &[u8]) -> Result<Self, PropertyError> {
         if header.len() < 2 {
             return Err(PropertyError::Truncated);

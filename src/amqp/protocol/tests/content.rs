@@ -1,6 +1,8 @@
 //! Messages, put together from a method, a header and bodies.
 
 use super::*;
+use crate::amqp::protocol::content::Content;
+use crate::amqp::wire::method::PublishMethod;
 
 const NO_PROPERTIES: &[u8] = &[0, 0];
 const WRONG_HEADER: &str = "505 UNEXPECTED_FRAME - expected content header for class 60, \
@@ -216,16 +218,7 @@ fn an_immediate_message_is_refused_once_it_is_complete() {
 
 #[test]
 fn a_header_alone_reserves_no_memory_for_the_body_it_announces() {
-    let mut content = crate::amqp::protocol::content::Content::default();
-    let announced = header(1, 900_000, NO_PROPERTIES);
-    content.begin(&crate::amqp::wire::method::PublishMethod {
-        exchange: "",
-        routing_key: "q",
-        mandatory: false,
-        immediate: false,
-    });
-    let frame = Frame { kind: announced.kind, channel: 1, payload: &announced.payload };
-    assert!(!content.header(frame, 1_000_000).unwrap());
+    let mut content = content_awaiting(900_000);
     assert!(content.reserved() < 100, "{}", content.reserved());
 
     assert!(!content.body(b"x").unwrap());
@@ -248,4 +241,76 @@ fn messages_received_in_part_on_many_channels_are_bounded_together() {
         error.text,
         "RESOURCE_ERROR - messages received in part hold more than 68108864 bytes"
     );
+}
+
+/// A channel that owes a body of this size.
+fn content_awaiting(size: u64) -> Content {
+    let mut content = Content::default();
+    content.begin(&PublishMethod {
+        exchange: "",
+        routing_key: "q",
+        mandatory: false,
+        immediate: false,
+    });
+    let announced = header(1, size, NO_PROPERTIES);
+    let frame = Frame { kind: announced.kind, channel: 1, payload: &announced.payload };
+    assert!(!content.header(frame, size).unwrap());
+    content
+}
+
+#[test]
+fn a_frame_may_be_taken_in_parts_and_ends_empty() {
+    let mut content = content_awaiting(600_000);
+    for end in [false, true] {
+        assert!(content.begin_piece(&[1; 1000], 299_000));
+        let mut missing = 299_000;
+        while missing > 0 {
+            let room = content.room(missing).unwrap();
+            let count = (room.capacity() - room.len()).min(missing);
+            room.resize(room.len() + count, 2);
+            missing -= count;
+        }
+        assert_eq!(content.body(b"").unwrap(), end);
+    }
+    let message = content.message(&[], &mut Arena::new());
+    let expected = [vec![1; 1000], vec![2; 299_000]].concat().repeat(2);
+    assert_eq!((message.routing_key(), message.body()), ("q", &expected[..]));
+}
+
+#[test]
+fn a_frame_that_is_not_due_is_not_taken_in_parts() {
+    assert!(!Content::default().begin_piece(b"x", 10), "a method is due");
+    assert!(!content_awaiting(10).begin_piece(b"x", 10), "longer than the message");
+    let mut discarding = content_awaiting(11);
+    discarding.discard();
+    assert!(!discarding.begin_piece(b"x", 10), "nothing is kept");
+    assert!(content_awaiting(11).begin_piece(b"x", 10));
+}
+
+#[test]
+fn a_channel_that_closes_within_a_frame_gives_its_memory_back() {
+    let mut content = content_awaiting(100_000);
+    assert!(content.begin_piece(&[1; 1000], 99_000));
+    content.discard();
+    assert_eq!(content.room(99_000), None);
+    assert_eq!(content.reserved(), 0);
+    assert!(!content.body(b"").unwrap());
+    assert!(content.is_idle());
+}
+
+#[test]
+fn what_is_reserved_for_a_frame_in_parts_follows_what_has_come() {
+    let size = limits::MESSAGE_SIZE_DEFAULT;
+    let mut content = content_awaiting(size);
+    assert!(content.begin_piece(&[1; 32], 10_000_000));
+    assert!(content.reserved() <= limits::BODY_RESERVE, "{}", content.reserved());
+    let mut arrived = 32;
+    while content.reserved() < 5_000_000 {
+        let room = content.room(10_000_000 - arrived).unwrap();
+        let filled = room.capacity();
+        arrived += filled - room.len();
+        room.resize(filled, 1);
+        content.room(10_000_000 - arrived).unwrap();
+        assert!(content.reserved() <= 6 * filled, "{} after {filled}", content.reserved());
+    }
 }

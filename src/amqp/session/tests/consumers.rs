@@ -117,6 +117,18 @@ fn a_tag_that_is_not_outstanding_closes_the_channel() {
 }
 
 #[test]
+fn what_is_acknowledged_before_a_wrong_tag_does_not_come_back() {
+    let broker = BrokerUnderTest::new();
+    let mut client = client_with_jobs(&broker, ["a", "b", "c"]);
+    client.says([get("jobs"), get("jobs"), get("jobs"), ack(1), ack(2), ack(2)]);
+    client.hears();
+    let mut other = broker.client();
+    other.says([get("jobs")]);
+
+    assert_eq!(other.hears(), ["1 get-ok 1 again: c, 0 left"]);
+}
+
+#[test]
 fn a_requeued_message_comes_back_redelivered_with_a_new_tag() {
     let broker = BrokerUnderTest::new();
     let mut client = client_with_jobs(&broker, ["a", "b"]);
