@@ -158,6 +158,7 @@ ROWS = (
     Row("W8", "topic exchange, 1,000 bindings, 100 B", (
         received(40), cpu(),
         Figure("many_received_per_second", f"received with {MANY_BINDINGS:,} bindings, messages/s"),
+        Figure("many_server_cpu_seconds_per_million", f"server CPU with {MANY_BINDINGS:,} bindings, s/M"),
         Figure("many_bindings_slowdown", f"times slower with {MANY_BINDINGS:,} bindings", at_most(1.2)),
     ), topic_bindings),
     Row("W9", "backlog of 1,000,000 x 1 KiB, persistent: fill, kill -9, start, drain", backlogs.FIGURES,
