@@ -1,12 +1,13 @@
 """The brokers that `compare` and `backlog` measure: started on empty directories, stopped and removed.
 
-Also what both say about the machine, and how they get at the load generator, `leveret bench`.
+Also what both say about the machine.
 """
 
 import os
 import pathlib
 import platform
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -26,7 +27,7 @@ CONNECTION_START = b"\x00\x0a\x00\x0a"
 
 
 class Broken(Exception):
-    """The comparison cannot go on; the text says why."""
+    """Something cannot be measured; the text says why."""
 
 
 class Broker:
@@ -51,7 +52,7 @@ class Broker:
         """Starts the process and waits for nothing; returns when that was, in seconds since the epoch."""
         started = time.time()
         self.process = subprocess.Popen(
-            self.command(self.directory), env=self.environment(), stdin=subprocess.DEVNULL,
+            self.command(), env=self.environment(), stdin=subprocess.DEVNULL,
             stdout=self.output, stderr=subprocess.STDOUT, start_new_session=True)
         self.pid = self.process.pid
         return started
@@ -64,7 +65,12 @@ class Broker:
     def data_directory(self):
         return self.directory / "data"
 
-    def command(self, directory):
+    def command(self):
+        raise NotImplementedError
+
+    @classmethod
+    def shown_command(cls):
+        """How it is started, for people: with DATA for its data directory."""
         raise NotImplementedError
 
     def environment(self):
@@ -119,14 +125,22 @@ class RabbitMq(Broker):
     port = RABBITMQ_PORT
     node = "leveret-compare@localhost"
 
-    def command(self, directory):
+    @staticmethod
+    def script():
         scripts = sorted(pathlib.Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_server-*/sbin/rabbitmq-server"))
         if not scripts:
             raise Broken("RabbitMQ is not installed (apt-get install rabbitmq-server)")
-        (directory / "enabled_plugins").write_text("[].")
-        (directory / "env.conf").write_text("")
-        (directory / "rabbitmq.conf").write_text("")
-        return [str(scripts[-1])]
+        return str(scripts[-1])
+
+    def command(self):
+        (self.directory / "enabled_plugins").write_text("[].")
+        (self.directory / "env.conf").write_text("")
+        (self.directory / "rabbitmq.conf").write_text("")
+        return [self.script()]
+
+    @classmethod
+    def shown_command(cls):
+        return cls.script()
 
     def environment(self):
         directory = self.directory
@@ -178,11 +192,18 @@ class Leveret(Broker):
     port = LEVERET_PORT
     binary = ROOT / "target/release/leveret"
 
-    def command(self, directory):
+    def command(self):
         if not self.binary.exists():
             raise Broken(f"{self.binary} does not exist (cargo build --release)")
-        return [str(self.binary), "--listen", f"127.0.0.1:{self.port}",
-                "--data-dir", str(self.data_directory())]
+        return self.words(self.data_directory())
+
+    @classmethod
+    def words(cls, data_directory):
+        return [str(cls.binary), "--listen", f"127.0.0.1:{cls.port}", "--data-dir", str(data_directory)]
+
+    @classmethod
+    def shown_command(cls):
+        return " ".join(cls.words("DATA")).replace(f"{ROOT}/", "")
 
     def wait_for_answer(self, patience):
         """connection.start names the RabbitMQ version that clients should take it for, not its own."""
@@ -213,15 +234,13 @@ def wait_until(condition, seconds):
         time.sleep(0.05)
 
 
-def load_command():
-    """The words that run the load generator: always this tree's, whichever builds of brokers are measured."""
-    binary = ROOT / "target/release/leveret"
-    if not binary.exists():
-        raise Broken(f"{binary} does not exist (cargo build --release)")
-    return [str(binary), "bench"]
+def allow_many_files():
+    """Lets the brokers and the load generator, which inherit it, have as many sockets as the machine allows anybody."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def environment_facts(brokers, load_average):
+def environment_facts(versions, load_average):
     cpu = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
     memory = re.search(r"MemTotal:\s+(\d+)", pathlib.Path("/proc/meminfo").read_text())
     return {
@@ -233,14 +252,10 @@ def environment_facts(brokers, load_average):
         "file_system": output_of("stat", "-f", "-c", "%T", tempfile.gettempdir()),
         "rustc": output_of("rustc", "--version"),
         "commit": output_of("git", "describe", "--always", "--dirty", "--abbrev=12"),
-        "versions": {broker.name: broker.version for broker in brokers},
+        "versions": versions,
     }
 
 
 def output_of(*command):
     finished = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     return finished.stdout.strip() or "unknown"
-
-
-def number(value, digits=0):
-    return "-" if value is None else f"{value:,.{digits}f}"
