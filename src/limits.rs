@@ -54,6 +54,11 @@ pub const BYPASS_BEGUN: usize = 32;
 /// Octets read together with the end of such a frame: the next message's method, header, and the beginning of its
 /// body, so that a message takes one read. They stay unused behind the body.
 pub const BYPASS_LOOKAHEAD: usize = 1024;
+/// Bytes of memory of large messages that is kept for the next ones. Half as much lets a backlog that comes and goes
+/// return its memory to the system and fault it in again.
+pub const SHELF_BYTES: usize = 32 * 1024 * 1024;
+/// Largest piece of it.
+pub const SHELF_PIECE: usize = SHELF_BYTES / 8;
 /// Bytes of bodies that a connection's channels have received in part, all together, beyond one message
 /// of the largest size. Without it 2047 channels could each hold the largest message but for its last octet.
 pub const PARTIAL_BODIES: u64 = 64 * 1024 * 1024;

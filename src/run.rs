@@ -58,6 +58,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         users,
         offer: Arc::new(offer(&settings)),
         consumer_timeout: settings.consumer_timeout,
+        shelf: Arc::default(),
     };
     let backups =
         directory.as_ref().map(|it| durability.backups(it.path().into(), settings.disk_free_limit));

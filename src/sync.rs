@@ -30,6 +30,8 @@ pub mod rank {
     pub const TAIL: u8 = 8;
     /// Anything that calls nothing else while it is held.
     pub const LEAF: u8 = 9;
+    /// Memory of large messages that have gone: the last handle to one may be dropped under any other lock.
+    pub const SHELF: u8 = 10;
 }
 
 /// A mutex with a place in the lock order, see [`rank`].

@@ -33,7 +33,9 @@ impl Server {
         let stepped = Stepped::new(&broker, store, DurabilityOptions::default());
         let users = Users::new([guest()], []).expect("one user");
         let offer = Arc::new(offer());
-        Self { shared: Arc::new(Shared { broker, users, offer, consumer_timeout: None }), stepped }
+        let shelf = Arc::default();
+        let shared = Shared { broker, users, offer, consumer_timeout: None, shelf };
+        Self { shared: Arc::new(shared), stepped }
     }
 
     /// A client of it.

@@ -108,7 +108,7 @@ impl<M: Messages> Producer<'_, M> {
                 return Ok(0);
             }
             let Some(pace) = self.pace else { return Ok(most) };
-            let due = pace.due_by(nanos(elapsed)).saturating_sub(messages);
+            let due = pace.written_by(nanos(elapsed)).saturating_sub(messages);
             if due > 0 {
                 return Ok(due.min(most));
             }

@@ -1,4 +1,4 @@
-//! Watches the process's memory and raises the memory alarm above the high watermark.
+//! Watches the process's memory, raises the memory alarm above the high watermark, and lets go of what is not needed.
 
 use std::fs;
 use std::sync::Arc;
@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::stopped;
+use crate::amqp::protocol::shelf::Shelf;
 use crate::broker::Broker;
 use crate::broker::alarms::Alarm;
 use crate::limits;
@@ -14,18 +15,19 @@ use crate::limits;
 /// The high watermark, and whom to tell.
 pub(super) struct MemoryWatch {
     broker: Arc<Broker>,
+    shelf: Arc<Shelf>,
     mark: u64,
 }
 
 impl MemoryWatch {
     /// Looks for the first time, so that no client comes before the alarm. `percent` of what the machine or
     /// the container has is the high watermark; 0 keeps the alarm raised, as in RabbitMQ.
-    pub(super) fn begin(broker: Arc<Broker>, percent: u64) -> Self {
+    pub(super) fn begin(broker: Arc<Broker>, shelf: Arc<Shelf>, percent: u64) -> Self {
         let total = total_memory().unwrap_or_else(|| {
             tracing::warn!("the machine's memory is unknown, so there is no memory alarm");
             u64::MAX
         });
-        let watch = Self { broker, mark: total / 100 * percent };
+        let watch = Self { broker, shelf, mark: total / 100 * percent };
         watch.look();
         watch
     }
@@ -39,6 +41,7 @@ impl MemoryWatch {
                 () = stopped(&mut stopping) => return,
                 _ = ticks.tick() => {
                     self.look();
+                    self.shelf.tidy(self.broker.alarms().reason().is_some());
                     // Alarms are raised here and by the committer, who makes no turns.
                     self.broker.publish_pending_events();
                 }

@@ -103,7 +103,8 @@ impl Server {
             stopping: watch,
         });
         let broker = Arc::clone(&context.shared.broker);
-        let memory = MemoryWatch::begin(Arc::clone(&broker), options.memory_high_watermark);
+        let shelf = Arc::clone(&context.shared.shelf);
+        let memory = MemoryWatch::begin(Arc::clone(&broker), shelf, options.memory_high_watermark);
         let control = options.control.map(|control| spawn(control.serve(context.stopping.clone())));
         let watches = [
             spawn(memory.run(context.stopping.clone())),

@@ -52,6 +52,7 @@ impl Inside {
             users,
             offer: Arc::new(offer),
             consumer_timeout: None,
+            shelf: Arc::default(),
         };
         let runtime = Runtime::new().unwrap();
         let server = runtime.block_on(Server::start(Arc::new(shared), options)).unwrap();

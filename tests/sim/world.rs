@@ -421,6 +421,7 @@ impl Node {
             users: Users::new([guest()], []).expect("a user"),
             offer: Arc::new(offer()),
             consumer_timeout: None,
+            shelf: Arc::default(),
         };
         (Self { shared: Arc::new(shared), stepped }, report.damages)
     }

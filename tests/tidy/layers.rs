@@ -66,7 +66,11 @@ const LAYERS: &[Layer] = &[
         &["limits", "sync", "clock", "auth", "broker", "store"],
         &["amq_protocol::types", "bytes", "crc32c", "parking_lot::Condvar", "smallvec", "tracing"],
     ),
-    layer("amqp::protocol", &["limits", "amqp::wire"], &["amq_protocol", "bytes", "subtle"]),
+    layer(
+        "amqp::protocol",
+        &["limits", "sync", "amqp::wire"],
+        &["amq_protocol", "bytes", "subtle"],
+    ),
     layer(
         "amqp::session",
         &["limits", "sync", "clock", "auth", "broker", "amqp::wire", "amqp::protocol"],

@@ -6,8 +6,11 @@
 //!   [`limits::ARENA_CHUNK`].
 //! * A message above [`limits::ARENA_MESSAGE`], or alone in its batch, gets an allocation of its own.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 
+use super::shelf::Shelf;
 use crate::limits;
 
 /// Octets a publish takes on the wire beyond what is kept of it: three frames, the fixed fields of
@@ -21,6 +24,7 @@ pub struct Arena {
     chunk: BytesMut,
     /// Octets of the read batch that no message has used yet.
     awaited: usize,
+    shelf: Arc<Shelf>,
 }
 
 impl Arena {
@@ -30,6 +34,17 @@ impl Arena {
         Self::default()
     }
 
+    /// One that takes the memory of large messages from there.
+    #[must_use]
+    pub fn beside(shelf: Arc<Shelf>) -> Self {
+        Self { shelf, ..Self::default() }
+    }
+
+    /// Where the memory of large messages comes from.
+    pub(super) fn shelf(&self) -> &Arc<Shelf> {
+        &self.shelf
+    }
+
     /// A read batch begins, with `batch_bytes` waiting in the read buffer. Allocates nothing yet.
     pub fn begin(&mut self, batch_bytes: usize) {
         self.awaited = batch_bytes.min(limits::ARENA_CHUNK);
@@ -37,7 +52,7 @@ impl Arena {
 
     /// Lets go of unused memory; for connections that have fallen silent.
     pub fn release(&mut self) {
-        *self = Self::default();
+        (self.chunk, self.awaited) = (BytesMut::new(), 0);
     }
 
     /// Joins the two parts of a message in one buffer. `head` is what was read of it already.

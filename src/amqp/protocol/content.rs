@@ -19,6 +19,7 @@ use bytes::Bytes;
 
 use super::arena::Arena;
 use super::error::{AmqpError, ReplyCode};
+use super::shelf::Shelf;
 use crate::amqp::wire::frame::{CLASS_BASIC, ChannelId, ContentHeader, Frame};
 use crate::amqp::wire::method::PublishMethod;
 use crate::amqp::wire::properties::PropertiesView;
@@ -255,7 +256,7 @@ impl Content {
         };
         // AMQP 0-9-1 forbids empty body frames; RabbitMQ ignores them, and this does.
         if !self.discard && !payload.is_empty() {
-            self.make_room(payload.len(), remaining, 0);
+            self.make_room(payload.len(), remaining, None);
             self.head.extend_from_slice(payload);
         }
         self.remaining = remaining;
@@ -264,7 +265,7 @@ impl Content {
 
     /// The beginning of a body frame of which `missing` octets come later, see [`Content::room`]. `false` if that is
     /// not to be: the frame must come as a whole.
-    pub(super) fn begin_piece(&mut self, begun: &[u8], missing: usize) -> bool {
+    pub(super) fn begin_piece(&mut self, begun: &[u8], missing: usize, shelf: &Shelf) -> bool {
         let Some(remaining) = self.remaining.checked_sub((begun.len() + missing) as u64) else {
             return false;
         };
@@ -273,34 +274,38 @@ impl Content {
         }
         self.remaining = remaining;
         let rest = remaining.saturating_add(missing as u64);
-        self.make_room(begun.len(), rest, limits::BYPASS_LOOKAHEAD);
+        self.make_room(begun.len(), rest, Some(shelf));
         self.head.extend_from_slice(begun);
         true
     }
 
     /// Where to read the `missing` octets to that the frame in progress lacks: with room for one of them at least.
     /// Nowhere if the message is not kept.
-    pub(super) fn room(&mut self, missing: usize) -> Option<&mut Vec<u8>> {
+    pub(super) fn room(&mut self, missing: usize, shelf: &Shelf) -> Option<&mut Vec<u8>> {
         if self.discard {
             return None;
         }
         let rest = self.remaining.saturating_add(missing as u64 - 1);
-        self.make_room(1, rest, limits::BYPASS_LOOKAHEAD);
+        self.make_room(1, rest, Some(shelf));
         Some(&mut self.head)
     }
 
-    /// Room for `incoming` octets, after which `rest` come. Grows fourfold, or a little more to the end of the message
-    /// and the `slack` behind it, never beyond.
-    fn make_room(&mut self, incoming: usize, rest: u64, slack: usize) {
+    /// Room for `incoming` octets, after which `rest` come. Grows fourfold, or a little more to the end of the message;
+    /// never beyond that, but for what is read with the end of a frame that comes in parts.
+    fn make_room(&mut self, incoming: usize, rest: u64, shelf: Option<&Shelf>) {
         let needed = self.head.len() + incoming;
         if needed <= self.head.capacity() {
             return;
         }
+        let slack = if shelf.is_some() { limits::BYPASS_LOOKAHEAD } else { 0 };
         let rest = usize::try_from(rest).unwrap_or(usize::MAX);
         let whole = needed.saturating_add(rest).saturating_add(slack);
         let next = self.head.capacity().saturating_mul(4).max(limits::BODY_RESERVE);
         let next = if whole - whole / 4 <= next { whole } else { next.max(needed) };
-        self.head.reserve_exact(next - self.head.len());
+        match shelf {
+            Some(shelf) => shelf.enlarge(&mut self.head, next),
+            None => self.head.reserve_exact(next - self.head.len()),
+        }
     }
 
     /// The last frame has come. Returns whether there is a message to take.
@@ -322,7 +327,7 @@ impl Content {
         let blob = if self.head.len() + last.len() <= limits::ARENA_MESSAGE {
             arena.join(&self.head, last)
         } else {
-            self.own_blob(last)
+            self.own_blob(last, arena)
         };
         Publish {
             blob,
@@ -334,10 +339,10 @@ impl Content {
     }
 
     #[cold]
-    fn own_blob(&mut self, last: &[u8]) -> Bytes {
+    fn own_blob(&mut self, last: &[u8], arena: &Arena) -> Bytes {
         self.head.reserve_exact(last.len());
         self.head.extend_from_slice(last);
-        Bytes::from(std::mem::take(&mut self.head))
+        arena.shelf().lend(std::mem::take(&mut self.head))
     }
 
     /// The error for a frame when one of another kind was due. RabbitMQ's words.

@@ -21,8 +21,8 @@
 //! ```
 //!
 //! Invariants:
-//! * Any frames may arrive in any order; nothing here panics or holds more memory than arrived, apart from
-//!   [`BODY_RESERVE`](crate::limits::BODY_RESERVE) a channel.
+//! * Any frames may arrive in any order; nothing here panics or holds more memory than six times what arrived, apart
+//!   from [`BODY_RESERVE`](crate::limits::BODY_RESERVE) a channel.
 //! * A command is only returned when it is legal now: the session never asks "is this channel open?".
 //! * Content framing is followed to the end even on a channel that is closing, as RabbitMQ does.
 #![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -36,6 +36,7 @@ pub mod handshake;
 pub mod heartbeat;
 pub mod peer;
 mod request;
+pub mod shelf;
 
 #[cfg(test)]
 mod tests;

@@ -106,17 +106,28 @@ impl Peer {
 
     /// Takes the beginning of a body frame of which `missing` octets will be read into [`Peer::room`]; an empty body
     /// frame ends it. `false` if that is not to be, and the frame must come as a whole.
-    pub fn begin_piece(&mut self, channel: ChannelId, begun: &[u8], missing: usize) -> bool {
+    pub fn begin_piece(
+        &mut self,
+        channel: ChannelId,
+        begun: &[u8],
+        missing: usize,
+        arena: &Arena,
+    ) -> bool {
         self.stage == Stage::Running
             && self
                 .channels
                 .find(channel)
-                .is_some_and(|channel| channel.content.begin_piece(begun, missing))
+                .is_some_and(|channel| channel.content.begin_piece(begun, missing, arena.shelf()))
     }
 
     /// Where the rest of that frame is read to, unless the message is not wanted any more.
-    pub fn room(&mut self, channel: ChannelId, missing: usize) -> Option<&mut Vec<u8>> {
-        self.channels.find(channel)?.content.room(missing)
+    pub fn room(
+        &mut self,
+        channel: ChannelId,
+        missing: usize,
+        arena: &Arena,
+    ) -> Option<&mut Vec<u8>> {
+        self.channels.find(channel)?.content.room(missing, arena.shelf())
     }
 
     /// The login was right. The returned connection.tune is to be sent.

@@ -56,6 +56,7 @@ use super::protocol::command::{self, Command, Settle};
 use super::protocol::error::{AmqpError, Ending, Scope};
 use super::protocol::handshake::Offer;
 use super::protocol::peer::Peer;
+use super::protocol::shelf::Shelf;
 use super::wire::frame::{ChannelId, Frame};
 use super::wire::frame_error::FrameError;
 use crate::auth::{User, Users};
@@ -78,6 +79,8 @@ pub struct Shared {
     pub offer: Arc<Offer>,
     /// How long a delivery may stay unacknowledged, where neither consumer nor queue says; none is for ever.
     pub consumer_timeout: Option<Duration>,
+    /// Memory for large messages.
+    pub shelf: Arc<Shelf>,
 }
 
 /// Where a connection comes from.
@@ -173,10 +176,9 @@ impl Session {
         let connected = shared.broker.clock().now();
         Self {
             broker: Arc::clone(&shared.broker),
-            shared,
             outbox,
             peer,
-            arena: Arena::new(),
+            arena: Arena::beside(Arc::clone(&shared.shelf)),
             origin,
             connected,
             mechanism: "",
@@ -192,6 +194,7 @@ impl Session {
             acknowledged: Acknowledgements::default(),
             scratch: Taken::new(),
             exclusive: Vec::new(),
+            shared,
             stalled: None,
             paging: None,
             status: Status::Running,
@@ -242,12 +245,12 @@ impl Session {
 
     /// Takes the beginning of a body frame, if the rest may be read into [`Session::room`]; see [`Peer::begin_piece`].
     pub fn begin_piece(&mut self, channel: ChannelId, begun: &[u8], missing: usize) -> bool {
-        self.peer.begin_piece(channel, begun, missing)
+        self.peer.begin_piece(channel, begun, missing, &self.arena)
     }
 
     /// Where the rest of that frame is read to, unless the message is not wanted any more.
     pub fn room(&mut self, channel: ChannelId, missing: usize) -> Option<&mut Vec<u8>> {
-        self.peer.room(channel, missing)
+        self.peer.room(channel, missing, &self.arena)
     }
 
     /// The stream holds something that is no frame.

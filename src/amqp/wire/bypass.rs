@@ -10,7 +10,7 @@
 use bytes::BufMut;
 
 use super::decoder::{Decoder, HEADER, parse_header, widen};
-use super::frame::{ChannelId, FRAME_END, Frame, FrameKind};
+use super::frame::{ChannelId, FRAME_END, FrameKind};
 use super::frame_error::{FrameError, FrameFault};
 use crate::limits;
 
@@ -32,6 +32,16 @@ pub(super) struct Bypass {
     missing: usize,
     /// What to answer if the frame does not end as it should, but for the octet there.
     refusal: FrameError,
+}
+
+/// How far such a frame is. Small, so that those who only ask lose nothing by it.
+pub(super) enum Passed {
+    /// More of it is to come.
+    Partly,
+    /// It has ended; its channel.
+    Whole(ChannelId),
+    /// It did not end as it should, see [`Decoder::bypass_refused`].
+    Refused,
 }
 
 impl Decoder {
@@ -93,22 +103,34 @@ impl Decoder {
         }
     }
 
-    /// The frame that passes by, once its end has come.
-    #[inline(never)]
-    pub(super) fn bypassed_frame(&mut self) -> Result<Option<Frame<'_>>, FrameError> {
-        let Some(bypass) = &mut self.bypass else { return Ok(None) };
+    /// How far the frame is that passes by; forgotten once it is whole.
+    #[cold]
+    pub(super) fn end_bypass(&mut self) -> Passed {
+        let Some(bypass) = &mut self.bypass else { return Passed::Partly };
         let dropped = bypass.missing.min(self.end - self.start);
         bypass.missing -= dropped;
         self.start += dropped;
-        let (channel, mut refusal) = (bypass.channel, bypass.refusal);
-        let Some(&marker) = self.unread().first() else { return Ok(None) };
-        if marker != FRAME_END {
-            refusal.fault = FrameFault::EndMarker(marker);
-            return Err(refusal);
+        let channel = bypass.channel;
+        match self.unread().first() {
+            None => Passed::Partly,
+            Some(&FRAME_END) => {
+                self.start += 1;
+                self.bypass = None;
+                Passed::Whole(channel)
+            }
+            Some(_) => Passed::Refused,
         }
-        self.start += 1;
-        self.bypass = None;
-        Ok(Some(Frame { kind: FrameKind::Body, channel, payload: &[] }))
+    }
+
+    /// The error for a frame that passed by and did not end as it should.
+    #[cold]
+    pub(super) fn bypass_refused(&self) -> FrameError {
+        let marker = self.unread().first().copied().unwrap_or_default();
+        let fault = FrameFault::EndMarker(marker);
+        let empty = FrameError::new(FrameKind::Body.octet(), 0, &[], fault);
+        let mut refusal = self.bypass.as_ref().map_or(empty, |bypass| bypass.refusal);
+        refusal.fault = fault;
+        refusal
     }
 }
 

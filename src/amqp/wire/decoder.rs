@@ -10,7 +10,7 @@
 //! The socket is read by the server: into [`Decoder::space`], then [`Decoder::filled`]. The rest of a large body is
 //! read past the buffer, see [`bypass`](super::bypass).
 
-use super::bypass::Bypass;
+use super::bypass::{Bypass, Passed};
 use super::frame::{ChannelId, FRAME_END, Frame, FrameKind};
 use super::frame_error::{FrameError, FrameFault};
 use crate::limits;
@@ -128,7 +128,13 @@ impl Decoder {
     #[inline]
     pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, FrameError> {
         if self.bypass.is_some() {
-            return self.bypassed_frame();
+            return match self.end_bypass() {
+                Passed::Partly => Ok(None),
+                Passed::Whole(channel) => {
+                    Ok(Some(Frame { kind: FrameKind::Body, channel, payload: &[] }))
+                }
+                Passed::Refused => Err(self.bypass_refused()),
+            };
         }
         let unread = self.buffer.get(self.start..self.end).unwrap_or_default();
         let Some((header, rest)) = unread.split_first_chunk::<HEADER>() else { return Ok(None) };

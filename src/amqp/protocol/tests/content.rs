@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::amqp::protocol::content::Content;
+use crate::amqp::protocol::shelf::Shelf;
 use crate::amqp::wire::method::PublishMethod;
 
 const NO_PROPERTIES: &[u8] = &[0, 0];
@@ -262,10 +263,10 @@ fn content_awaiting(size: u64) -> Content {
 fn a_frame_may_be_taken_in_parts_and_ends_empty() {
     let mut content = content_awaiting(600_000);
     for end in [false, true] {
-        assert!(content.begin_piece(&[1; 1000], 299_000));
+        assert!(content.begin_piece(&[1; 1000], 299_000, &Shelf::default()));
         let mut missing = 299_000;
         while missing > 0 {
-            let room = content.room(missing).unwrap();
+            let room = content.room(missing, &Shelf::default()).unwrap();
             let count = (room.capacity() - room.len()).min(missing);
             room.resize(room.len() + count, 2);
             missing -= count;
@@ -279,20 +280,23 @@ fn a_frame_may_be_taken_in_parts_and_ends_empty() {
 
 #[test]
 fn a_frame_that_is_not_due_is_not_taken_in_parts() {
-    assert!(!Content::default().begin_piece(b"x", 10), "a method is due");
-    assert!(!content_awaiting(10).begin_piece(b"x", 10), "longer than the message");
+    assert!(!Content::default().begin_piece(b"x", 10, &Shelf::default()), "a method is due");
+    assert!(
+        !content_awaiting(10).begin_piece(b"x", 10, &Shelf::default()),
+        "longer than the message"
+    );
     let mut discarding = content_awaiting(11);
     discarding.discard();
-    assert!(!discarding.begin_piece(b"x", 10), "nothing is kept");
-    assert!(content_awaiting(11).begin_piece(b"x", 10));
+    assert!(!discarding.begin_piece(b"x", 10, &Shelf::default()), "nothing is kept");
+    assert!(content_awaiting(11).begin_piece(b"x", 10, &Shelf::default()));
 }
 
 #[test]
 fn a_channel_that_closes_within_a_frame_gives_its_memory_back() {
     let mut content = content_awaiting(100_000);
-    assert!(content.begin_piece(&[1; 1000], 99_000));
+    assert!(content.begin_piece(&[1; 1000], 99_000, &Shelf::default()));
     content.discard();
-    assert_eq!(content.room(99_000), None);
+    assert_eq!(content.room(99_000, &Shelf::default()), None);
     assert_eq!(content.reserved(), 0);
     assert!(!content.body(b"").unwrap());
     assert!(content.is_idle());
@@ -302,15 +306,15 @@ fn a_channel_that_closes_within_a_frame_gives_its_memory_back() {
 fn what_is_reserved_for_a_frame_in_parts_follows_what_has_come() {
     let size = limits::MESSAGE_SIZE_DEFAULT;
     let mut content = content_awaiting(size);
-    assert!(content.begin_piece(&[1; 32], 10_000_000));
+    assert!(content.begin_piece(&[1; 32], 10_000_000, &Shelf::default()));
     assert!(content.reserved() <= limits::BODY_RESERVE, "{}", content.reserved());
     let mut arrived = 32;
     while content.reserved() < 5_000_000 {
-        let room = content.room(10_000_000 - arrived).unwrap();
+        let room = content.room(10_000_000 - arrived, &Shelf::default()).unwrap();
         let filled = room.capacity();
         arrived += filled - room.len();
         room.resize(filled, 1);
-        content.room(10_000_000 - arrived).unwrap();
+        content.room(10_000_000 - arrived, &Shelf::default()).unwrap();
         assert!(content.reserved() <= 6 * filled, "{} after {filled}", content.reserved());
     }
 }

@@ -83,7 +83,8 @@ impl BrokerUnderTest {
         let broker = Arc::new(Broker::new(["/"], 1, Arc::new(Clock::manual())));
         let users = Users::new([guest], []).unwrap();
         let offer = Arc::new(offer);
-        Self { shared: Arc::new(Shared { broker, users, offer, consumer_timeout: None }) }
+        let shelf = Arc::default();
+        Self { shared: Arc::new(Shared { broker, users, offer, consumer_timeout: None, shelf }) }
     }
 
     fn broker(&self) -> &Broker {

@@ -11,9 +11,9 @@ impl BrokerUnderTest {
     /// A broker that gives its consumers this time unless they say otherwise.
     fn impatient(millis: u64) -> Self {
         let Self { shared } = Self::new();
-        let Shared { broker, users, offer, .. } = Arc::into_inner(shared).unwrap();
+        let Shared { broker, users, offer, shelf, .. } = Arc::into_inner(shared).unwrap();
         let consumer_timeout = Some(Duration::from_millis(millis));
-        Self { shared: Arc::new(Shared { broker, users, offer, consumer_timeout }) }
+        Self { shared: Arc::new(Shared { broker, users, offer, consumer_timeout, shelf }) }
     }
 
     fn passes(&self, millis: u64) {
