@@ -127,7 +127,7 @@ impl Link {
     pub(crate) fn hear(&mut self) -> usize {
         let mut context = Context::from_waker(Waker::noop());
         let mut octets = 0;
-        while let Poll::Ready(Drained::Items(resumed)) =
+        while let Poll::Ready(Drained::Items) =
             self.outbox.poll_drain(&mut context, &mut self.items)
         {
             for item in self.items.drain(..) {
@@ -137,11 +137,7 @@ impl Link {
                 }
             }
             octets += written(&mut self.buffer);
-            let mut turn = self.broker.begin_turn();
-            for (queue, consumer) in resumed {
-                queue.resume(consumer, &mut turn);
-            }
-            turn.finish(&self.broker);
+            self.outbox.resume(&self.broker);
         }
         octets
     }

@@ -75,11 +75,16 @@ pub struct CommitInbox {
 }
 
 impl CommitInbox {
-    /// The queue has unsaved changes now and had none before. Called under the queue's lock.
+    /// The queue has unsaved changes now and had none before. Called under the queue's lock; the committer is woken at
+    /// the end of the turn, by its marks or by [`CommitInbox::wake`]. Woken now it would often have to wait for these
+    /// marks, and be woken again.
     pub fn raise_hand(&self, queue: Arc<Queue>) {
-        let mut inner = self.inner.lock();
-        inner.work.queues.push(queue);
-        self.wake_if_idle(&mut inner);
+        self.inner.lock().work.queues.push(queue);
+    }
+
+    /// A turn is over in which a hand was raised and no mark was left.
+    pub fn wake(&self) {
+        self.wake_if_idle(&mut self.inner.lock());
     }
 
     /// The virtual host has changed definitions now and had none before.
@@ -112,6 +117,12 @@ impl CommitInbox {
         let mut inner = self.inner.lock();
         inner.work.last = true;
         self.arrived.notify_one();
+    }
+
+    /// The committer sleeps.
+    #[cfg(test)]
+    pub(super) fn is_idle(&self) -> bool {
+        self.inner.lock().idle
     }
 
     fn wake_if_idle(&self, inner: &mut Inner) {

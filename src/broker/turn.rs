@@ -23,6 +23,7 @@ pub struct Turn {
     unix_now: Deadline,
     wakers: SmallVec<[Waker; 8]>,
     marks: SmallVec<[Mark; 4]>,
+    raised: bool,
     unused: SmallVec<[Arc<Queue>; 2]>,
     dead: VecDeque<Dead>,
     given_up: usize,
@@ -37,6 +38,7 @@ impl Turn {
             unix_now,
             wakers: SmallVec::new(),
             marks: SmallVec::new(),
+            raised: false,
             unused: SmallVec::new(),
             dead: VecDeque::new(),
             given_up: 0,
@@ -62,6 +64,11 @@ impl Turn {
     /// Tell the committer who waits for what this turn changed.
     pub fn leave_mark(&mut self, mark: Mark) {
         self.marks.push(mark);
+    }
+
+    /// A queue has raised its hand for the committer.
+    pub(super) fn raised_hand(&mut self) {
+        self.raised = true;
     }
 
     /// A queue gave up so many messages, wherever they go.
@@ -107,6 +114,8 @@ impl Turn {
         }
         if !self.marks.is_empty() {
             broker.inbox().leave_marks(self.marks.drain(..));
+        } else if self.raised {
+            broker.inbox().wake();
         }
         for waker in self.wakers.drain(..) {
             waker.wake();

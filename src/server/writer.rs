@@ -14,7 +14,6 @@ use crate::amqp::session::outbox::{Drained, Outbox};
 use crate::amqp::session::outgoing::Outgoing;
 use crate::amqp::wire::write_buffer::WriteBuffer;
 use crate::broker::Broker;
-use crate::broker::queue::{ConsumerId, Queue};
 use crate::limits;
 
 /// Writes until the outbox is finished or the socket is dead.
@@ -43,9 +42,9 @@ impl Writer {
         let mut items = Vec::new();
         loop {
             match self.next(outbox, &mut items).await {
-                Some(Drained::Items(resumed)) => {
+                Some(Drained::Items) => {
                     self.write(&mut items).await?;
-                    resume(resumed, broker);
+                    outbox.resume(broker);
                 }
                 Some(Drained::Finished) => return self.output.shutdown().await,
                 None => {
@@ -85,16 +84,4 @@ impl Writer {
     async fn flush(&mut self) -> io::Result<()> {
         self.output.write_all_buf(&mut self.buffer).await
     }
-}
-
-/// Consumers that were parked for want of room go on.
-fn resume(consumers: Vec<(Arc<Queue>, ConsumerId)>, broker: &Broker) {
-    if consumers.is_empty() {
-        return;
-    }
-    let mut turn = broker.begin_turn();
-    for (queue, consumer) in consumers {
-        queue.resume(consumer, &mut turn);
-    }
-    turn.finish(broker);
 }

@@ -131,9 +131,7 @@ impl Link {
     pub fn hear(&mut self) -> Vec<Heard> {
         let mut context = Context::from_waker(Waker::noop());
         let mut items = Vec::new();
-        while let Poll::Ready(Drained::Items(resumed)) =
-            self.outbox.poll_drain(&mut context, &mut items)
-        {
+        while let Poll::Ready(Drained::Items) = self.outbox.poll_drain(&mut context, &mut items) {
             for item in items.drain(..) {
                 if let Outgoing::Tuned(tuning) = item {
                     self.buffer.set_frame_max(tuning.frame_max);
@@ -141,11 +139,7 @@ impl Link {
                     encode(item, &mut self.names, &mut self.buffer);
                 }
             }
-            let mut turn = self.broker.begin_turn();
-            for (queue, consumer) in resumed {
-                queue.resume(consumer, &mut turn);
-            }
-            turn.finish(&self.broker);
+            self.outbox.resume(&self.broker);
         }
         let octets = self.buffer.copy_to_bytes(self.buffer.remaining());
         understand(&octets)

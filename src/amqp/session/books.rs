@@ -5,7 +5,7 @@
 //! * A parked consumer is on exactly one list: its channel's if it lacks credit, `full` if the outbox had
 //!   no room.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -124,7 +124,7 @@ pub(super) struct Books {
     connection: ConnectionId,
     sources: Slab<Source>,
     open: Slab<Book>,
-    full: Vec<usize>,
+    full: VecDeque<usize>,
     /// Channels that await replies, by the name of the requester.
     requesters: HashMap<Arc<str>, usize>,
 }
@@ -139,7 +139,7 @@ pub(super) struct Tagged {
 
 impl Books {
     pub(super) fn new(connection: ConnectionId) -> Self {
-        let (sources, open, full) = (Slab::new(), Slab::new(), Vec::new());
+        let (sources, open, full) = (Slab::new(), Slab::new(), VecDeque::new());
         Self { connection, sources, open, full, requesters: HashMap::new() }
     }
 
@@ -333,14 +333,18 @@ impl Books {
     pub(super) fn park_full(&mut self, slot: ConsumerSlot) {
         if let Some(source) = self.sources.get_mut(slot.0 as usize) {
             source.parked = true;
-            self.full.push(slot.0 as usize);
+            self.full.push_back(slot.0 as usize);
         }
     }
 
-    /// There is room again.
-    pub(super) fn unpark_full(&mut self) -> Vec<AtQueue> {
-        let full = std::mem::take(&mut self.full);
-        full.into_iter().filter_map(|slot| self.unpark(slot)).collect()
+    /// There is room again for the consumer that has waited longest.
+    pub(super) fn unpark_next(&mut self) -> Option<AtQueue> {
+        while let Some(slot) = self.full.pop_front() {
+            if let Some(unparked) = self.unpark(slot) {
+                return Some(unparked);
+            }
+        }
+        None
     }
 
     /// Notes what basic.get took from `queue`. Returns the channel and the delivery's tag.

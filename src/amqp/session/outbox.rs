@@ -23,11 +23,12 @@ use super::ledger::UnknownTag;
 use super::outgoing::{ConsumerName, Got, Outgoing};
 use super::reply_to::ReplyConsumer;
 use crate::amqp::wire::frame::ChannelId;
+use crate::broker::Broker;
 use crate::broker::commit_inbox::Awaiting;
 use crate::broker::delivery::{ConnectionId, ConsumerSlot, DeliverySink, Entry, Refusal};
 use crate::broker::firehose::Tap;
 use crate::broker::message::Message;
-use crate::broker::queue::{ConsumerId, Queue};
+use crate::broker::queue::Queue;
 use crate::broker::turn::Turn;
 use crate::clock::Clock;
 use crate::limits;
@@ -35,8 +36,8 @@ use crate::sync::{RankedMutex, rank};
 
 /// How a drain ended.
 pub enum Drained {
-    /// Items were handed over. These consumers have room again and must be resumed.
-    Items(Vec<(Arc<Queue>, ConsumerId)>),
+    /// Items were handed over. Once they are written, call [`Outbox::resume`].
+    Items,
     /// Nothing is left, and nothing will come.
     Finished,
 }
@@ -95,11 +96,27 @@ impl Outbox {
         }
         std::mem::swap(&mut inner.mail.items, into);
         inner.mail.bytes = 0;
-        let resumed = inner.books.unpark_full();
         let reader = inner.mail.reader.take();
         drop(inner);
         reader.into_iter().for_each(Waker::wake);
-        Poll::Ready(Drained::Items(resumed))
+        Poll::Ready(Drained::Items)
+    }
+
+    /// Consumers that were parked for want of room go on, those that wait longest first, until there is none again.
+    /// Resuming all of many, of which few find room, would cost each of them a look at its queue.
+    pub fn resume(&self, broker: &Broker) {
+        let Some((queue, consumer)) = self.unpark_next() else { return };
+        let mut turn = broker.begin_turn();
+        queue.resume(consumer, &mut turn);
+        while let Some((queue, consumer)) = self.unpark_next() {
+            queue.resume(consumer, &mut turn);
+        }
+        turn.finish(broker);
+    }
+
+    fn unpark_next(&self) -> Option<AtQueue> {
+        let mut inner = self.inner.lock();
+        if inner.mail.is_full() { None } else { inner.books.unpark_next() }
     }
 
     /// Nothing more will be pushed: the writer ends when it has sent what is there.

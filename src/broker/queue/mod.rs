@@ -582,6 +582,7 @@ impl Queue {
         if !state.raised && state.has_changes() {
             state.raised = true;
             inbox.raise_hand(Arc::clone(self));
+            turn.raised_hand();
         }
         let Some(next) = state.next_deadline() else { return };
         state.tidy_expiries();

@@ -71,6 +71,22 @@ fn a_queue_that_changed_since_the_work_was_taken_joins_the_cycle() {
 }
 
 #[test]
+fn a_change_without_a_mark_wakes_the_committer_when_its_turn_is_over() {
+    let host = HostUnderTest::new();
+    let queue = host.durable_queue("kept");
+    let _declared = work(host.broker.inbox());
+    let inbox = Arc::clone(host.broker.inbox());
+    let committer = std::thread::spawn(move || inbox.wait(Duration::ZERO, FOREVER));
+    while !host.broker.inbox().is_idle() {
+        std::thread::yield_now();
+    }
+
+    keep(&host, &queue, "a");
+
+    assert_eq!(committer.join().unwrap().queues.len(), 1);
+}
+
+#[test]
 fn waiting_for_nothing_ends_with_nothing() {
     let work = CommitInbox::default().wait(FOREVER, Duration::ZERO);
 

@@ -212,15 +212,9 @@ impl ClientUnderTest {
         let mut heard = Vec::new();
         let mut context = Context::from_waker(Waker::noop());
         let mut items = Vec::new();
-        while let Poll::Ready(Drained::Items(resumed)) =
-            self.outbox.poll_drain(&mut context, &mut items)
-        {
+        while let Poll::Ready(Drained::Items) = self.outbox.poll_drain(&mut context, &mut items) {
             heard.extend(items.drain(..).filter_map(|item| self.names.word(item)));
-            let mut turn = self.broker.begin_turn();
-            for (queue, consumer) in resumed {
-                queue.resume(consumer, &mut turn);
-            }
-            turn.finish(&self.broker);
+            self.outbox.resume(&self.broker);
         }
         heard
     }
