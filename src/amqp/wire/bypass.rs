@@ -1,16 +1,16 @@
 //! Large bodies go past the read buffer: the rest of their frame is read into the message itself.
 //!
 //! Invariants:
-//! * While a payload passes by, the buffer is empty until all of it has come; the frame is then handed out as one
-//!   without payload.
-//! * What was read beyond the payload comes back into the buffer, at most [`limits::BYPASS_LOOKAHEAD`] octets.
+//! * While a payload passes by, the buffer is empty. When all of it has come, the buffer begins with the header of a
+//!   frame without payload, so that what looks for frames need not know of this.
+//! * What was read beyond the payload lies behind that header, at most [`limits::BYPASS_LOOKAHEAD`] octets.
 //! * Octets of it that are read into the buffer all the same, because nobody wants the message any more, are
 //!   dropped.
 
 use bytes::BufMut;
 
 use super::decoder::{Decoder, HEADER, parse_header, widen};
-use super::frame::{ChannelId, FRAME_END, FrameKind};
+use super::frame::{ChannelId, FrameKind};
 use super::frame_error::{FrameError, FrameFault};
 use crate::limits;
 
@@ -34,16 +34,6 @@ pub(super) struct Bypass {
     refusal: FrameError,
 }
 
-/// How far such a frame is. Small, so that those who only ask lose nothing by it.
-pub(super) enum Passed {
-    /// More of it is to come.
-    Partly,
-    /// It has ended; its channel.
-    Whole(ChannelId),
-    /// It did not end as it should, see [`Decoder::bypass_refused`].
-    Refused,
-}
-
 impl Decoder {
     /// The frame at the front, if it is a body worth reading past the buffer. To be asked when there is no whole
     /// frame; the caller who takes what has begun calls [`Decoder::begin_bypass`].
@@ -54,7 +44,7 @@ impl Decoder {
         let missing = widen(size).checked_sub(begun.len())?;
         let is_worth_it = missing >= limits::BYPASS_LEAST && begun.len() >= limits::BYPASS_BEGUN;
         let is_body = FrameKind::from_octet(octet) == Some(FrameKind::Body);
-        let is_taken = is_body && is_worth_it && size <= self.frame_max && self.bypass.is_none();
+        let is_taken = is_body && is_worth_it && size <= self.frame_max;
         is_taken.then_some(LargeBody { channel, begun, missing })
     }
 
@@ -88,49 +78,60 @@ impl Decoder {
         let Some(bypass) = &mut self.bypass else { return 0 };
         let excess = count.saturating_sub(bypass.missing);
         bypass.missing -= count - excess;
+        let is_over = bypass.missing == 0;
         let follows = body.len() - excess;
-        self.refill(body.get(follows..).unwrap_or_default());
+        if is_over {
+            self.end_bypass(body.get(follows..).unwrap_or_default());
+        }
         body.truncate(follows);
         excess
     }
 
-    /// Puts octets into the buffer, which is empty.
-    fn refill(&mut self, octets: &[u8]) {
-        debug_assert!(self.start == self.end, "something was read beside a body that passes by");
-        if let Some(place) = self.space().get_mut(..octets.len()) {
-            place.copy_from_slice(octets);
-            self.end += octets.len();
-        }
-    }
-
-    /// How far the frame is that passes by; forgotten once it is whole.
+    /// What was read into the buffer while a payload passes by, which nobody wants any more.
     #[cold]
-    pub(super) fn end_bypass(&mut self) -> Passed {
-        let Some(bypass) = &mut self.bypass else { return Passed::Partly };
+    pub(super) fn drop_passed(&mut self) {
+        let Some(bypass) = &mut self.bypass else { return };
         let dropped = bypass.missing.min(self.end - self.start);
         bypass.missing -= dropped;
         self.start += dropped;
-        let channel = bypass.channel;
-        match self.unread().first() {
-            None => Passed::Partly,
-            Some(&FRAME_END) => {
-                self.start += 1;
-                self.bypass = None;
-                Passed::Whole(channel)
-            }
-            Some(_) => Passed::Refused,
+        if bypass.missing == 0 {
+            let follows = self.unread().to_vec();
+            self.start = self.end;
+            self.end_bypass(&follows);
         }
     }
 
-    /// The error for a frame that passed by and did not end as it should.
+    /// All of the payload has come: puts the header of a frame without one, and what follows, into the buffer.
+    fn end_bypass(&mut self, follows: &[u8]) {
+        debug_assert!(self.start == self.end, "something was read beside a body that passes by");
+        let Some([c1, c2]) = self.bypass.as_ref().map(|bypass| bypass.channel.to_be_bytes()) else {
+            return;
+        };
+        let header: [u8; HEADER] = [FrameKind::Body.octet(), c1, c2, 0, 0, 0, 0];
+        (self.start, self.end) = (0, HEADER + follows.len());
+        if self.buffer.len() < self.end {
+            self.grow(self.end.max(limits::READ_BUFFER_IDLE));
+        }
+        if let Some((place, rest)) = self.buffer.split_first_chunk_mut::<HEADER>() {
+            *place = header;
+            rest.iter_mut().zip(follows).for_each(|(place, octet)| *place = *octet);
+        }
+    }
+
+    /// The error for the frame at the front, if that had a payload that passed by: in the words for the whole of it.
     #[cold]
-    pub(super) fn bypass_refused(&self) -> FrameError {
-        let marker = self.unread().first().copied().unwrap_or_default();
-        let fault = FrameFault::EndMarker(marker);
-        let empty = FrameError::new(FrameKind::Body.octet(), 0, &[], fault);
-        let mut refusal = self.bypass.as_ref().map_or(empty, |bypass| bypass.refusal);
-        refusal.fault = fault;
-        refusal
+    pub(super) fn as_it_came(&self, mut error: FrameError) -> FrameError {
+        if let Some(bypass) = self.bypass.as_ref().filter(|_| self.start == 0) {
+            let fault = error.fault;
+            error = bypass.refusal;
+            error.fault = fault;
+        }
+        error
+    }
+
+    /// To be called before anything else comes to the front of the buffer.
+    pub(super) fn forget_bypass(&mut self) {
+        self.bypass.take_if(|bypass| bypass.missing == 0);
     }
 }
 
@@ -139,6 +140,7 @@ mod tests {
     use bytes::BufMut as _;
     use proptest::prelude::*;
 
+    use super::super::frame::FRAME_END;
     use super::*;
 
     /// A socket that has these octets, and what was made of them.

@@ -10,7 +10,7 @@
 //! The socket is read by the server: into [`Decoder::space`], then [`Decoder::filled`]. The rest of a large body is
 //! read past the buffer, see [`bypass`](super::bypass).
 
-use super::bypass::{Bypass, Passed};
+use super::bypass::Bypass;
 use super::frame::{ChannelId, FRAME_END, Frame, FrameKind};
 use super::frame_error::{FrameError, FrameFault};
 use crate::limits;
@@ -37,7 +37,7 @@ pub enum HeaderCheck {
 /// Octets in, frames out.
 #[derive(Debug)]
 pub struct Decoder {
-    buffer: Vec<u8>,
+    pub(super) buffer: Vec<u8>,
     pub(super) start: usize,
     pub(super) end: usize,
     pub(super) frame_max: u32,
@@ -74,6 +74,7 @@ impl Decoder {
     /// reads like the end of the stream, so that a peer is never given more than the buffer's bound.
     pub fn space(&mut self) -> &mut [u8] {
         if self.start == self.end {
+            self.forget_bypass();
             self.start = 0;
             self.end = 0;
         }
@@ -103,6 +104,9 @@ impl Decoder {
         if self.end == self.buffer.len() && self.goal < limits::READ_BUFFER {
             self.goal = limits::READ_BUFFER.min(self.goal * 4);
         }
+        if self.bypassing().is_some() {
+            self.drop_passed();
+        }
     }
 
     /// Takes the eight octets every connection begins with. `None` until they are there; rejected as soon as
@@ -127,15 +131,6 @@ impl Decoder {
     /// call fails the same way; any other has been taken, and the frame after it can be read.
     #[inline]
     pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, FrameError> {
-        if self.bypass.is_some() {
-            return match self.end_bypass() {
-                Passed::Partly => Ok(None),
-                Passed::Whole(channel) => {
-                    Ok(Some(Frame { kind: FrameKind::Body, channel, payload: &[] }))
-                }
-                Passed::Refused => Err(self.bypass_refused()),
-            };
-        }
         let unread = self.buffer.get(self.start..self.end).unwrap_or_default();
         let Some((header, rest)) = unread.split_first_chunk::<HEADER>() else { return Ok(None) };
         let (octet, channel, size) = parse_header(*header);
@@ -152,7 +147,8 @@ impl Decoder {
         let Some((payload, rest)) = rest.split_at_checked(widen(size)) else { return Ok(None) };
         let Some(&marker) = rest.first() else { return Ok(None) };
         if marker != FRAME_END {
-            return Err(FrameError::new(octet, channel, payload, FrameFault::EndMarker(marker)));
+            let error = FrameError::new(octet, channel, payload, FrameFault::EndMarker(marker));
+            return Err(self.as_it_came(error));
         }
         self.start += payload.len() + OVERHEAD;
         match FrameKind::from_octet(octet) {
@@ -205,13 +201,14 @@ impl Decoder {
 
     fn move_to_front(&mut self) {
         if self.start > 0 {
+            self.forget_bypass();
             self.buffer.copy_within(self.start..self.end, 0);
             self.end -= self.start;
             self.start = 0;
         }
     }
 
-    fn grow(&mut self, length: usize) {
+    pub(super) fn grow(&mut self, length: usize) {
         self.buffer.reserve_exact(length - self.buffer.len());
         self.buffer.resize(length, 0);
     }
