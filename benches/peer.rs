@@ -1,16 +1,19 @@
 //! What a peer makes of the frames of small publishes and of acknowledgements. The frames are cut already: only
 //! `Peer::receive` and the arena are measured, in batches of one read buffer.
 
+#[path = "shared/offer.rs"]
+mod offer;
+
 use std::hint::black_box;
 use std::sync::Arc;
 
-use amq_protocol::types::FieldTable;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use leveret::amqp::protocol::arena::Arena;
-use leveret::amqp::protocol::handshake::{Mechanism, Offer};
 use leveret::amqp::protocol::peer::Peer;
 use leveret::amqp::wire::frame::{Frame, FrameKind};
 use leveret::limits;
+
+use self::offer::offer;
 
 const CHANNEL: u16 = 1;
 
@@ -21,14 +24,7 @@ fn frame(kind: FrameKind, channel: u16, payload: &[u8]) -> Frame<'_> {
 /// A peer with an open channel.
 fn running_peer() -> Peer {
     let mut arena = Arena::new();
-    let mut peer = Peer::new(Arc::new(Offer {
-        server_properties: FieldTable::default(),
-        mechanisms: vec![Mechanism::Plain],
-        channel_max: limits::CHANNEL_MAX_DEFAULT,
-        frame_max: limits::FRAME_MAX_DEFAULT,
-        heartbeat: 0,
-        max_message_size: limits::MESSAGE_SIZE_DEFAULT,
-    }));
+    let mut peer = Peer::new(Arc::new(offer()));
     let start_ok = b"\0\x0a\0\x0b\0\0\0\0\x05PLAIN\0\0\0\x04\0a\0b\x05en_US";
     let tune_ok = [0, 10, 0, 31, 7, 255, 0, 2, 0, 0, 0, 0];
     let open = b"\0\x0a\0\x28\x01/\0\0";

@@ -2,20 +2,22 @@
 
 #[path = "shared/decode.rs"]
 mod decode;
+#[path = "shared/encode.rs"]
+mod encode;
 #[path = "shared/frames.rs"]
 mod frames;
 
 use std::hint::black_box;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use leveret::amqp::wire::decoder::Decoder;
-use leveret::amqp::wire::encoder::{Content, Deliver};
 use leveret::amqp::wire::properties::PropertiesView;
 use leveret::amqp::wire::write_buffer::WriteBuffer;
 use leveret::limits;
 
 use self::decode::read;
+use self::encode::deliver;
 use self::frames::publish;
 
 const FRAME_MAX: u32 = limits::FRAME_MAX_DEFAULT;
@@ -45,22 +47,9 @@ fn encode(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(BATCH as u64));
     for (name, size) in [("16 B", 16), ("1 KiB", 1024), ("128 KiB", 128 * 1024)] {
         let body = Bytes::from(vec![7; size]);
-        let content = Content { header: &[0x10, 0, 2], body: &body, blob: &body };
         let mut buffer = WriteBuffer::new(FRAME_MAX);
         group.bench_function(name, |bencher| {
-            bencher.iter(|| {
-                for delivery_tag in 0..BATCH as u64 {
-                    let deliver = Deliver {
-                        consumer_tag: b"ctag1.0123456789",
-                        delivery_tag,
-                        redelivered: false,
-                        exchange: b"",
-                        routing_key: b"some.queue",
-                    };
-                    buffer.deliver(1, black_box(&deliver), &content);
-                }
-                buffer.advance(black_box(&buffer).remaining());
-            });
+            bencher.iter(|| deliver(&mut buffer, &body, BATCH));
         });
     }
     group.finish();

@@ -13,7 +13,7 @@ use leveret::amqp::session::outgoing::Outgoing;
 use leveret::amqp::session::{Origin, Session, Shared, Status};
 use leveret::amqp::wire::decoder::{Decoder, HeaderCheck};
 use leveret::amqp::wire::write_buffer::WriteBuffer;
-use leveret::broker::{Broker, Turn};
+use leveret::broker::Broker;
 use leveret::limits;
 
 /// See the module.
@@ -98,29 +98,9 @@ impl Link {
             space[..now.len()].copy_from_slice(now);
             self.decoder.filled(now.len());
             rest = later;
-            self.take_turn(now.len());
+            self.session.take_turn(&mut self.decoder, now.len());
         }
         assert_eq!(self.session.status(), Status::Running);
-    }
-
-    fn take_turn(&mut self, count: usize) {
-        let mut turn: Turn = self.broker.begin_turn();
-        self.session.begin_turn(count);
-        let is_tuning = self.session.identity().is_none();
-        while self.session.status() == Status::Running {
-            match self.decoder.next_frame() {
-                Ok(Some(frame)) => {
-                    self.session.receive(frame, &mut turn);
-                }
-                Ok(None) => break,
-                Err(fault) => self.session.reject(fault, &mut turn),
-            }
-            if is_tuning {
-                self.decoder.set_frame_max(self.session.peer().frame_max());
-            }
-        }
-        self.session.end_turn(&mut turn);
-        turn.finish(&self.broker);
     }
 
     /// Encodes everything the client is to hear by now. Returns how many octets it was.

@@ -10,9 +10,13 @@ mod bindings;
 mod callgrind;
 #[path = "../shared/decode.rs"]
 mod decode;
+#[path = "../shared/encode.rs"]
+mod encode;
 #[path = "../shared/frames.rs"]
 mod frames;
 mod link;
+#[path = "../shared/offer.rs"]
+mod offer;
 mod record;
 mod scenarios;
 mod server;

@@ -4,15 +4,14 @@ use std::sync::Arc;
 
 use amq_protocol::protocol::{AMQPClass, basic, confirm, exchange, queue};
 use amq_protocol::types::FieldTable;
-use leveret::amqp::protocol::handshake::{Mechanism, Offer};
 use leveret::amqp::session::Shared;
 use leveret::auth::{Credential, Password, Permission, UserDefinition, UserLimits, Users};
 use leveret::clock::Clock;
 use leveret::durability::{DurabilityOptions, Recovered, Stepped, Store, recover};
-use leveret::limits;
 use leveret::store::MemoryStore;
 
 use super::link::Link;
+use crate::offer::offer;
 
 /// See the module.
 pub(crate) struct Server {
@@ -63,17 +62,6 @@ fn guest() -> UserDefinition {
         permissions: vec![Permission::all("/")],
         topic_permissions: Vec::new(),
         limits: UserLimits::default(),
-    }
-}
-
-fn offer() -> Offer {
-    Offer {
-        server_properties: FieldTable::default(),
-        mechanisms: vec![Mechanism::Plain],
-        channel_max: limits::CHANNEL_MAX_DEFAULT,
-        frame_max: limits::FRAME_MAX_DEFAULT,
-        heartbeat: 0,
-        max_message_size: limits::MESSAGE_SIZE_DEFAULT,
     }
 }
 

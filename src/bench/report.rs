@@ -1,5 +1,7 @@
 //! Results, as lines for people or as JSON, one object a line.
 
+use serde_json::{Map, Number, Value, json};
+
 use crate::bench::histogram::Histogram;
 use crate::bench::outcome::Outcome;
 use crate::bench::run::Plan;
@@ -39,41 +41,50 @@ pub(crate) fn line(workload: &Workload, number: u32, outcome: &Outcome) -> Strin
 
 /// One run as JSON.
 pub(crate) fn json(workload: &Workload, plan: &Plan, number: u32, outcome: &Outcome) -> String {
-    let verdict = &outcome.verdict;
-    let fields = [
-        ("workload", format!("\"{}\"", workload.name)),
-        ("run", number.to_string()),
-        ("published", outcome.published.to_string()),
-        ("received", outcome.received.to_string()),
-        ("published_per_second", format!("{:.1}", outcome.published_per_second)),
-        ("received_per_second", format!("{:.1}", outcome.received_per_second)),
-        ("server_cpu_seconds", number_or_null(outcome.server_cpu_seconds)),
-        ("server_cpu_seconds_per_million", number_or_null(outcome.server_cpu_per_million())),
-        ("server_peak_rss_mib", number_or_null(outcome.server_peak_mib)),
-        ("generator_cpu_seconds", format!("{:.2}", outcome.own_cpu_seconds)),
-        ("pairs", workload.lanes.to_string()),
-        ("queues", workload.route.queues().to_string()),
-        ("body_bytes", workload.body_bytes.to_string()),
-        ("bindings", or_null(workload.route.bindings())),
-        ("rate", or_null(workload.rate)),
-        ("idle_connections", plan.idle_connections.to_string()),
-        ("beside_received_per_second", number_or_null(outcome.beside.map(|(_, rate)| rate))),
-        ("lost", verdict.lost.to_string()),
-        ("doubled", verdict.doubled.to_string()),
-        ("out_of_order", verdict.out_of_order.to_string()),
-        ("damaged", verdict.damaged.to_string()),
-        ("left_behind", verdict.left_behind.to_string()),
-        ("refused", verdict.refused.to_string()),
-        ("unmarked", verdict.unmarked.to_string()),
+    let run = json!({
+        "workload": workload.name,
+        "run": number,
+        "published": outcome.published,
+        "received": outcome.received,
+        "published_per_second": rounded(outcome.published_per_second),
+        "received_per_second": rounded(outcome.received_per_second),
+        "server_cpu_seconds": outcome.server_cpu_seconds.map(rounded),
+        "server_cpu_seconds_per_million": outcome.server_cpu_per_million().map(rounded),
+        "server_peak_rss_mib": outcome.server_peak_mib.map(rounded),
+        "generator_cpu_seconds": rounded(outcome.own_cpu_seconds),
+        "pairs": workload.lanes,
+        "queues": workload.route.queues(),
+        "body_bytes": workload.body_bytes,
+        "bindings": workload.route.bindings(),
+        "rate": workload.rate,
+        "idle_connections": plan.idle_connections,
+        "beside_received_per_second": outcome.beside.map(|(_, rate)| rounded(rate)),
+    });
+    let written = outcome.write_amplification();
+    let written = written.map(|(name, value)| (name.to_owned(), value.map(rounded).into()));
+    let latencies = latencies(outcome);
+    let latencies = latencies.into_iter().flat_map(|(what, latency)| quantiles(what, latency));
+    let mut fields: Map<String, Value> = counts(&outcome.verdict);
+    fields.extend(written.into_iter().chain(latencies));
+    if let Value::Object(run) = run {
+        fields.extend(run);
+    }
+    Value::Object(fields).to_string()
+}
+
+/// What went wrong, as JSON.
+pub(crate) fn counts(verdict: &Verdict) -> Map<String, Value> {
+    let Verdict { lost, doubled, out_of_order, damaged, left_behind, refused, unmarked } = *verdict;
+    let counts = [
+        ("lost", lost),
+        ("doubled", doubled),
+        ("out_of_order", out_of_order),
+        ("damaged", damaged),
+        ("left_behind", left_behind),
+        ("refused", refused),
+        ("unmarked", unmarked),
     ];
-    let written = outcome.write_amplification().map(|(name, value)| (name, number_or_null(value)));
-    let fields = fields.into_iter().chain(written);
-    let fields = fields.map(|(name, value)| (name.to_owned(), value));
-    let latencies =
-        latencies(outcome).into_iter().flat_map(|(what, latency)| quantiles(what, latency));
-    let fields: Vec<_> =
-        fields.chain(latencies).map(|(name, value)| format!("\"{name}\":{value}")).collect();
-    format!("{{{}}}", fields.join(","))
+    counts.map(|(name, count)| (name.to_owned(), count.into())).into_iter().collect()
 }
 
 /// Medians over all runs of a workload, for people.
@@ -128,7 +139,7 @@ fn latencies(outcome: &Outcome) -> [(&'static str, Option<&Histogram>); 3] {
 }
 
 /// What JSON says about latencies, measured or not.
-fn quantiles(what: &str, latency: Option<&Histogram>) -> [(String, String); 5] {
+fn quantiles(what: &str, latency: Option<&Histogram>) -> [(String, Value); 5] {
     let at = |share| latency.and_then(|all| all.quantile_ms(share));
     [
         ("p50", at(0.5)),
@@ -137,17 +148,13 @@ fn quantiles(what: &str, latency: Option<&Histogram>) -> [(String, String); 5] {
         ("p999", at(0.999)),
         ("max", latency.and_then(Histogram::max_ms)),
     ]
-    .map(|(name, value)| (format!("{what}_{name}_ms"), number_or_null(value)))
+    .map(|(name, value)| (format!("{what}_{name}_ms"), value.map(rounded).into()))
 }
 
-fn or_null(count: Option<impl ToString>) -> String {
-    count.map_or_else(|| "null".to_owned(), |count| count.to_string())
-}
-
-fn number_or_null(value: Option<f64>) -> String {
-    // JSON knows no infinity, which a figure per message is when none came.
-    let value = value.filter(|value| value.is_finite());
-    value.map_or_else(|| "null".to_owned(), |value| format!("{value:.4}"))
+/// A figure to four decimals.
+pub(crate) fn rounded(value: f64) -> Value {
+    // JSON knows no infinity, which a figure per message is when none came: `null`.
+    Number::from_f64((value * 1e4).round() / 1e4).into()
 }
 
 /// A whole number with a comma after each group of three digits.

@@ -257,32 +257,11 @@ impl Reader {
         if self.session.status() != Status::Running {
             return self.session.status();
         }
-        let mut turn = self.broker.begin_turn();
         let batch = std::mem::take(&mut self.batch);
-        self.session.begin_turn(batch);
-        let tuning = self.session.identity().is_none();
-        loop {
-            match self.decoder.next_frame() {
-                Ok(Some(frame)) => {
-                    if self.session.receive(frame, &mut turn) != Status::Running {
-                        break;
-                    }
-                }
-                Ok(None) => {
-                    self.begin_bypass();
-                    break;
-                }
-                Err(fault) => {
-                    self.session.reject(fault, &mut turn);
-                    break;
-                }
-            }
-            if tuning {
-                self.decoder.set_frame_max(self.session.peer().frame_max());
-            }
+        self.session.take_turn(&mut self.decoder, batch);
+        if self.session.status() == Status::Running {
+            self.begin_bypass();
         }
-        self.session.end_turn(&mut turn);
-        turn.finish(&self.broker);
         if batch == HEARTBEAT_OCTETS {
             self.decoder.shrink_when_idle();
         }

@@ -88,7 +88,7 @@ impl Link {
     pub fn take_turns(&mut self) {
         while self.session.status() == Status::Running {
             let count = self.fill();
-            self.take_turn(count);
+            self.session.take_turn(&mut self.decoder, count);
             if count == 0 {
                 return;
             }
@@ -158,26 +158,6 @@ impl Link {
         self.decoder.filled(count);
         self.unread.drain(..count);
         count
-    }
-
-    fn take_turn(&mut self, count: usize) {
-        let mut turn = self.broker.begin_turn();
-        self.session.begin_turn(count);
-        let is_tuning = self.session.identity().is_none();
-        while self.session.status() == Status::Running {
-            match self.decoder.next_frame() {
-                Ok(Some(frame)) => {
-                    self.session.receive(frame, &mut turn);
-                }
-                Ok(None) => break,
-                Err(fault) => self.session.reject(fault, &mut turn),
-            }
-            if is_tuning {
-                self.decoder.set_frame_max(self.session.peer().frame_max());
-            }
-        }
-        self.session.end_turn(&mut turn);
-        turn.finish(&self.broker);
     }
 
     fn in_turn(&mut self, work: impl FnOnce(&mut Session, &mut Turn)) {

@@ -2,14 +2,14 @@
 
 use std::hint::black_box;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use leveret::amqp::wire::decoder::Decoder;
-use leveret::amqp::wire::encoder::{Content, Deliver};
 use leveret::amqp::wire::write_buffer::WriteBuffer;
 use leveret::limits;
 
 use super::{Round, Scenario};
 use crate::decode::read;
+use crate::encode::deliver;
 use crate::frames::{frame, publish};
 
 /// Messages of a round, as a busy read buffer holds them.
@@ -53,18 +53,6 @@ fn encode(size: usize) -> Round {
     let body = Bytes::from(vec![7; size]);
     let mut buffer = WriteBuffer::new(limits::FRAME_MAX_DEFAULT);
     Round::new(BATCH, move || {
-        let content = Content { header: &[0x10, 0, 2], body: &body, blob: &body };
-        for delivery_tag in 0..BATCH as u64 {
-            let deliver = Deliver {
-                consumer_tag: b"ctag1.0123456789",
-                delivery_tag,
-                redelivered: false,
-                exchange: b"",
-                routing_key: b"some.queue",
-            };
-            buffer.deliver(1, black_box(&deliver), &content);
-        }
-        assert!(buffer.remaining() > BATCH * size);
-        buffer.advance(black_box(&buffer).remaining());
+        assert!(deliver(&mut buffer, &body, BATCH) > BATCH * size);
     })
 }

@@ -28,6 +28,7 @@ pub mod outbox;
 pub mod outgoing;
 mod publish;
 mod queues;
+mod reading;
 mod replies;
 mod reply_to;
 mod routes;
@@ -57,8 +58,7 @@ use super::protocol::error::{AmqpError, Ending, Scope};
 use super::protocol::handshake::Offer;
 use super::protocol::peer::Peer;
 use super::protocol::shelf::Shelf;
-use super::wire::frame::{ChannelId, Frame};
-use super::wire::frame_error::FrameError;
+use super::wire::frame::ChannelId;
 use crate::auth::{User, Users};
 use crate::broker::Broker;
 use crate::broker::commit_inbox::{Awaiting, Mark};
@@ -161,7 +161,6 @@ pub struct Session {
     /// connection.blocked was sent, or would have been had the client wanted it.
     blocked: bool,
     acknowledged: Acknowledgements,
-    scratch: Taken,
     exclusive: Vec<Arc<Queue>>,
     stalled: Option<(ChannelId, Command)>,
     /// The queue whose next message is read from disk.
@@ -192,7 +191,6 @@ impl Session {
             noted: Noted::default(),
             blocked: false,
             acknowledged: Acknowledgements::default(),
-            scratch: Taken::new(),
             exclusive: Vec::new(),
             shared,
             stalled: None,
@@ -224,39 +222,6 @@ impl Session {
     /// The last turn left messages for the disk, so the client must wait while the committer is behind.
     pub fn has_saved(&self) -> bool {
         self.noted.saved
-    }
-
-    /// Begins a turn in which `bytes` are waiting in the read buffer.
-    pub fn begin_turn(&mut self, bytes: usize) {
-        self.noted.saved = false;
-        self.noted.alarmed = self.broker.alarms().reason().is_some();
-        self.arena.begin(bytes);
-    }
-
-    /// Takes one frame.
-    pub fn receive(&mut self, frame: Frame<'_>, turn: &mut Turn) -> Status {
-        match self.peer.receive(frame, &mut self.arena) {
-            Ok(None) => {}
-            Ok(Some(command)) => self.perform(frame.channel, command, turn),
-            Err(error) => self.fail(error, turn),
-        }
-        self.status
-    }
-
-    /// Takes the beginning of a body frame, if the rest may be read into [`Session::room`]; see [`Peer::begin_piece`].
-    pub fn begin_piece(&mut self, channel: ChannelId, begun: &[u8], missing: usize) -> bool {
-        self.peer.begin_piece(channel, begun, missing, &self.arena)
-    }
-
-    /// Where the rest of that frame is read to, unless the message is not wanted any more.
-    pub fn room(&mut self, channel: ChannelId, missing: usize) -> Option<&mut Vec<u8>> {
-        self.peer.room(channel, missing, &self.arena)
-    }
-
-    /// The stream holds something that is no frame.
-    pub fn reject(&mut self, fault: FrameError, turn: &mut Turn) {
-        self.peer.connection_closing();
-        self.fail(AmqpError::from(fault), turn);
     }
 
     /// Ready when the message that basic.get waits for may be at hand.

@@ -355,17 +355,17 @@ impl Outbox {
         inner.mail.push(Outgoing::Got(Box::new(got)), turn);
     }
 
-    /// Settles deliveries: what is to be told to which queue. `scratch` is empty and comes back empty.
+    /// Settles deliveries: what is to be told to which queue.
     pub(super) fn settle(
         &self,
         book: BookId,
         tag: u64,
         multiple: bool,
-        scratch: &mut Taken,
     ) -> Result<Groups, UnknownTag> {
         let mut inner = self.inner.lock();
-        inner.books.take(book, tag, multiple, scratch)?;
-        Ok(inner.books.release(book, scratch))
+        let mut taken = Taken::new();
+        inner.books.take(book, tag, multiple, &mut taken)?;
+        Ok(inner.books.release(book, &mut taken))
     }
 
     /// Takes tags out for a transaction; they still count until it commits.

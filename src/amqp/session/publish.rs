@@ -81,7 +81,7 @@ impl Session {
             target
         } else {
             let (target, cacheable) = login.target(id, &publish, &properties)?;
-            if cacheable && !names_more_keys(&properties) {
+            if cacheable {
                 self.routes.remember(&publish, &target, generation);
             }
             target
@@ -205,7 +205,7 @@ impl Login {
         let route = self.vhost.route(&exchange, &keys, *properties);
         let replies = name.is_empty() && keys.iter().any(|key| is_reply_to(key));
         let requesters = if replies { self.requesters(&keys) } else { Vec::new() };
-        let cacheable = !route.varies && !replies;
+        let cacheable = keys.len() == 1 && !route.varies && !replies;
         Ok((Target::new(route, requesters, self.vhost.is_traced()), cacheable))
     }
 

@@ -71,7 +71,7 @@ impl Session {
             let too_large = transaction.is_too_large();
             return if too_large { Err(replies::transaction_too_large(id)) } else { Ok(()) };
         }
-        let settled = self.outbox.settle(channel.book, tag, multiple, &mut self.scratch);
+        let settled = self.outbox.settle(channel.book, tag, multiple);
         let groups = settled.map_err(|_| replies::unknown_delivery_tag(id, tag, outcome))?;
         settle_groups(groups, effect, turn);
         Ok(())
@@ -81,7 +81,7 @@ impl Session {
         let Some(channel) = self.channels.get_mut(id) else { return };
         let book = channel.book;
         // Tag 0 with multiple: everything outstanding, which is never an error.
-        let everything = self.outbox.settle(book, 0, true, &mut self.scratch);
+        let everything = self.outbox.settle(book, 0, true);
         if reply {
             let done = basic::AMQPMethod::RecoverOk(basic::RecoverOk {});
             self.reply(id, AMQPClass::Basic(done), turn);

@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use crate::bench::Result;
 use crate::bench::idle::IdleConnections;
-use crate::bench::steps::Task;
 use crate::bench::steps::report::Report;
+use crate::bench::steps::{Task, bytes_each};
 
 /// Opens the connections, one after the other, and closes them.
 pub(super) fn run(task: &Task) -> Result<Report> {
@@ -20,8 +20,7 @@ pub(super) fn run(task: &Task) -> Result<Report> {
     let closing = start.elapsed();
 
     let mut report = Report::default();
-    let each = |mib: f64| mib * f64::from(1 << 20) / f64::from(task.connections);
-    let per_connection = after.zip(before).map(|(after, before)| each(after - before));
+    let per_connection = bytes_each(before, after, f64::from(task.connections));
     report.add("connections", f64::from(task.connections));
     report.add("open_seconds", opening.as_secs_f64());
     report.add("close_seconds", closing.as_secs_f64());

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use crate::bench::Result;
 use crate::bench::connection::{Connection, unexpected};
-use crate::bench::steps::Task;
 use crate::bench::steps::report::Report;
+use crate::bench::steps::{Task, bytes_each};
 use crate::bench::wire::{Fields, Frame, HEARTBEAT, MethodId, MethodWriter, method};
 
 const CHANNEL: u16 = 1;
@@ -29,9 +29,8 @@ pub(super) fn run(task: &Task) -> Result<Report> {
     connection.close()?;
 
     let mut report = Report::default();
-    let each = |mib: f64| mib * f64::from(1 << 20) / f64::from(task.queues);
-    let per_queue = after_mib.zip(before_mib).map(|(after, before)| each(after - before));
-    let disk_per_queue = after_disk.zip(before_disk).map(|(after, before)| each(after - before));
+    let each = |before, after| bytes_each(before, after, f64::from(task.queues));
+    let (per_queue, disk_per_queue) = (each(before_mib, after_mib), each(before_disk, after_disk));
     report.add("queues", f64::from(task.queues));
     report.add("declare_seconds", declaring.as_secs_f64());
     report.add("delete_seconds", deleting.as_secs_f64());

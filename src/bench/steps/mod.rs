@@ -196,6 +196,12 @@ fn settled(figure: impl Fn() -> Option<f64>, calm: Duration) -> Option<f64> {
     figure()
 }
 
+/// What each of `count` things has added, in bytes, if memory or disk was looked at before and after, in MiB.
+fn bytes_each(before: Option<f64>, after: Option<f64>, count: f64) -> Option<f64> {
+    let grown = after.zip(before).map(|(after, before)| after - before);
+    grown.map(|mib| mib * f64::from(1 << 20) / count)
+}
+
 fn mib(bytes: f64) -> f64 {
     bytes / f64::from(1 << 20)
 }

@@ -1,8 +1,8 @@
 //! The figures of a step, for people or as JSON.
 
-use serde_json::{Map, Number, Value, json};
+use serde_json::{Map, Value, json};
 
-use crate::bench::report::{grouped, verification};
+use crate::bench::report::{counts, grouped, rounded, verification};
 use crate::bench::sequence::Verdict;
 use crate::bench::steps::watch::Sample;
 
@@ -50,12 +50,7 @@ impl Report {
             .map(|(name, value)| ((*name).to_owned(), rounded(*value)))
             .collect();
         let samples: Vec<_> = self.samples.iter().map(sample_object).collect();
-        let Verdict { lost, doubled, out_of_order, damaged, left_behind, refused, unmarked } =
-            self.verdict;
-        let verdict = json!({
-            "lost": lost, "doubled": doubled, "out_of_order": out_of_order, "damaged": damaged,
-            "left_behind": left_behind, "refused": refused, "unmarked": unmarked,
-        });
+        let verdict = counts(&self.verdict);
         json!({ "step": step, "figures": figures, "samples": samples, "verdict": verdict })
             .to_string()
     }
@@ -75,9 +70,4 @@ fn known((name, value): (&'static str, Option<f64>)) -> Option<(&'static str, f6
 
 fn readable(value: f64) -> String {
     if value.abs() >= 1000.0 { grouped(value) } else { format!("{value:.3}") }
-}
-
-fn rounded(value: f64) -> Value {
-    // JSON knows no infinity.
-    Number::from_f64((value * 1e4).round() / 1e4).map_or(Value::Null, Value::Number)
 }

@@ -7,9 +7,9 @@ use crate::bench::Result;
 use crate::bench::flow::Flow;
 use crate::bench::run::rate;
 use crate::bench::stage::Stage;
-use crate::bench::steps::Task;
 use crate::bench::steps::backlog::{consumer, publish, receive};
 use crate::bench::steps::report::Report;
+use crate::bench::steps::{Task, bytes_each};
 use crate::bench::workload::{Settle, Workload};
 
 /// Fills a queue, receives all of it without acknowledging, closes, and receives it again.
@@ -50,8 +50,7 @@ pub(super) fn run(task: &Task) -> Result<Report> {
     report.verdict.unmarked = again.messages.saturating_sub(again.redelivered);
     report.verdict.left_behind = stage.take_down()?;
 
-    let each = |mib: f64| mib * f64::from(1 << 20) / task.messages as f64;
-    let over = |base: Option<f64>| unacked.zip(base).map(|(unacked, base)| each(unacked - base));
+    let over = |base| bytes_each(base, unacked, task.messages as f64);
     report.add("messages", task.messages as f64);
     report.add("body_bytes", task.body_bytes as f64);
     report.add("handed_over_per_second", rate(held.messages, held.elapsed));
