@@ -57,6 +57,8 @@ class Broker:
 
     name = "broker"
     can_restart = False
+    #: Path of the socket by which a suite may ask for a restart; see `clients.control`.
+    control = None
 
     def __init__(self, port, host=HOST):
         self.host = host
@@ -175,6 +177,15 @@ class StartedBroker(Broker):
         self.kill()
         self.start()
 
+    def shut_down(self):
+        """Asks the process to end, and waits for it."""
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(STOP_DEADLINE)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
     def stop(self):
         self.kill()
         shutil.rmtree(self.home, ignore_errors=True)
@@ -258,12 +269,7 @@ class RabbitMq(StartedBroker):
             return probe.connect_ex((HOST, self.epmd_port)) == 0
 
     def stop(self):
-        if self.process and self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(STOP_DEADLINE)
-            except subprocess.TimeoutExpired:
-                self.kill()
+        self.shut_down()
         if self.epmd:
             self.epmd.kill()
             self.epmd.wait()

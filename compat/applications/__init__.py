@@ -1,0 +1,1 @@
+"""Programs as users write them for RabbitMQ, in many languages, on any broker."""

@@ -1,0 +1,3 @@
+"""The applications, in the order in which they are played and shown."""
+
+APPLICATIONS = []

@@ -1,0 +1,1 @@
+"""The test suites of client libraries, which nobody here wrote, against any broker."""

@@ -1,0 +1,110 @@
+"""Getting suites and applications from their registries into `target/compat`, with pinned versions."""
+
+import fcntl
+import hashlib
+import inspect
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+from clients.suite import SuiteFailed
+
+COMPAT = Path(__file__).resolve().parent.parent
+TARGET = COMPAT.parent / "target" / "compat"
+PINS = COMPAT / "clients" / "pins"
+INSTALL_DEADLINE = 1500.0
+
+
+class Home:
+    """The folder of one suite or application, and how things get into it."""
+
+    def __init__(self, kind, name):
+        self.name = name
+        self.folder = TARGET / kind / name
+        self.venv = self.folder / "venv"
+        self.python = self.venv / "bin" / "python"
+
+    def installed(self, suite, pins=()):
+        """Installs, unless the same was installed before; `pins` are files that it is made from."""
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        made_from = _fingerprint(suite, pins)
+        stamp = self.folder / "made-from"
+        with open(self.folder.parent / f"{self.name}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if stamp.exists() and stamp.read_text() == made_from:
+                return self
+            print(f"compat: installing {self.name} {getattr(suite, 'version', '')}".rstrip(), file=sys.stderr, flush=True)
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.folder.mkdir()
+            suite.install(self)
+            stamp.write_text(made_from)
+        return self
+
+    def command(self, *words, cwd=None, **environment):
+        """Runs a step of an installation; what it printed is shown only if it fails."""
+        words = [str(word) for word in words]
+        try:
+            done = subprocess.run(words, cwd=cwd or self.folder, env={**os.environ, **environment}, text=True,
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                  timeout=INSTALL_DEADLINE, errors="replace")
+        except FileNotFoundError:
+            raise SuiteFailed(f"{self.name} needs {words[0]}, which is not installed") from None
+        except subprocess.TimeoutExpired:
+            raise SuiteFailed(f"{self.name}: not installed within {INSTALL_DEADLINE:g} s: {' '.join(words)}") from None
+        if done.returncode:
+            raise SuiteFailed(f"{self.name}: {' '.join(words)} ended with {done.returncode}:\n{done.stdout[-3000:]}")
+        return done.stdout
+
+    def python_environment(self, requirements):
+        """A virtual environment with what the file `requirements` pins."""
+        self.command(sys.executable, "-m", "venv", self.venv)
+        self.pip("install", "-r", requirements)
+
+    def pip(self, verb, *words):
+        self.command(self.python if self.python.exists() else sys.executable, "-m", "pip", verb, "--quiet",
+                     "--disable-pip-version-check", "--no-input", *words)
+
+    def pypi_source(self, package, version):
+        """The source distribution, unpacked; tests are in it more often than in a wheel."""
+        self.pip("download", "--no-deps", "--no-binary", ":all:", "--dest", self.folder, f"{package}=={version}")
+        return self.unpack(next(self.folder.glob("*.tar.gz")))
+
+    def npm(self, manifest, lock):
+        """`node_modules` as the lock file says."""
+        shutil.copy(manifest, self.folder / "package.json")
+        shutil.copy(lock, self.folder / "package-lock.json")
+        self.command("npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts")
+        return self.folder / "node_modules"
+
+    def debian_packages(self, *packages):
+        """Files of Debian packages below `root`, without being root."""
+        self.command("apt-get", "download", *packages)
+        root = self.folder / "root"
+        for archive in sorted(self.folder.glob("*.deb")):
+            self.command("dpkg", "-x", archive, root)
+        return root
+
+    def unpack(self, archive):
+        """The one folder that is in an archive."""
+        with tarfile.open(archive) as tar:
+            tar.extractall(self.folder, filter="data") if hasattr(tarfile, "data_filter") else tar.extractall(self.folder)
+            top = tar.getnames()[0].split("/")[0]
+        return self.folder / top
+
+
+def _fingerprint(suite, pins):
+    """What an installation was made from."""
+    made_from = hashlib.sha256()
+    for text in (inspect.getsource(type(suite).install), str(getattr(suite, "version", "")), sys.version):
+        made_from.update(text.encode())
+    for path in sorted(pins):
+        made_from.update(path.read_bytes())
+    return made_from.hexdigest()
+
+
+def pins_of(name):
+    """The files that pin what a suite installs."""
+    return sorted(PINS.glob(f"{name}.*"))

@@ -1,0 +1,74 @@
+"""What test runners write, as outcomes by test name."""
+
+import json
+import re
+import xml.etree.ElementTree as ElementTree
+
+from clients.suite import FAILED, PASSED, SKIPPED, Outcome
+
+DETAIL = 4000
+_CARGO_TEST = re.compile(r"^test (\S+)(?: - should panic)? \.\.\. (ok|FAILED|ignored)", re.MULTILINE)
+
+
+def junit(path):
+    """JUnit's XML, as pytest and others write it; a test with several entries has its worst one."""
+    outcomes = {}
+    for case in ElementTree.parse(path).iter("testcase"):
+        name = "::".join(part for part in (case.get("classname"), case.get("name")) if part)
+        seen = _junit_outcome(case)
+        if name not in outcomes or seen.verdict == FAILED:
+            outcomes[name] = seen
+    return outcomes
+
+
+def _junit_outcome(case):
+    for tag, verdict in (("failure", FAILED), ("error", FAILED), ("skipped", SKIPPED)):
+        found = case.find(tag)
+        if found is not None:
+            return Outcome(verdict, f"{found.get('message') or ''}\n{found.text or ''}".strip()[-DETAIL:])
+    return Outcome(PASSED)
+
+
+def mocha(text):
+    """What `mocha --reporter json` prints, also after other output."""
+    report = json.loads(text[text.index('{\n  "stats"'):])
+    outcomes = {test["fullTitle"]: Outcome(PASSED) for test in report["passes"]}
+    outcomes.update({test["fullTitle"]: Outcome(SKIPPED) for test in report["pending"]})
+    outcomes.update({test["fullTitle"]: Outcome(FAILED, str(test["err"].get("stack", test["err"]))[-DETAIL:])
+                     for test in report["failures"]})
+    return outcomes
+
+
+def cargo(text, prefix=""):
+    """What the test binaries of `cargo test` print."""
+    verdicts = {"ok": PASSED, "FAILED": FAILED, "ignored": SKIPPED}
+    return {prefix + name: Outcome(verdicts[verdict], _cargo_detail(text, name) if verdict == "FAILED" else "")
+            for name, verdict in _CARGO_TEST.findall(text)}
+
+
+def _cargo_detail(text, name):
+    _, found, rest = text.partition(f"---- {name} stdout ----\n")
+    return rest.partition("\n---- ")[0][:DETAIL] if found else ""
+
+
+def go(text):
+    """What `go test -json` prints; subtests have a test of their own."""
+    verdicts = {"pass": PASSED, "fail": FAILED, "skip": SKIPPED}
+    outcomes, printed = {}, {}
+    for line in filter(lambda line: line.startswith("{"), text.splitlines()):
+        event = json.loads(line)
+        if event.get("Action") == "output":
+            printed[event.get("Test")] = printed.get(event.get("Test"), "") + event["Output"]
+        elif event.get("Test") and event.get("Action") in verdicts:
+            verdict = verdicts[event["Action"]]
+            detail = printed.get(event["Test"], "")[-DETAIL:] if verdict == FAILED else ""
+            outcomes[event["Test"]] = Outcome(verdict, detail)
+    return outcomes
+
+
+def rspec(text):
+    """What `rspec --format json` writes."""
+    verdicts = {"passed": PASSED, "failed": FAILED, "pending": SKIPPED}
+    return {example["full_description"]: Outcome(
+        verdicts[example["status"]], example.get("exception", {}).get("message", "")[-DETAIL:])
+        for example in json.loads(text)["examples"]}

@@ -1,0 +1,3 @@
+"""The suites, in the order in which they are played and listed."""
+
+SUITES = []
