@@ -4,10 +4,18 @@ import json
 import re
 import xml.etree.ElementTree as ElementTree
 
-from clients.suite import FAILED, PASSED, SKIPPED, Outcome
+from clients.suite import FAILED, PASSED, SKIPPED, Outcome, SuiteFailed
 
 DETAIL = 4000
 _CARGO_TEST = re.compile(r"^test (\S+)(?: - should panic)? \.\.\. (ok|FAILED|ignored)", re.MULTILINE)
+
+
+def junit_of(path, ended):
+    """The report that a process should have written; without one, what it printed is all there is to tell."""
+    if not path.exists():
+        how = "it was out of time" if ended.status is None else f"it ended with {ended.status}"
+        raise SuiteFailed(f"no report; {how}:\n{ended.output[-DETAIL:]}")
+    return junit(path)
 
 
 def junit(path):

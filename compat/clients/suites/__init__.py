@@ -1,3 +1,5 @@
 """The suites, in the order in which they are played and listed."""
 
-SUITES = []
+from clients.suites.oslo_messaging import OsloMessaging
+
+SUITES = [OsloMessaging()]
