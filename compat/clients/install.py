@@ -98,7 +98,8 @@ class Home:
 def _fingerprint(suite, pins):
     """What an installation was made from."""
     made_from = hashlib.sha256()
-    for text in (inspect.getsource(type(suite).install), str(getattr(suite, "version", "")), sys.version):
+    installs = [inspect.getsource(each.install) for each in type(suite).__mro__ if "install" in vars(each)]
+    for text in (*installs, str(getattr(suite, "version", "")), sys.version):
         made_from.update(text.encode())
     for path in sorted(pins):
         made_from.update(path.read_bytes())
