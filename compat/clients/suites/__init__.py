@@ -1,3 +1,8 @@
 """The suites, in the order in which they are played and listed."""
 
-SUITES = []
+from clients.suites.amqpy import Amqpy
+from clients.suites.kombu import Kombu
+from clients.suites.py_amqp import PyAmqp
+from clients.suites.rabbitpy import Rabbitpy
+
+SUITES = [Kombu(), PyAmqp(), Rabbitpy(), Amqpy()]
