@@ -1,8 +1,9 @@
 """The suites, in the order in which they are played and listed."""
 
+from clients.suites.amqplib import Amqplib
 from clients.suites.amqpy import Amqpy
 from clients.suites.kombu import Kombu
 from clients.suites.py_amqp import PyAmqp
 from clients.suites.rabbitpy import Rabbitpy
 
-SUITES = [Kombu(), PyAmqp(), Rabbitpy(), Amqpy()]
+SUITES = [Kombu(), Amqplib(), PyAmqp(), Rabbitpy(), Amqpy()]
