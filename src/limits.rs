@@ -40,8 +40,8 @@ pub const TABLE_DEPTH_MAX: usize = 32;
 pub const TABLE_FIELDS_MAX: usize = 4096;
 /// Octets in a short string.
 pub const SHORT_STRING_MAX: usize = 255;
-/// Largest message body unless configured otherwise (RabbitMQ 4.x `max_message_size`).
-pub const MESSAGE_SIZE_DEFAULT: u64 = 16 * 1024 * 1024;
+/// Largest message body unless configured otherwise (RabbitMQ 3.x `max_message_size`, as the version that is announced).
+pub const MESSAGE_SIZE_DEFAULT: u64 = 128 * 1024 * 1024;
 /// Largest message body that may be configured (RabbitMQ's ceiling).
 pub const MESSAGE_SIZE_CEILING: u64 = 512 * 1024 * 1024;
 /// Body bytes that are reserved on the word of a content header alone; more grows with what arrives.

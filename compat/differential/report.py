@@ -1,4 +1,4 @@
-"""Deliberate differences, and the two documents that are made of the result.
+"""Deliberate differences, and the table and the list that are made of them.
 
 `differences/<area>.json` holds for each scenario the reason, and for each driver the lines of RabbitMQ's
 transcript with the lines that stand there instead. Everything around them must still be equal.
@@ -11,10 +11,7 @@ from pathlib import Path
 from differential import suite
 
 FOLDER = Path(__file__).resolve().parent
-README = FOLDER.parent.parent / "README.md"
 LIST = FOLDER / "DIFFERENCES.md"
-BEGIN = "<!-- compatibility: begin. Made by compat/run --table. -->"
-END = "<!-- compatibility: end -->"
 
 
 def _listed():
@@ -104,28 +101,3 @@ def _diff_lines(hunks):
     for hunk in hunks:
         yield from (f"-{line}" for line in hunk["RabbitMQ"])
         yield from (f"+{line}" for line in hunk["Leveret"])
-
-
-def documents():
-    """Each document with the text that it should have."""
-    readme = README.read_text(encoding="utf-8")
-    before, found, rest = readme.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not found or not end:
-        raise SystemExit(f"compat: README.md has no place for the table: {BEGIN} ... {END}")
-    return {README: f"{before}{BEGIN}\n\n{table()}\n\n{END}{after}", LIST: list_of_differences()}
-
-
-def check_documents():
-    """How many documents are not what the result makes of them."""
-    stale = [path for path, text in documents().items()
-             if not path.exists() or path.read_text(encoding="utf-8") != text]
-    for path in stale:
-        print(f"DIFFERENT {path.name} is not what the scenarios make of it; compat/run --table", flush=True)
-    return len(stale)
-
-
-def write_documents():
-    for path, text in documents().items():
-        path.write_text(text, encoding="utf-8")
-        print(f"wrote     {path.name}")

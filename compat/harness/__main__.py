@@ -10,10 +10,9 @@ from contextlib import ExitStack
 import scenarios
 from applications import run as applications
 from clients import run as clients
-from differential import report
 from differential import run as differential
 from differential.stages import LeveretStages, RabbitMqStages, RunningStages
-from harness import comparison, documents, options as command_line
+from harness import comparison, documents, options as command_line, pages
 from harness.broker import BrokerFailed
 from harness.stage import kill_programs
 
@@ -101,7 +100,7 @@ def run_applications(options):
 
 
 RUN = {"documents": run_documents, "scenarios": run_scenarios, "differential": run_differential,
-       "clients": run_clients, "applications": run_applications}
+       "clients": run_clients, "applications": run_applications, "pages": lambda options: pages.check()}
 
 
 def titles(options, part):
@@ -112,13 +111,15 @@ def titles(options, part):
         return [title for title in scenarios.titles() if options.match in title]
     if part == "differential":
         return differential.chosen(options.match)
-    return chosen_suites(options) if part == "clients" else applications.chosen(options.match)
+    if part == "clients":
+        return chosen_suites(options)
+    return applications.chosen(options.match) if part == "applications" else []
 
 
 def run(options):
     """Everything that was asked for; returns how many things are not as they should be."""
     if options.table:
-        report.write_documents()
+        pages.write()
         return 0
     parts = command_line.parts(options)
     if options.record and not options.only:

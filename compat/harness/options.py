@@ -12,7 +12,7 @@ COMPAT = Path(__file__).resolve().parent.parent
 REPOSITORY = COMPAT.parent
 AMQP_PORT = 5672
 #: What `cargo test` plays; `--all` adds the second tier of clients, and the applications.
-PARTS = ["documents", "scenarios", "differential", "clients"]
+PARTS = ["pages", "documents", "scenarios", "differential", "clients"]
 
 EXAMPLES = """\
 examples:
@@ -53,7 +53,7 @@ def arguments():
                        help="write README's tables, the list of differences and docs/clients.md, and run nothing")
     parser.add_argument("--record", action="store_true",
                         help="play the documents and the differential suite on the installed RabbitMQ and write the "
-                             "recordings; with --only clients, the baselines")
+                             "recordings; with the baselines")
     parser.add_argument("--save", action="store_true",
                         help="keep what clients and applications gave, for README's tables")
     parser.add_argument("--accept", metavar="REASON",

@@ -183,6 +183,16 @@ def limited_size(s, size):
     ch.fence()
 
 
+@raw_only("pika takes seconds over it")
+@scenario
+def twenty_mebibytes(s):
+    """A body of 20 MiB is not too large by default, though it would be in RabbitMQ 4"""
+    ch = s.publisher()
+    ch.queue_declare("q")
+    ch.publish("", "q", b"x" * (20 * 1024 * 1024))
+    ch.count("q")
+
+
 @scenario
 def small_frames(s):
     """Bodies come in frames no larger than what was agreed"""

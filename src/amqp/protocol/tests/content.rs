@@ -304,8 +304,7 @@ fn a_channel_that_closes_within_a_frame_gives_its_memory_back() {
 
 #[test]
 fn what_is_reserved_for_a_frame_in_parts_follows_what_has_come() {
-    let size = limits::MESSAGE_SIZE_DEFAULT;
-    let mut content = content_awaiting(size);
+    let mut content = content_awaiting(limits::MESSAGE_SIZE_DEFAULT);
     assert!(content.begin_piece(&[1; 32], 10_000_000, &Shelf::default()));
     assert!(content.reserved() <= limits::BODY_RESERVE, "{}", content.reserved());
     let mut arrived = 32;

@@ -1,0 +1,18 @@
+"""README's table of applications: their time on each broker."""
+
+from applications.catalogue import APPLICATIONS
+from harness import results
+
+
+def table():
+    """A line an application; all of them printed the same on both brokers, or nothing would have been kept."""
+    kept = results.read("applications")
+    return "\n".join([
+        "| Application | Client | Leveret, s | RabbitMQ 3.10.8, s |", "|---|---|---|---|",
+        *(f"| {application.title} | {application.client} | {_seconds(kept, application, 'leveret')} "
+          f"| {_seconds(kept, application, 'rabbitmq')} |" for application in APPLICATIONS)])
+
+
+def _seconds(kept, application, broker):
+    seconds = kept.get(application.name, {}).get(broker)
+    return "not run" if seconds is None else f"{seconds:.1f}"
