@@ -4,6 +4,7 @@ from clients.suites.amqplib import Amqplib
 from clients.suites.amqpy import Amqpy
 from clients.suites.kombu import Kombu
 from clients.suites.py_amqp import PyAmqp
+from clients.suites.rabbitmq_c import RabbitmqC
 from clients.suites.rabbitpy import Rabbitpy
 
-SUITES = [Kombu(), Amqplib(), PyAmqp(), Rabbitpy(), Amqpy()]
+SUITES = [Kombu(), Amqplib(), PyAmqp(), Rabbitpy(), Amqpy(), RabbitmqC()]
