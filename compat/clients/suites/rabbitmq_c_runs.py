@@ -8,6 +8,8 @@ import time
 
 #: Seconds for one program.
 DEADLINE = 10.0
+#: A command that reads its message and does not take it; if it did not read, amqp-consume could die writing to it.
+REFUSING = ["--", "sh", "-c", "cat > /dev/null; exit 1"]
 RUNS = []
 
 
@@ -105,7 +107,7 @@ def lines_become_messages_and_keep_their_order(programs):
 def what_a_consumer_does_not_acknowledge_stays(programs):
     queue = programs.queue("rabbitmq-c.unacknowledged")
     programs.does("amqp-publish", "-r", queue, "-b", "again")
-    programs.does("amqp-consume", "-q", queue, "--count=1", "false")
+    programs.does("amqp-consume", "-q", queue, "--count=1", *REFUSING)
     programs.prints(b"again", "amqp-consume", "-q", queue, "--count=1", "cat")
     programs.gives(2, b"", "", "amqp-get", "-q", queue)
 
@@ -114,7 +116,7 @@ def what_a_consumer_does_not_acknowledge_stays(programs):
 def a_consumer_in_no_ack_mode_leaves_nothing(programs):
     queue = programs.queue("rabbitmq-c.no-ack")
     programs.does("amqp-publish", "-r", queue, "-b", "gone")
-    programs.does("amqp-consume", "-q", queue, "--no-ack", "--count=1", "false")
+    programs.does("amqp-consume", "-q", queue, "--no-ack", "--count=1", *REFUSING)
     programs.gives(2, b"", "", "amqp-get", "-q", queue)
 
 
