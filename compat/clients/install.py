@@ -67,9 +67,13 @@ class Home:
         self.command(self.python if self.python.exists() else sys.executable, "-m", "pip", verb, "--quiet",
                      "--disable-pip-version-check", "--no-input", *words)
 
-    def pypi_source(self, package, version):
-        """The source distribution, unpacked; tests are in it more often than in a wheel."""
-        self.pip("download", "--no-deps", "--no-binary", ":all:", "--dest", self.folder, f"{package}=={version}")
+    def pypi_source(self, package, version, *options):
+        """The source distribution, unpacked; tests are in it more often than in a wheel.
+
+        pip builds its metadata; with `--no-build-isolation` the tools for that are those that the environment pins.
+        """
+        self.pip("download", "--no-deps", "--no-binary", ":all:", *options, "--dest", self.folder,
+                 f"{package}=={version}")
         return self.unpack(next(self.folder.glob("*.tar.gz")))
 
     def npm(self, manifest, lock):
