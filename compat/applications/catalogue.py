@@ -1,3 +1,11 @@
 """The applications, in the order in which they are played and shown."""
 
-APPLICATIONS = []
+from applications.debian import Go, Java, Php, PhpExtension, Ruby
+
+APPLICATIONS = [
+    Go(),
+    Java(),
+    Php(),
+    PhpExtension(),
+    Ruby(),
+]
