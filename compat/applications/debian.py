@@ -129,7 +129,7 @@ class Php(DebianApplication):
 
 class PhpExtension(Php):
     name = "php_amqp"
-    title = "The same in PHP with the extension that is made of librabbitmq"
+    title = "A PHP program on the extension around librabbitmq: confirms, topics, retries, RPC, and a reconnect loop"
     client = "php-amqp 1.11.0 (Debian 12: php-amqp)"
     packages = ("php-amqp",)
 
