@@ -1,5 +1,6 @@
 """The suites, in the order in which they are played and listed."""
 
+from clients.suites.amqpstorm import AmqpStorm
 from clients.suites.oslo_messaging import OsloMessaging
 
-SUITES = [OsloMessaging()]
+SUITES = [AmqpStorm(), OsloMessaging()]
