@@ -3,6 +3,7 @@
 import json
 import re
 import xml.etree.ElementTree as ElementTree
+from pathlib import PurePath
 
 from clients.suite import FAILED, PASSED, SKIPPED, Outcome, SuiteFailed
 
@@ -38,13 +39,18 @@ def _junit_outcome(case):
 
 
 def mocha(text):
-    """What `mocha --reporter json` prints, also after other output."""
+    """What `mocha --reporter json` writes, also after other output; a title that stands twice has its worst outcome."""
     report = json.loads(text[text.index('{\n  "stats"'):])
-    outcomes = {test["fullTitle"]: Outcome(PASSED) for test in report["passes"]}
-    outcomes.update({test["fullTitle"]: Outcome(SKIPPED) for test in report["pending"]})
-    outcomes.update({test["fullTitle"]: Outcome(FAILED, str(test["err"].get("stack", test["err"]))[-DETAIL:])
+    outcomes = {_mocha_name(test): Outcome(PASSED) for test in report["passes"]}
+    outcomes.update({_mocha_name(test): Outcome(SKIPPED) for test in report["pending"]})
+    outcomes.update({_mocha_name(test): Outcome(FAILED, str(test["err"].get("stack", test["err"]))[-DETAIL:])
                      for test in report["failures"]})
     return outcomes
+
+
+def _mocha_name(test):
+    """Suites give one title to tests of several files."""
+    return f"{PurePath(test.get('file', '')).name}::{test['fullTitle']}"
 
 
 def cargo(text, prefix=""):
