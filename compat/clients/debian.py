@@ -1,0 +1,40 @@
+"""Sources of Debian packages, without being root and without touching the machine's own package lists."""
+
+import hashlib
+
+from clients.suite import SuiteFailed
+
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+
+
+def upstream_source(home, package, sha256):
+    """Upstream's archive of a source package, unpacked.
+
+    Debian keeps one revision of a package, so the revision cannot be pinned; upstream's archive is, by its hash.
+    """
+    state = home.folder / "apt"
+    state.mkdir()
+    status, sources = state / "status", state / "sources.list"
+    status.touch()
+    sources.write_text(f"deb-src [signed-by={KEYRING}] {_repository(home)} main\n", encoding="utf-8")
+    places = {"Etc::SourceList": sources, "Etc::SourceParts": "/dev/null", "State": state, "State::Lists": state / "lists",
+              "State::status": status, "Cache": state / "cache"}
+    apt = ["apt-get", "-q", *(word for name, place in places.items() for word in ("-o", f"Dir::{name}={place}"))]
+    home.command(*apt, "update")
+    home.command(*apt, "source", "--download-only", "--tar-only", package)
+    archive = next(home.folder.glob(f"{package}_*.orig.tar.*"))
+    found = hashlib.sha256(archive.read_bytes()).hexdigest()
+    if found != sha256:
+        raise SuiteFailed(f"{archive.name} is not the archive that is expected: its sha256 is {found}")
+    return home.unpack(archive)
+
+
+def _repository(home):
+    """Address and release of the Debian mirror that this machine uses."""
+    listed = home.command("apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE)", "Created-By: Packages",
+                          "Origin: Debian", "Component: main")
+    # Beside the release itself stand its -updates and -security.
+    main = [line for line in listed.splitlines() if line and "-" not in line.split()[-1]]
+    if not main:
+        raise SuiteFailed(f"{home.name} comes from Debian, and apt knows no Debian release here")
+    return main[0]
