@@ -4,7 +4,10 @@ from applications.programs import NodeProgram, PythonProgram, ShellProgram
 
 APPLICATIONS = [
     PythonProgram("celery", "A Celery worker: tasks, retries, ETA, chords, remote control, autoscale",
-                  "celery 5.7.0 (PyPI)", shows=("tasks.py", "program.py")),
+                  "celery 5.7.0 (PyPI)", shows=("tasks.py", "workers.py", "program.py")),
+    PythonProgram("celery_restart", "A Celery worker and its clients through a restart of the broker",
+                  "celery 5.7.0 (PyPI)", beside="celery", program="restart.py", expects="expected-restart.txt",
+                  shows=("restart.py",), restarts=True),
     PythonProgram("kombu", "kombu: simple queues, routing, a mailbox, a producer and a consumer through a restart",
                   "kombu 5.7.0 (PyPI)", restarts=True),
     PythonProgram("aio_pika", "aio-pika: robust connections through a restart and a kill, RPC, work, transactions",

@@ -2,13 +2,27 @@
 
 import os
 
-from applications.application import Application, ApplicationFailed
+from applications.application import FOLDER, Application, ApplicationFailed
 from clients import process
 from clients.control import environment
 
 
 class Program(Application):
     """A program that is run in the application's folder; what it prints, its complaints too, is what is compared."""
+
+    #: The folder of its sources, if another application has them too.
+    beside = ""
+    #: What is run, and what it must print.
+    program = ""
+    expects = "expected.txt"
+
+    @property
+    def folder(self):
+        return FOLDER / (self.beside or self.name)
+
+    @property
+    def expected(self):
+        return (self.folder / self.expects).read_text(encoding="utf-8")
 
     def __init__(self, name, title, client, **more):
         self.name, self.title, self.client = name, title, client
@@ -37,6 +51,7 @@ class PythonProgram(Program):
     """`program.py`, with a virtual environment of its own."""
 
     language = "Python"
+    program = "program.py"
     shows = ("program.py",)
     pins = ("requirements.txt",)
 
@@ -44,13 +59,14 @@ class PythonProgram(Program):
         home.python_environment(self.folder / "requirements.txt")
 
     def words(self, home):
-        return [home.python, "program.py"]
+        return [home.python, self.program]
 
 
 class NodeProgram(Program):
     """`program.js`; its modules are kept out of the source folder."""
 
     language = "Node.js"
+    program = "program.js"
     shows = ("program.js",)
     pins = ("package.json", "package-lock.json")
 
@@ -58,7 +74,7 @@ class NodeProgram(Program):
         home.npm(self.folder / "package.json", self.folder / "package-lock.json")
 
     def words(self, home):
-        return ["node", "program.js"]
+        return ["node", self.program]
 
     def variables(self, home):
         return {"NODE_PATH": home.folder / "node_modules"}
@@ -68,6 +84,7 @@ class ShellProgram(Program):
     """`program.sh`, with commands from Debian packages, which are named in `packages.txt`, a line each."""
 
     language = "Shell"
+    program = "program.sh"
     shows = ("program.sh",)
     pins = ("packages.txt",)
 
@@ -75,7 +92,7 @@ class ShellProgram(Program):
         home.debian_packages(*(self.folder / "packages.txt").read_text().split())
 
     def words(self, home):
-        return ["sh", "program.sh"]
+        return ["sh", self.program]
 
     def variables(self, home):
         usr = home.folder / "root" / "usr"

@@ -19,6 +19,9 @@ app.conf.update(
     worker_prefetch_multiplier=1,
     worker_send_task_events=True,
     broker_connection_retry_on_startup=True,
+    # A task is sent when the broker has confirmed it, and tried again for half a minute if the broker is away.
+    broker_transport_options={"confirm_publish": True},
+    task_publish_retry_policy={"max_retries": 150, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.2},
 )
 
 
@@ -66,6 +69,13 @@ def wait_for(name):
         if time.monotonic() > deadline:
             raise TimeoutError(name)
         time.sleep(0.02)
+
+
+@app.task(acks_late=True)
+def square(number):
+    """Done again if the broker goes away meanwhile."""
+    time.sleep(0.005)
+    return number * number
 
 
 @app.task(acks_late=True)
