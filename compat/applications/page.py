@@ -24,7 +24,7 @@ def _table():
         *(f"| {application.language} | [{application.client}](#{application.name}) | none | "
           f"{_seconds(kept, application, 'leveret')} | {_seconds(kept, application, 'rabbitmq')} |"
           for application in APPLICATIONS),
-        "", "Most of the time is that of the restart of the broker, which most programs ask for."])
+        "", "Where a program has its broker restarted, that restart is a part of its time."])
 
 
 def _seconds(kept, application, broker):
@@ -38,7 +38,7 @@ def _section(application):
         f'<a id="{application.name}"></a>\n\n## {application.language}: {_client_name(application)}',
         f"{application.title}.",
         f"* Client: {application.client}\n"
-        f"* Program: [compat/applications/{application.name}](../compat/applications/{application.name})\n"
+        f"* Program: [compat/applications/{application.folder.name}](../compat/applications/{application.folder.name})\n"
         "* Lines to change to move from RabbitMQ to Leveret: **none**",
         *(_source(application.folder / name) for name in application.shows),
         "It prints, on both brokers:", _block("text", application.expected)])
