@@ -9,12 +9,17 @@ from aio_pika.exceptions import CONNECTION_EXCEPTIONS, PublishError
 from aio_pika.patterns import RPC, Master
 
 URL = os.environ.get("AMQP_URL", "amqp://guest:guest@127.0.0.1:5672/")
-DEADLINE = 60
+DEADLINE = 100
 LETTERS = 2000
 AT_ONCE = 50
 
 # A robust connection tells of every time that it was lost; here it is lost on purpose.
 logging.disable(logging.CRITICAL)
+
+
+def check(what, answer, expected):
+    assert answer == expected, f"{what}: {answer}, expected {expected}"
+    print(f"{what}: {answer}")
 
 
 async def interrupt_the_broker(how):
@@ -95,11 +100,10 @@ async def requests(connection):
             return dividend / divisor
 
         await rpc.register("divide", divide, auto_delete=True)
-        print("divide:", [await rpc.proxy.divide(dividend=n, divisor=2) for n in range(5)])
-        try:
-            await rpc.proxy.divide(dividend=1, divisor=0)
-        except ZeroDivisionError as error:
-            print("divide by zero:", error)
+        halves = [await rpc.proxy.divide(dividend=number, divisor=2) for number in range(5)]
+        check("halves", halves, [0.0, 0.5, 1.0, 1.5, 2.0])
+        [answer] = await asyncio.gather(rpc.proxy.divide(dividend=1, divisor=0), return_exceptions=True)
+        check("divided by nothing", repr(answer), "ZeroDivisionError('division by zero')")
         await rpc.close()
 
 
@@ -118,7 +122,7 @@ async def work(connection):
         for room in range(20):
             await master.proxy.paint(room=room)
         await finished.wait()
-        print("painted:", sum(done))
+        check("rooms painted", done, list(range(20)))
         await worker.close()
 
 
@@ -143,16 +147,16 @@ async def transactions(connection):
         texts = []
         while message := await queue.get(fail=False):
             texts.append(message.body.decode())
-        print("committed:", texts)
+        check("committed", texts, ["one", "two", "four"])
 
 
 async def returned(connection):
     """A message that no queue takes comes back as an exception."""
     async with connection.channel(on_return_raises=True) as channel:
-        try:
-            await channel.default_exchange.publish(aio_pika.Message(b"?"), "nobody")
-        except PublishError as error:
-            print("returned:", error)
+        letter = aio_pika.Message(b"?")
+        [answer] = await asyncio.gather(channel.default_exchange.publish(letter, "nobody"), return_exceptions=True)
+        assert isinstance(answer, PublishError), answer
+        check("returned", answer.frame.reply_text, "NO_ROUTE")
 
 
 async def main():

@@ -19,9 +19,9 @@ app.conf.update(
     worker_prefetch_multiplier=1,
     worker_send_task_events=True,
     broker_connection_retry_on_startup=True,
-    # A task is sent when the broker has confirmed it, and tried again for half a minute if the broker is away.
+    # A task is sent when the broker has confirmed it, and tried again for a minute if the broker is away.
     broker_transport_options={"confirm_publish": True},
-    task_publish_retry_policy={"max_retries": 150, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.2},
+    task_publish_retry_policy={"max_retries": 300, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.2},
 )
 
 

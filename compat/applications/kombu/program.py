@@ -15,8 +15,13 @@ from kombu.pools import producers
 
 URL = os.environ.get("AMQP_URL", "amqp://guest:guest@127.0.0.1:5672/")
 DEADLINE = 30
-# Tries again at once, then every 0.2 seconds, for about half a minute.
-PATIENCE = {"max_retries": 150, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.2}
+# Tries again at once, then every 0.2 seconds, for a minute.
+PATIENCE = {"max_retries": 300, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.2}
+
+
+def check(what, answer, expected):
+    assert answer == expected, f"{what}: {answer}, expected {expected}"
+    print(f"{what}: {answer}")
 
 
 def connected():
@@ -36,15 +41,14 @@ def simple_queue(connection):
     with connection.SimpleQueue("simple") as queue:
         for number in range(3):
             queue.put({"number": number}, compression="gzip")
-        print("simple queue:", queue.qsize(), "messages")
-        for number in range(3):
-            message = queue.get(timeout=DEADLINE)
-            assert message.payload == {"number": number}
-            message.ack()
+        check("waiting", queue.qsize(), 3)
+        taken = []
         try:
-            queue.get(block=False)
+            while message := queue.get(block=False):
+                taken.append(message.payload["number"])
+                message.ack()
         except Empty:
-            print("simple queue: empty")
+            check("taken until it was empty", taken, [0, 1, 2])
 
 
 def routing(connection):
@@ -60,8 +64,8 @@ def routing(connection):
         producer = Producer(channel, exchange=world)
         for key, priority in [("europe.oslo", 1), ("asia.osaka", 9), ("europe.rome", 5), ("europe", 7)]:
             producer.publish(key.upper(), routing_key=key, priority=priority)
-        print("by priority:", drained(everything(channel)))
-        print("the newest two:", drained(north(channel)))
+        check("by priority", drained(everything(channel)), ["ASIA.OSAKA", "EUROPE", "EUROPE.ROME", "EUROPE.OSLO"])
+        check("the newest two", drained(north(channel)), ["EUROPE.ROME", "EUROPE"])
         for entity in (everything, north, world):
             entity(channel).delete()
 
@@ -85,14 +89,14 @@ def dead_letters(connection):
         Producer(channel).publish({"odd": 1}, routing_key="tried", declare=[tried(channel)])
         with Consumer(channel, [tried], on_message=lambda message: message.reject(), accept=["json"]):
             connection.drain_events(timeout=DEADLINE)
-        with Consumer(channel, [failed]) as consumer:
-            seen = []
-            consumer.register_callback(lambda body, message: (seen.append((body, message.headers["x-death"])),
-                                                              message.ack()))
+        seen = []
+        with Consumer(channel, [failed], on_message=seen.append, accept=["json"], no_ack=True):
             for _ in eventloop(connection, limit=1, timeout=DEADLINE):
                 pass
-        [(body, [death])] = seen
-        print("dead letter:", body, death["reason"], death["queue"], death["count"])
+        [letter] = seen
+        [death] = letter.headers["x-death"]
+        check("dead letter", (letter.payload, death["reason"], death["queue"], death["count"]),
+              ({"odd": 1}, "rejected", "tried", 1))
         failed.exchange(channel).delete()
 
 
@@ -136,8 +140,7 @@ def restart():
     queue = Queue("lasting", Exchange("lasting"), routing_key="lasting")
     with connected() as reading, connected() as writing:
         inbox = Inbox(reading, queue, count)
-        with (running(inbox), producers[writing].acquire(block=True) as producer,
-              ThreadPoolExecutor() as beside):
+        with running(inbox), producers[writing].acquire(block=True) as producer, ThreadPoolExecutor() as beside:
             for number in range(count):
                 if number == count // 2:
                     restarted = beside.submit(restart_the_broker)
@@ -155,8 +158,9 @@ def mailbox():
         with answering(box, "one"), answering(box, "two"):
             asker = box(asking)
             answers = asker.multi_call("double", {"number": 21}, timeout=DEADLINE, limit=2)
-            print("mailbox:", sorted((name, answer) for reply in answers for name, answer in reply.items()))
-            print("mailbox:", asker.call(["two"], "double", {"number": 4}, timeout=DEADLINE))
+            check("both answer", sorted((name, answer) for reply in answers for name, answer in reply.items()),
+                  [("one", 42), ("two", 42)])
+            check("one is asked", asker.call(["two"], "double", {"number": 4}, timeout=DEADLINE), [{"two": 8}])
 
 
 @contextmanager

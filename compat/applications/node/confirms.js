@@ -4,6 +4,11 @@
 const assert = require('node:assert');
 const { once } = require('node:events');
 
+function check(what, answer, expected) {
+  assert.deepStrictEqual(answer, expected, what);
+  console.log(`${what}: ${answer}`);
+}
+
 /** 5,000 messages, all confirmed, taken by a consumer that holds at most 20 at once. */
 async function confirmed(connection) {
   const channel = await connection.createConfirmChannel();
@@ -13,8 +18,8 @@ async function confirmed(connection) {
   }
   await channel.waitForConfirms();
   const { messageCount } = await channel.checkQueue(queue);
-  console.log(`confirmed: ${messageCount} in the queue`);
-  console.log(`taken: ${await takeAll(connection, queue, messageCount)}, 20 at once, in order`);
+  check('confirmed and in the queue', messageCount, 5000);
+  check('taken, 20 at once, in order', await takeAll(connection, queue, messageCount), 5000);
   await channel.close();
 }
 
@@ -52,7 +57,7 @@ async function refused(connection) {
   const outcomes = await Promise.all(Array.from({ length: 15 }, (_, number) => new Promise((resolve) => {
     channel.sendToQueue(queue, Buffer.from(String(number)), {}, (error) => resolve(error === null ? 'ack' : 'nack'));
   })));
-  console.log(`full: ${outcomes.join(' ')}`);
+  check('a queue of ten is sent fifteen', outcomes.join(' '), `${'ack '.repeat(10)}${'nack '.repeat(5)}`.trim());
   channel.sendToQueue(queue, Buffer.from('one more'));
   await assert.rejects(channel.waitForConfirms());
   await channel.close();
@@ -68,7 +73,7 @@ async function returned(connection) {
   channel.publish('amq.direct', 'nobody', Buffer.from('hello?'), { mandatory: true, messageId: 'm1' },
     (error) => heard.push(error === null ? 'confirmed' : 'refused'));
   await channel.waitForConfirms();
-  console.log(`returned: ${heard.join(', ')}`);
+  check('for nobody', heard.join(', '), '312 NO_ROUTE nobody m1 hello?, confirmed');
   await channel.close();
 }
 
@@ -83,7 +88,9 @@ async function headers(connection) {
   channel.publish('amq.headers', '', Buffer.alloc(0), { headers: sent, priority: 3, expiration: 60000 });
   const { fields, properties } = await channel.get(queue, { noAck: true });
   assert.deepStrictEqual(properties.headers, sent);
-  console.log(`headers: ${Object.keys(sent).length} equal, expiration ${properties.expiration}, ${fields.messageCount} left`);
+  check('headers come as they were sent', Object.keys(properties.headers).length, 9);
+  check('expiration', properties.expiration, '60000');
+  check('messages left', fields.messageCount, 0);
   await channel.close();
 }
 
@@ -106,7 +113,7 @@ async function asked(connection) {
     }, reject);
   });
   for (const [number, answer] of answers) assert.strictEqual(answer, number * 2);
-  console.log(`answers: ${answers.size}`);
+  check('questions answered', answers.size, 100);
   await channel.close();
 }
 
@@ -116,12 +123,13 @@ async function objections(connection) {
   const { queue } = await channel.assertQueue('');
   const cancelled = new Promise((resolve) => channel.consume(queue, resolve));
   await channel.deleteQueue(queue);
-  console.log(`the queue is gone: ${await cancelled}`);
+  check('what comes when the queue is gone', await cancelled, null);
   await channel.assertQueue('settled', { durable: false });
   const error = once(channel, 'error');
   await assert.rejects(channel.assertQueue('settled', { durable: true }));
   const [{ code, message }] = await error;
-  console.log(`${code}: ${message.replace(/.*message "/, '').replace(/"$/, '')}`);
+  check('declared otherwise', code, 406);
+  assert.match(message, /inequivalent arg 'durable' for queue 'settled' in vhost '\/': received 'true' but current is 'false'/);
   const another = await connection.createChannel();
   await another.deleteQueue('settled');
   await another.close();

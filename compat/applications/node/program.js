@@ -6,7 +6,7 @@ const confirms = require('./confirms');
 const restarted = require('./manager');
 
 const URL = process.env.AMQP_URL || 'amqp://guest:guest@127.0.0.1:5672/';
-const DEADLINE = 60000;
+const DEADLINE = 100000;
 
 async function main() {
   const connection = await amqp.connect(URL);
