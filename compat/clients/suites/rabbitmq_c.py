@@ -56,7 +56,7 @@ class RabbitmqC(Suite):
     def run(self, home, broker):
         test = process.run([home.folder / "bin" / "test_basic"], self.deadline,
                            env=environment(broker, **{PORT: broker.port}))
-        outcomes = {"tests::test_basic": Outcome(FAILED if test.status else PASSED, test.output)}
+        outcomes = {"tests::test_basic": Outcome(PASSED if test.status == 0 else FAILED, test.output)}
         for run in RUNS:
             outcomes[f"runs::{run.__name__}"] = _played(run, Programs(home.folder, broker))
         return outcomes
