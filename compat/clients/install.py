@@ -10,6 +10,7 @@ import sys
 import tarfile
 from pathlib import Path
 
+from clients import debian
 from clients.suite import SuiteFailed
 
 COMPAT = Path(__file__).resolve().parent.parent
@@ -85,11 +86,7 @@ class Home:
 
     def debian_packages(self, *packages):
         """Files of Debian packages below `root`, without being root."""
-        self.command("apt-get", "download", *packages)
-        root = self.folder / "root"
-        for archive in sorted(self.folder.glob("*.deb")):
-            self.command("dpkg", "-x", archive, root)
-        return root
+        return debian.packages(self, packages)
 
     def unpack(self, archive):
         """The one folder that is in an archive."""
