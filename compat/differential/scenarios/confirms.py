@@ -154,3 +154,15 @@ def error_takes_confirms_along(s):
     ch.publish("nope", "k", "one")
     ch.publish("", "nope", "two")
     ch.closed()
+
+
+@for_each(returned=True, dropped=None)
+def of_unroutable_messages(s, mandatory):
+    """Messages that no queue gets are confirmed one by one, however many come at once: {row}"""
+    ch = s.publisher()
+    for number in range(5):
+        ch.publish("", "nope", f"{number}", mandatory=mandatory)
+    for _ in range(5):
+        if mandatory:
+            ch.returned()
+        ch.confirm()

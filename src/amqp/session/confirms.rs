@@ -1,8 +1,8 @@
-//! Publisher confirms of one channel: publishes are numbered from 1 and answered in that order, accepted ones
-//! up to a number, refused ones one by one.
+//! Publisher confirms of one channel: publishes are numbered from 1 and answered in that order, those that queues
+//! took up to a number, refused ones and those that met no queue one by one.
 //!
-//! **Invariant:** refused numbers lie in rising order above `answered`, so that no acknowledgement of several
-//! spans one.
+//! **Invariant:** numbers that are answered alone lie in rising order above `answered`, so that no acknowledgement of
+//! several spans one.
 
 use std::collections::VecDeque;
 
@@ -14,8 +14,15 @@ use crate::amqp::wire::frame::ChannelId;
 pub(super) struct Confirms {
     published: u64,
     answered: u64,
-    refused: VecDeque<u64>,
+    alone: VecDeque<Alone>,
     saving: bool,
+}
+
+/// A publish that is answered by itself.
+#[derive(Debug)]
+struct Alone {
+    sequence: u64,
+    is_refused: bool,
 }
 
 impl Confirms {
@@ -30,8 +37,19 @@ impl Confirms {
 
     /// Counts a publish that a queue refused. True if it is the first since the last answer.
     pub(super) fn refused(&mut self) -> bool {
+        self.answered_alone(true)
+    }
+
+    /// Counts a publish that met no queue. True if it is the first since the last answer.
+    ///
+    /// RabbitMQ gathers the confirms of what queues took, and never these; there are programs that count them.
+    pub(super) fn met_no_queue(&mut self) -> bool {
+        self.answered_alone(false)
+    }
+
+    fn answered_alone(&mut self, is_refused: bool) -> bool {
         let first = self.published(false);
-        self.refused.push_back(self.published);
+        self.alone.push_back(Alone { sequence: self.published, is_refused });
         first
     }
 
@@ -44,12 +62,15 @@ impl Confirms {
             return None;
         }
         let next = self.answered + 1;
-        let item = if self.refused.front() == Some(&next) {
-            self.refused.pop_front();
+        let item = if let Some(alone) = self.alone.pop_front_if(|alone| alone.sequence == next) {
             self.answered = next;
-            Outgoing::Refused { channel, sequence: next }
+            if alone.is_refused {
+                Outgoing::Refused { channel, sequence: next }
+            } else {
+                Outgoing::Confirm { channel, sequence: next, multiple: false }
+            }
         } else {
-            let sequence = self.refused.front().map_or(self.published, |refused| refused - 1);
+            let sequence = self.alone.front().map_or(self.published, |alone| alone.sequence - 1);
             let multiple = sequence > next;
             self.answered = sequence;
             Outgoing::Confirm { channel, sequence, multiple }
@@ -109,6 +130,29 @@ mod tests {
                 Outgoing::Confirm { sequence: 2, multiple: true, .. },
                 Outgoing::Refused { sequence: 3, .. },
                 Outgoing::Refused { sequence: 4, .. },
+                Outgoing::Confirm { sequence: 5, multiple: false, .. },
+            ]
+        ));
+    }
+
+    #[test]
+    fn publishes_that_met_no_queue_are_confirmed_one_by_one_in_their_order() {
+        let mut confirms = Confirms::default();
+        confirms.published(false);
+        confirms.published(false);
+        confirms.met_no_queue();
+        confirms.met_no_queue();
+        confirms.published(false);
+
+        let answers: Vec<_> =
+            std::iter::from_fn(|| confirms.answer(3)).map(|(item, _)| item).collect();
+
+        assert!(matches!(
+            answers[..],
+            [
+                Outgoing::Confirm { sequence: 2, multiple: true, .. },
+                Outgoing::Confirm { sequence: 3, multiple: false, .. },
+                Outgoing::Confirm { sequence: 4, multiple: false, .. },
                 Outgoing::Confirm { sequence: 5, multiple: false, .. },
             ]
         ));

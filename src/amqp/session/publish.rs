@@ -113,19 +113,30 @@ impl Session {
             self.number(id, saving, admission);
             return Ok(());
         }
-        if let Mode::Confirm(confirms) = &mut channel.mode
-            && confirms.published(saving)
-        {
-            self.confirming.push(id);
+        let meets_queues = !target.queues.is_empty();
+        if let Mode::Confirm(confirms) = &mut channel.mode {
+            let first =
+                if meets_queues { confirms.published(saving) } else { confirms.met_no_queue() };
+            if first {
+                self.confirming.push(id);
+            }
         }
-        if target.queues.is_empty() {
+        if !meets_queues {
             if mandatory && target.leads_nowhere() {
                 self.return_message(id, &message, turn);
             }
+            self.confirm_at_once(id, turn);
             return Ok(());
         }
         self.batch.add(&target, message, &self.broker, turn);
         Ok(())
+    }
+
+    /// As RabbitMQ, which confirms what met no queue before it looks at the next publish.
+    fn confirm_at_once(&mut self, id: ChannelId, turn: &mut Turn) {
+        // What was published before is confirmed with it, and must be in its queues first.
+        self.batch.enqueue(&self.broker, turn);
+        self.confirm(id, turn);
     }
 
     /// Counts a publish that might have been refused, if the channel confirms.

@@ -97,7 +97,7 @@ fn a_persistent_publish_that_no_durable_queue_keeps_is_confirmed_at_once() {
 
     client.says([keep("notes", "a"), keep("nowhere", "b")]);
 
-    assert_eq!(client.hears(), ["1 confirm up to 2"]);
+    assert_eq!(client.hears(), ["1 confirm 1", "1 confirm 2"]);
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn a_returned_message_is_not_confirmed_before_those_in_front_of_it() {
 
     assert_eq!(client.hears(), ["1 return b"]);
     broker.commits();
-    assert_eq!(client.hears(), ["1 confirm up to 2"]);
+    assert_eq!(client.hears(), ["1 confirm 1", "1 confirm 2"]);
 }
 
 #[test]
