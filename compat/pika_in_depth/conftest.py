@@ -11,7 +11,7 @@ import broker
 import dialect
 from loops import ADAPTERS, Client
 
-DEADLINE = 60
+DEADLINE = 120
 _numbers = itertools.count(1)
 _not_expressible = []
 

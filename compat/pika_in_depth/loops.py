@@ -13,7 +13,7 @@ import broker
 import dialect
 from dialect import ADAPTERS
 
-DEADLINE = 30.0
+DEADLINE = 60.0
 
 __all__ = ["ADAPTERS", "Answer", "Client", "Inbox", "Outcomes"]
 
