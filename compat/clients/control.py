@@ -69,6 +69,7 @@ class _Request(socketserver.StreamRequestHandler):
 
 def environment(broker, **more):
     """The environment of a suite's or an application's process."""
-    url = f"amqp://guest:guest@{broker.host}:{broker.port}/"
+    # Some clients take the path `/` for a virtual host without a name.
+    url = f"amqp://guest:guest@{broker.host}:{broker.port}/%2F"
     control = {VARIABLE: broker.control} if broker.control else {}
     return {**os.environ, "AMQP_URL": url, **control, **{name: str(value) for name, value in more.items()}}

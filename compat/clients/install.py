@@ -10,6 +10,7 @@ import sys
 import tarfile
 from pathlib import Path
 
+from clients import debian
 from clients.suite import SuiteFailed
 
 COMPAT = Path(__file__).resolve().parent.parent
@@ -67,9 +68,13 @@ class Home:
         self.command(self.python if self.python.exists() else sys.executable, "-m", "pip", verb, "--quiet",
                      "--disable-pip-version-check", "--no-input", *words)
 
-    def pypi_source(self, package, version):
-        """The source distribution, unpacked; tests are in it more often than in a wheel."""
-        self.pip("download", "--no-deps", "--no-binary", ":all:", "--dest", self.folder, f"{package}=={version}")
+    def pypi_source(self, package, version, *options):
+        """The source distribution, unpacked; tests are in it more often than in a wheel.
+
+        pip builds its metadata; with `--no-build-isolation` the tools for that are those that the environment pins.
+        """
+        self.pip("download", "--no-deps", "--no-binary", ":all:", *options, "--dest", self.folder,
+                 f"{package}=={version}")
         return self.unpack(next(self.folder.glob("*.tar.gz")))
 
     def npm(self, manifest, lock):
@@ -81,11 +86,7 @@ class Home:
 
     def debian_packages(self, *packages):
         """Files of Debian packages below `root`, without being root."""
-        self.command("apt-get", "download", *packages)
-        root = self.folder / "root"
-        for archive in sorted(self.folder.glob("*.deb")):
-            self.command("dpkg", "-x", archive, root)
-        return root
+        return debian.packages(self, packages)
 
     def unpack(self, archive):
         """The one folder that is in an archive."""
@@ -98,7 +99,8 @@ class Home:
 def _fingerprint(suite, pins):
     """What an installation was made from."""
     made_from = hashlib.sha256()
-    for text in (inspect.getsource(type(suite).install), str(getattr(suite, "version", "")), sys.version):
+    installs = [inspect.getsource(each.install) for each in type(suite).__mro__ if "install" in vars(each)]
+    for text in (*installs, str(getattr(suite, "version", "")), sys.version):
         made_from.update(text.encode())
     for path in sorted(pins):
         made_from.update(path.read_bytes())

@@ -3,11 +3,20 @@
 import json
 import re
 import xml.etree.ElementTree as ElementTree
+from pathlib import PurePath
 
-from clients.suite import FAILED, PASSED, SKIPPED, Outcome
+from clients.suite import FAILED, PASSED, SKIPPED, Outcome, SuiteFailed
 
 DETAIL = 4000
 _CARGO_TEST = re.compile(r"^test (\S+)(?: - should panic)? \.\.\. (ok|FAILED|ignored)", re.MULTILINE)
+
+
+def junit_of(path, ended):
+    """The report that a process should have written; without one, what it printed is all there is to tell."""
+    if not path.exists():
+        how = "it was out of time" if ended.status is None else f"it ended with {ended.status}"
+        raise SuiteFailed(f"no report; {how}:\n{ended.output[-DETAIL:]}")
+    return junit(path)
 
 
 def junit(path):
@@ -30,13 +39,18 @@ def _junit_outcome(case):
 
 
 def mocha(text):
-    """What `mocha --reporter json` prints, also after other output."""
+    """What `mocha --reporter json` writes, also after other output; a title that stands twice has its worst outcome."""
     report = json.loads(text[text.index('{\n  "stats"'):])
-    outcomes = {test["fullTitle"]: Outcome(PASSED) for test in report["passes"]}
-    outcomes.update({test["fullTitle"]: Outcome(SKIPPED) for test in report["pending"]})
-    outcomes.update({test["fullTitle"]: Outcome(FAILED, str(test["err"].get("stack", test["err"]))[-DETAIL:])
+    outcomes = {_mocha_name(test): Outcome(PASSED) for test in report["passes"]}
+    outcomes.update({_mocha_name(test): Outcome(SKIPPED) for test in report["pending"]})
+    outcomes.update({_mocha_name(test): Outcome(FAILED, str(test["err"].get("stack", test["err"]))[-DETAIL:])
                      for test in report["failures"]})
     return outcomes
+
+
+def _mocha_name(test):
+    """Suites give one title to tests of several files."""
+    return f"{PurePath(test.get('file', '')).name}::{test['fullTitle']}"
 
 
 def cargo(text, prefix=""):

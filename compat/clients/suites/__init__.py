@@ -1,3 +1,15 @@
-"""The suites, in the order in which they are played and listed."""
+"""The suites, in the order in which they are played and listed: the longest of a tier first."""
 
-SUITES = []
+from clients.suites.amqplib import Amqplib
+from clients.suites.amqpstorm import AmqpStorm
+from clients.suites.amqpy import Amqpy
+from clients.suites.kombu import Kombu
+from clients.suites.oslo_messaging import OsloMessaging
+from clients.suites.py_amqp import PyAmqp
+from clients.suites.rabbitmq_c import RabbitmqC
+from clients.suites.rabbitpy import Rabbitpy
+
+SUITES = [
+    Kombu(), Amqplib(), PyAmqp(), Rabbitpy(), Amqpy(), RabbitmqC(),
+    AmqpStorm(), OsloMessaging(),
+]
