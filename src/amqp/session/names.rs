@@ -56,7 +56,10 @@ mod tests {
     fn a_secret_has_rabbitmqs_shape_and_more_than_128_random_bits() {
         let (one, other) = (secret("name").unwrap(), secret("name").unwrap());
         let parts: Vec<&str> = one.split('.').collect();
-        assert!(matches!(parts[..], ["name", first, second] if first.len() == 16 && second.len() == 24), "{one}");
+        assert!(
+            matches!(parts[..], ["name", first, second] if first.len() == 16 && second.len() == 24),
+            "{one}"
+        );
         assert!(one.ends_with("=="), "{one}");
         assert_ne!(one, other);
     }
