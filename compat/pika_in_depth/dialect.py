@@ -67,6 +67,13 @@ def connection_refused(code, text):
     return refused(ConnectionClosedByBroker, code, text)
 
 
+def is_blocked_too_long(error):
+    """Did pika give the connection up because of its `blocked_connection_timeout`?"""
+    if IS_OLD:
+        return error.args == (-2, "Blocked connection timeout expired")
+    return isinstance(error, exceptions.ConnectionBlockedTimeout)
+
+
 # BlockingConnection
 
 def consume(channel, queue, on_message, auto_ack=False, **options):

@@ -12,6 +12,7 @@ import pytest
 import broker
 import dialect
 from dialect import consume, publish
+from loops import ADAPTERS, Answer, Client, ask
 from waiting import listen_until, settles_at
 
 HEARTBEAT = 1
@@ -23,9 +24,10 @@ GIVEN_UP = 10.0
 @pytest.fixture(scope="module")
 def long_runs():
     """All of them at once; a test waits for its own."""
-    runs = [work_in_pieces, work_on_a_thread, idle, idle_without_heartbeats, silent]
+    runs = {run: run for run in (work_in_pieces, work_on_a_thread, idle, idle_without_heartbeats, silent)}
+    runs.update({adapter: lambda adapter=adapter: idle_on_a_loop(adapter) for adapter in ADAPTERS})
     with ThreadPoolExecutor(len(runs)) as pool:
-        yield {run: pool.submit(run) for run in runs}
+        yield {name: pool.submit(run) for name, run in runs.items()}
 
 
 def with_consumer(connection):
@@ -90,6 +92,21 @@ def idle_without_heartbeats():
     return alive
 
 
+def idle_on_a_loop(adapter):
+    """A loop on which nothing happens, and a question at its end."""
+    answers = []
+
+    def story(client):
+        channel = yield client.channel()
+        passed = Answer("time passes")
+        dialect.call_later(client.connection, LONG, lambda: passed(None))
+        yield passed
+        answers.append((yield ask(channel.queue_declare, queue="", exclusive=True)))
+
+    Client(adapter, heartbeat=HEARTBEAT).play(story)
+    return answers
+
+
 def silent():
     """Says nothing and reads nothing. What it held goes to somebody else; gives how long that took, and its error."""
     watcher = broker.connect()
@@ -128,6 +145,12 @@ def test_work_on_a_thread_keeps_its_connection_while_the_main_thread_waits(long_
 
 def test_an_idle_connection_is_kept_by_heartbeats_alone(long_runs):
     assert long_runs[idle].result()
+
+
+@pytest.mark.parametrize("adapter", sorted(ADAPTERS))
+def test_an_idle_loop_is_kept_by_heartbeats_alone(long_runs, adapter):
+    answer, = long_runs[adapter].result()
+    assert answer.method.queue
 
 
 def test_without_heartbeats_silence_is_no_reason_to_close(long_runs):

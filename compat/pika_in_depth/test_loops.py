@@ -265,17 +265,6 @@ def test_exchanges_are_bound_and_unbound(client, name):
     client.play(story)
 
 
-def test_heartbeats_keep_an_idle_loop_connected(client):
-    def story(client):
-        channel = yield client.channel()
-        quiet = Answer("three heartbeats pass")
-        dialect.call_later(client.connection, 3.3, lambda: quiet(None))
-        yield quiet
-        assert (yield ask(channel.queue_declare, queue="", exclusive=True)).method.queue
-
-    client.with_parameters(heartbeat=1).play(story)
-
-
 def test_a_login_that_fails_is_told_to_the_callback(client):
     error = client.with_parameters(credentials=pika.PlainCredentials("guest", "wrong")).refusal()
     assert "ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN." in _text(error)

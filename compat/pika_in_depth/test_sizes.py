@@ -6,7 +6,6 @@ import pika
 import pytest
 
 import broker
-import dialect
 from dialect import consume, get, publish
 from waiting import received
 
