@@ -67,6 +67,21 @@ def test_five_thousand_confirms_leave_none_out(client, name):
     client.play(story)
 
 
+def test_messages_that_nobody_gets_are_confirmed_one_by_one(client, name):
+    """AMQP would allow fewer frames. pika's example confirmation.py counts them."""
+    def story(client):
+        channel = yield client.channel()
+        yield ask(channel.exchange_declare, exchange=name)
+        frames = Inbox()
+        yield confirms(channel, frames)
+        for number in range(100):
+            channel.basic_publish(name, "nowhere", f"{number}")
+        yield frames.until(100)
+        assert [frame.method.delivery_tag for frame in frames.all] == list(range(1, 101))
+
+    client.play(story)
+
+
 def test_a_returned_message_comes_before_its_confirm(client):
     def story(client):
         channel = yield client.channel()

