@@ -2,9 +2,9 @@
 
 `restart` stops the broker in an orderly way and starts it again on the same data and port, `kill` does it with
 SIGKILL; `down` and `up` are a restart in two steps. `alarm on` and `alarm off` raise and end the memory alarm, between
-`memory little` and `memory usual`, which may restart the broker; see `alarms.py`. The answer is `ok` when it is done (AMQP answers again), or
-`error: ` and the reason. The socket's path is in the environment as COMPAT_CONTROL; a broker that was not started
-here has none.
+`memory little` and `memory usual`, which may restart the broker; see `alarms.py`. The answer is `ok` when it is done
+(AMQP answers again), or `error: ` and the reason. The socket's path is in the environment as COMPAT_CONTROL; a broker
+that was not started here has none.
 """
 
 import os

@@ -22,11 +22,11 @@ IS_OLD = VERSION < (1, 0)
 if not hasattr(collections, "Callable"):
     collections.Callable = collections.abc.Callable
 
+ConnectionLost = exceptions.AMQPConnectionError
 if IS_OLD:
-    ConnectionLost = ConnectionClosedByBroker = exceptions.ConnectionClosed
+    ConnectionClosedByBroker = exceptions.ConnectionClosed
     ChannelClosedByBroker = ChannelIsClosed = exceptions.ChannelClosed
 else:
-    ConnectionLost = exceptions.AMQPConnectionError
     ConnectionClosedByBroker = exceptions.ConnectionClosedByBroker
     ChannelClosedByBroker = exceptions.ChannelClosedByBroker
     ChannelIsClosed = exceptions.ChannelWrongStateError

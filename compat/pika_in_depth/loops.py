@@ -1,7 +1,7 @@
 """Stories told on pika's loops: SelectConnection and AsyncioConnection.
 
-A story is a generator. It yields what it waits for, an `Answer`, and is resumed with what came; so that it reads from top
-to bottom although everything below it is callbacks. It ends with its connection closed and its loop stopped.
+A story is a generator. It yields what it waits for, an `Answer`, and is resumed with what came; so that it reads from
+top to bottom although everything below it is callbacks. It ends with its connection closed and its loop stopped.
 """
 
 import threading

@@ -68,8 +68,8 @@ def test_the_greeting_says_who_it_is(connection):
     assert properties["product"] == "RabbitMQ" and properties["version"].startswith("3.")
     assert {"platform", "information", "cluster_name", "capabilities"} <= set(properties)
     assert all(properties["capabilities"][name] is True for name in (
-        "publisher_confirms", "exchange_exchange_bindings", "basic.nack", "consumer_cancel_notify", "connection.blocked",
-        "consumer_priorities", "authentication_failure_close", "per_consumer_qos", "direct_reply_to"))
+        "publisher_confirms", "exchange_exchange_bindings", "basic.nack", "consumer_cancel_notify",
+        "connection.blocked", "consumer_priorities", "authentication_failure_close", "per_consumer_qos", "direct_reply_to"))
 
 
 def test_a_url_with_options_connects():
@@ -84,8 +84,8 @@ def test_a_url_with_options_connects():
 def test_a_login_that_fails_is_told_by_name(user, password):
     with pytest.raises(dialect.LoginRefused) as raised:
         broker.connect(user=user, password=password)
-    assert "ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN. For details see the broker logfile." \
-        in str(raised.value)
+    assert ("ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN. "
+            "For details see the broker logfile.") in str(raised.value)
 
 
 def test_a_login_works_after_one_that_failed():

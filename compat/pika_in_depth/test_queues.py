@@ -122,7 +122,7 @@ def test_a_message_that_expires_or_is_rejected_is_dead_lettered(channel, name):
                                            "x-dead-letter-routing-key": parking})
     publish(channel, name, "expires")
     dead = []
-    consume(channel, parking, lambda _channel, _method, properties, body: dead.append((properties, body)), auto_ack=True)
+    consume(channel, parking, lambda _channel, _method, *message: dead.append(message), auto_ack=True)
     while not dead:
         channel.connection.process_data_events(time_limit=None)
     (properties, body), = dead

@@ -192,8 +192,8 @@ def found(queue, count):
 
 
 STORIES = {
-    "confirmed": confirmed, "committed": committed, "unacknowledged": unacknowledged, "bound": bound, "patient": patient,
-    "documented": documented_loop,
+    "confirmed": confirmed, "committed": committed, "unacknowledged": unacknowledged, "bound": bound,
+    "patient": patient, "documented": documented_loop,
     **{adapter: lambda outage, queue, adapter=adapter: on_a_loop(outage, queue, adapter) for adapter in ADAPTERS}}
 
 
@@ -263,6 +263,7 @@ def test_durable_bindings_are_there_after_it_and_transient_queues_are_not(after)
     assert result("bound") == ([b"through the binding"], 0)
 
 
+@dialect.since("1.0", "another attempt after a handshake that was cut short")
 def test_connection_attempts_outlast_it(after, queues):
     _, result = after
     assert result("patient") == queues["patient"]

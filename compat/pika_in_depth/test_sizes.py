@@ -18,7 +18,8 @@ def test_bodies_around_the_frame_size_arrive_whole(name, frame_max):
     channel = connection.channel()
     channel.queue_declare(name)
     payload = frame_max - FRAME_OVERHEAD
-    bodies = [bytes([size % 251]) * size for size in (0, 1, payload - 1, payload, payload + 1, 2 * payload, 3 * frame_max)]
+    sizes = 0, 1, payload - 1, payload, payload + 1, 2 * payload, 3 * frame_max
+    bodies = [bytes([size % 251]) * size for size in sizes]
     for body in bodies:
         publish(channel, name, body)
     assert [received(channel, name)[2] for _ in bodies] == bodies

@@ -38,7 +38,8 @@ class PikaInDepth(Suite):
     def run(self, home, broker):
         with tempfile.TemporaryDirectory(prefix="compat-report-") as reported:
             report = Path(reported) / "junit.xml"
-            words = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"--junitxml={report}", "--tb=short", "."]
+            words = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--tb=short",
+                     f"--junitxml={report}", "."]
             env = environment(broker, PYTHONPATH=home.folder / "lib", PYTHONDONTWRITEBYTECODE=1)
             ended = process.run(words, self.deadline, cwd=TESTS, env=env)
             return reports.junit_of(report, ended)
