@@ -23,8 +23,6 @@ class PikaInDepth(Suite):
     language = "Python"
     source = "PyPI"
     deadline = 240.0
-    explained = {"test_loops::test_messages_that_nobody_gets_are_confirmed_one_by_one*":
-                 "Leveret gathers all confirms, as AMQP allows; RabbitMQ only those of messages that a queue got"}
 
     def __init__(self, version):
         self.name = f"pika-{version}"
