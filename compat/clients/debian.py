@@ -16,13 +16,14 @@ def packages(home, names):
     return root
 
 
-def upstream_source(home, package, sha256):
+def upstream_source(home, package, sha256, release=""):
     """Upstream's archive of a source package, unpacked.
 
     Debian keeps one revision of a package, so the revision cannot be pinned; upstream's archive is, by its hash.
+    `release` is another one than the machine's.
     """
     sources = home.folder / "sources.list"
-    sources.write_text(f"deb-src [signed-by={KEYRING}] {_repository(home)} main\n", encoding="utf-8")
+    sources.write_text(f"deb-src [signed-by={KEYRING}] {_repository(home, release)} main\n", encoding="utf-8")
     apt = _apt(home, "apt-sources", **{"Etc::SourceList": sources, "Etc::SourceParts": "/dev/null"})
     home.command(*apt, "source", "--download-only", "--tar-only", package)
     archive = next(home.folder.glob(f"{package}_*.orig.tar.*"))
@@ -45,12 +46,13 @@ def _apt(home, name, **more):
     return apt
 
 
-def _repository(home):
-    """Address and release of the Debian mirror that this machine uses."""
+def _repository(home, release=""):
+    """Address and release of the Debian mirror that this machine uses, or another release from there."""
     listed = home.command(*_apt(home, "apt"), "indextargets", "--format", "$(REPO_URI) $(RELEASE)",
                           "Created-By: Packages", "Origin: Debian", "Component: main")
     # Beside the release itself stand its -updates and -security.
     main = [line for line in listed.splitlines() if line and "-" not in line.split()[-1]]
     if not main:
         raise SuiteFailed(f"{home.name} comes from Debian, and apt knows no Debian release here")
-    return main[0]
+    address, own = main[0].split()
+    return f"{address} {release or own}"

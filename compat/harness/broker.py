@@ -199,6 +199,8 @@ class Leveret(StartedBroker):
     def __init__(self, binary, extra_arguments=()):
         self.binary = Path(binary).resolve()
         self.extra_arguments = list(extra_arguments)
+        #: Settings for the next start, as environment variables.
+        self.settings = {}
         if not self.binary.is_file():
             raise BrokerFailed(f"no broker binary at {self.binary}; build it first (cargo build)")
         super().__init__()
@@ -206,6 +208,9 @@ class Leveret(StartedBroker):
     def command(self):
         return [str(self.binary), "--listen", f"{HOST}:{self.port}",
                 "--data-dir", str(self.home / "data"), *self.extra_arguments]
+
+    def environment(self):
+        return {**super().environment(), **self.settings}
 
 
 class RabbitMq(StartedBroker):
@@ -259,6 +264,12 @@ class RabbitMq(StartedBroker):
         # Erlang would start an epmd that outlives us if ours were not there yet.
         eventually("epmd listens", self._epmd_listens)
         super().start()
+
+    def rabbitmqctl(self, *words):
+        """Tells the node something, as its operator."""
+        program = self.server.with_name("rabbitmqctl")
+        subprocess.run([program, *words], env=self.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                       timeout=START_DEADLINE, check=True)
 
     def enabled_plugins(self):
         """Names of plugins; a plain node has none."""

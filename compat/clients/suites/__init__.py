@@ -5,11 +5,14 @@ from clients.suites.amqpstorm import AmqpStorm
 from clients.suites.amqpy import Amqpy
 from clients.suites.kombu import Kombu
 from clients.suites.oslo_messaging import OsloMessaging
+from clients.suites.pika_acceptance import PikaAcceptance
+from clients.suites.pika_in_depth import SUITES as PIKA_IN_DEPTH
 from clients.suites.py_amqp import PyAmqp
 from clients.suites.rabbitmq_c import RabbitmqC
 from clients.suites.rabbitpy import Rabbitpy
 
 SUITES = [
     Kombu(), Amqplib(), PyAmqp(), Rabbitpy(), Amqpy(), RabbitmqC(),
+    *PIKA_IN_DEPTH, PikaAcceptance(),
     AmqpStorm(), OsloMessaging(),
 ]
