@@ -52,15 +52,20 @@ def write(suite, product, outcomes, seconds):
     (FOLDER / f"{suite.name}.json").write_text(text + "\n", encoding="utf-8")
 
 
-def judge(suite, outcomes, recorded):
-    """What is new beside the recorded outcomes."""
+def judge(suite, outcomes, recorded, may_skip=False, on_leveret=True):
+    """What is new beside the recorded outcomes.
+
+    A broker that was not started here cannot be restarted, so tests `may_skip` there. Explanations are Leveret's.
+    """
     verdict = Verdict(counts(outcomes))
     for test in sorted({*recorded, *outcomes}):
         seen = outcomes.get(test, SILENT)
         passed_there = recorded.get(test, PASSED) == PASSED
         why = reason_for(test, suite.explained)
         if seen.verdict == PASSED:
-            verdict.stale += [test] if why else []
+            verdict.stale += [test] if why and on_leveret else []
+        elif seen.verdict == SKIPPED and may_skip:
+            continue
         elif passed_there:
             _sort(verdict, suite, test, seen, why)
     return verdict

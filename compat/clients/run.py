@@ -24,6 +24,8 @@ class Played:
     outcomes: dict = field(default_factory=dict)
     seconds: float = 0.0
     product: str = ""
+    may_skip: bool = False
+    on_leveret: bool = True
     broken: str = ""
 
 
@@ -37,17 +39,18 @@ def play(suite, source):
     try:
         home = Home(KIND, suite.name).installed(suite, pins_of(suite.name))
         with source.broker() as broker, control_of(broker) as broker.control:
-            product = broker.product()
+            played = Played(product=broker.product(), may_skip=broker.control is None,
+                            on_leveret=broker.name == "leveret")
             begun = time.monotonic()
-            outcomes = baseline.without(suite.run(home, broker), suite.left_out)
-            seconds = time.monotonic() - begun
+            played.outcomes = baseline.without(suite.run(home, broker), suite.left_out)
+            played.seconds = time.monotonic() - begun
             if not broker.answers():
                 return Played(broken=f"the broker does not answer any more:\n{broker.last_output()}")
     except (SuiteFailed, BrokerFailed) as failure:
         return Played(broken=str(failure))
     except Exception:  # a runner's own mistake is told like a failure, and stops no other suite
         return Played(broken=traceback.format_exc())
-    return Played(outcomes, seconds, product, "" if outcomes else "it reported no test")
+    return played if played.outcomes else Played(broken="it reported no test")
 
 
 def _play_all(suites, source, side_by_side):
@@ -64,7 +67,7 @@ def compare(suites, source, side_by_side, save=False):
             wrong += 1
             _say_broken(suite, played.broken or "RabbitMQ's outcomes were not recorded: compat/run --record")
             continue
-        verdict = baseline.judge(suite, played.outcomes, recorded["outcomes"])
+        verdict = baseline.judge(suite, played.outcomes, recorded["outcomes"], played.may_skip, played.on_leveret)
         wrong += bool(verdict.new or verdict.stale)
         _say(suite, verdict, played.seconds)
         for key in totals:
