@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import inspect
+import json
 import os
 import shutil
 import subprocess
@@ -16,6 +17,34 @@ COMPAT = Path(__file__).resolve().parent.parent
 TARGET = COMPAT.parent / "target" / "compat"
 PINS = COMPAT / "clients" / "pins"
 INSTALL_DEADLINE = 1500.0
+
+_APT_SETTINGS = """\
+Dir::Etc::sourcelist "{folder}/apt.sources";
+Dir::Etc::sourceparts "-";
+Dir::State::lists "{folder}/apt/lists";
+Dir::Cache "{folder}/apt/cache";
+APT::Sandbox::User "root";
+"""
+
+_APT_SOURCES = """\
+Types: deb-src
+URIs: http://deb.debian.org/debian
+Suites: {release}
+Components: main
+Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
+"""
+
+_PROBE = """\
+[package]
+name = "probe"
+version = "0.0.0"
+edition = "2021"
+
+[workspace]
+
+[dependencies]
+{name} = "={version}"
+"""
 
 
 class Home:
@@ -69,7 +98,7 @@ class Home:
 
     def pypi_source(self, package, version):
         """The source distribution, unpacked; tests are in it more often than in a wheel."""
-        self.pip("download", "--no-deps", "--no-binary", ":all:", "--dest", self.folder, f"{package}=={version}")
+        self.pip("download", "--no-deps", "--no-binary", package, "--dest", self.folder, f"{package}=={version}")
         return self.unpack(next(self.folder.glob("*.tar.gz")))
 
     def npm(self, manifest, lock):
@@ -87,11 +116,32 @@ class Home:
             self.command("dpkg", "-x", archive, root)
         return root
 
+    def debian_source(self, package, version, release):
+        """Upstream's archive as Debian's `release` keeps it, without being root or touching the system's lists."""
+        settings = self.folder / "apt.conf"
+        settings.write_text(_APT_SETTINGS.format(folder=self.folder), encoding="utf-8")
+        (self.folder / "apt.sources").write_text(_APT_SOURCES.format(release=release), encoding="utf-8")
+        for part in ("lists", "cache/archives"):
+            (self.folder / "apt" / part / "partial").mkdir(parents=True)
+        self.command("apt-get", "update", APT_CONFIG=str(settings))
+        self.command("apt-get", "source", "--tar-only", f"{package}={version}", APT_CONFIG=str(settings))
+        return self.unpack(next(self.folder.glob("*.orig.tar.*")))
+
+    def crate(self, name, version):
+        """A crate with its tests and its lock file, as cargo has it from its registry."""
+        probe = self.folder / "probe"
+        (probe / "src").mkdir(parents=True)
+        (probe / "src" / "lib.rs").touch()
+        (probe / "Cargo.toml").write_text(_PROBE.format(name=name, version=version), encoding="utf-8")
+        packages = json.loads(self.command("cargo", "metadata", "--quiet", "--format-version", "1", cwd=probe))["packages"]
+        manifest = next(package["manifest_path"] for package in packages if package["name"] == name)
+        return Path(shutil.copytree(Path(manifest).parent, self.folder / "source"))
+
     def unpack(self, archive):
         """The one folder that is in an archive."""
         with tarfile.open(archive) as tar:
             tar.extractall(self.folder, filter="data") if hasattr(tarfile, "data_filter") else tar.extractall(self.folder)
-            top = tar.getnames()[0].split("/")[0]
+            top = next(name.split("/")[0] for name in tar.getnames() if "/" in name)
         return self.folder / top
 
 
