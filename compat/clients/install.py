@@ -133,8 +133,8 @@ class Home:
         (probe / "src").mkdir(parents=True)
         (probe / "src" / "lib.rs").touch()
         (probe / "Cargo.toml").write_text(_PROBE.format(name=name, version=version), encoding="utf-8")
-        packages = json.loads(self.command("cargo", "metadata", "--quiet", "--format-version", "1", cwd=probe))["packages"]
-        manifest = next(package["manifest_path"] for package in packages if package["name"] == name)
+        known = json.loads(self.command("cargo", "metadata", "--quiet", "--format-version", "1", cwd=probe))
+        manifest = next(package["manifest_path"] for package in known["packages"] if package["name"] == name)
         return Path(shutil.copytree(Path(manifest).parent, self.folder / "source"))
 
     def unpack(self, archive):
