@@ -23,6 +23,9 @@ pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 pub const SILENT_CLOSE: Duration = Duration::from_secs(3);
 /// How long the broker waits for a connection.close-ok before it closes the socket.
 pub const CLOSE_OK_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a client that has closed may take to hang up; so does RabbitMQ. Closed from here, what it still sends would be
+/// answered with a reset, which can overtake close-ok.
+pub const HANG_UP_PATIENCE: Duration = Duration::from_secs(30);
 /// How long clients have to answer connection.close when the broker stops. Supervisors kill after ten
 /// seconds, and the last commit and checkpoint must be done by then.
 pub const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(3);

@@ -1,8 +1,7 @@
-//! The documents' pika programs, our own and the differential suite, against this build; see
-//! `compat/README.md`.
+//! The documents' pika programs, our own, the differential suite and client libraries' own suites, against this
+//! build; see `compat/README.md`.
 //!
-//! Python is needed for it and is never done without: a broker that no client has spoken to is not
-//! tested.
+//! Python and what the clients need is never done without: a broker that no client has spoken to is not tested.
 #![expect(clippy::unwrap_used, reason = "a test that cannot talk to its child has failed")]
 
 use std::io::{BufRead as _, BufReader, Write as _, stdout};
@@ -26,6 +25,8 @@ fn programs_written_for_rabbitmq_run_the_same() {
     assert!(documents, "compat/run ended well, but has not said how many documents it compared");
     let frames = summaries.iter().any(|line| line.starts_with("compat differential: "));
     assert!(frames, "compat/run ended well, but has not said how many scenarios it compared");
+    let clients = summaries.iter().any(|line| line.starts_with("compat clients: "));
+    assert!(clients, "compat/run ended well, but has not said what client libraries' suites gave");
 }
 
 fn has_python() -> bool {

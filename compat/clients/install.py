@@ -11,6 +11,7 @@ import sys
 import tarfile
 from pathlib import Path
 
+from clients import debian
 from clients.suite import SuiteFailed
 
 COMPAT = Path(__file__).resolve().parent.parent
@@ -18,22 +19,7 @@ TARGET = COMPAT.parent / "target" / "compat"
 PINS = COMPAT / "clients" / "pins"
 INSTALL_DEADLINE = 1500.0
 
-_APT_SETTINGS = """\
-Dir::Etc::sourcelist "{folder}/apt.sources";
-Dir::Etc::sourceparts "-";
-Dir::State::lists "{folder}/apt/lists";
-Dir::Cache "{folder}/apt/cache";
-APT::Sandbox::User "root";
-"""
-
-_APT_SOURCES = """\
-Types: deb-src
-URIs: http://deb.debian.org/debian
-Suites: {release}
-Components: main
-Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
-"""
-
+#: A package that needs a crate, for cargo to fetch it.
 _PROBE = """\
 [package]
 name = "probe"
@@ -96,9 +82,13 @@ class Home:
         self.command(self.python if self.python.exists() else sys.executable, "-m", "pip", verb, "--quiet",
                      "--disable-pip-version-check", "--no-input", *words)
 
-    def pypi_source(self, package, version):
-        """The source distribution, unpacked; tests are in it more often than in a wheel."""
-        self.pip("download", "--no-deps", "--no-binary", package, "--dest", self.folder, f"{package}=={version}")
+    def pypi_source(self, package, version, *options):
+        """The source distribution, unpacked; tests are in it more often than in a wheel.
+
+        pip builds its metadata; with `--no-build-isolation` the tools for that are those that the environment pins.
+        """
+        self.pip("download", "--no-deps", "--no-binary", ":all:", *options, "--dest", self.folder,
+                 f"{package}=={version}")
         return self.unpack(next(self.folder.glob("*.tar.gz")))
 
     def npm(self, manifest, lock):
@@ -110,22 +100,7 @@ class Home:
 
     def debian_packages(self, *packages):
         """Files of Debian packages below `root`, without being root."""
-        self.command("apt-get", "download", *packages)
-        root = self.folder / "root"
-        for archive in sorted(self.folder.glob("*.deb")):
-            self.command("dpkg", "-x", archive, root)
-        return root
-
-    def debian_source(self, package, version, release):
-        """Upstream's archive as Debian's `release` keeps it, without being root or touching the system's lists."""
-        settings = self.folder / "apt.conf"
-        settings.write_text(_APT_SETTINGS.format(folder=self.folder), encoding="utf-8")
-        (self.folder / "apt.sources").write_text(_APT_SOURCES.format(release=release), encoding="utf-8")
-        for part in ("lists", "cache/archives"):
-            (self.folder / "apt" / part / "partial").mkdir(parents=True)
-        self.command("apt-get", "update", APT_CONFIG=str(settings))
-        self.command("apt-get", "source", "--tar-only", f"{package}={version}", APT_CONFIG=str(settings))
-        return self.unpack(next(self.folder.glob("*.orig.tar.*")))
+        return debian.packages(self, packages)
 
     def crate(self, name, version):
         """A crate with its tests and its lock file, as cargo has it from its registry."""
@@ -148,7 +123,8 @@ class Home:
 def _fingerprint(suite, pins):
     """What an installation was made from."""
     made_from = hashlib.sha256()
-    for text in (inspect.getsource(type(suite).install), str(getattr(suite, "version", "")), sys.version):
+    installs = [inspect.getsource(each.install) for each in type(suite).__mro__ if "install" in vars(each)]
+    for text in (*installs, str(getattr(suite, "version", "")), sys.version):
         made_from.update(text.encode())
     for path in sorted(pins):
         made_from.update(path.read_bytes())

@@ -3,6 +3,7 @@
 import json
 import re
 import xml.etree.ElementTree as ElementTree
+from pathlib import PurePath
 
 from clients.suite import FAILED, PASSED, SKIPPED, Outcome, SuiteFailed
 
@@ -38,13 +39,18 @@ def _junit_outcome(case):
 
 
 def mocha(text):
-    """What `mocha --reporter json` prints, also after other output."""
+    """What `mocha --reporter json` writes, also after other output; a title that stands twice has its worst outcome."""
     report = json.loads(text[text.index('{\n  "stats"'):])
-    outcomes = {test["fullTitle"]: Outcome(PASSED) for test in report["passes"]}
-    outcomes.update({test["fullTitle"]: Outcome(SKIPPED) for test in report["pending"]})
-    outcomes.update({test["fullTitle"]: Outcome(FAILED, str(test["err"].get("stack", test["err"]))[-DETAIL:])
+    outcomes = {_mocha_name(test): Outcome(PASSED) for test in report["passes"]}
+    outcomes.update({_mocha_name(test): Outcome(SKIPPED) for test in report["pending"]})
+    outcomes.update({_mocha_name(test): Outcome(FAILED, str(test["err"].get("stack", test["err"]))[-DETAIL:])
                      for test in report["failures"]})
     return outcomes
+
+
+def _mocha_name(test):
+    """Suites give one title to tests of several files."""
+    return f"{PurePath(test.get('file', '')).name}::{test['fullTitle']}"
 
 
 def cargo(text, prefix=""):
@@ -75,8 +81,12 @@ def go(text):
 
 
 def rspec(text):
-    """What `rspec --format json` writes."""
+    """What `rspec --format json` writes; a description that a file has twice has its worst outcome."""
     verdicts = {"passed": PASSED, "failed": FAILED, "pending": SKIPPED}
-    return {example["full_description"]: Outcome(
-        verdicts[example["status"]], example.get("exception", {}).get("message", "")[-DETAIL:])
-        for example in json.loads(text)["examples"]}
+    outcomes = {}
+    for example in json.loads(text)["examples"]:
+        name = f"{PurePath(example['file_path']).name}::{example['full_description']}"
+        seen = Outcome(verdicts[example["status"]], example.get("exception", {}).get("message", "")[-DETAIL:])
+        if name not in outcomes or seen.verdict == FAILED:
+            outcomes[name] = seen
+    return outcomes

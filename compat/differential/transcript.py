@@ -26,7 +26,7 @@ _NEWER = {b"x-last-death-exchange", b"x-last-death-queue", b"x-last-death-reason
 _GENERATED = [
     (re.compile(r"amq\.gen-[A-Za-z0-9_-]{22}(?![A-Za-z0-9_-])"), "amq.gen-<{}>"),
     (re.compile(r"amq\.ctag-[A-Za-z0-9_-]{22}(?![A-Za-z0-9_-])|ctag\d+\.[0-9a-f]{32}"), "<consumer tag {}>"),
-    (re.compile(r"(?<=amq\.rabbitmq\.reply-to\.)[A-Za-z0-9+/=._-]+"), "<{}>"),
+    (re.compile(r"(?<=amq\.rabbitmq\.reply-to\.)[A-Za-z0-9+/]+=*\.[A-Za-z0-9+/]{22}=="), "<{}>"),
     (re.compile(r"(?:compat-\d+|rabbit|leveret)@[A-Za-z0-9_.-]+"), "<node {}>"),
     (re.compile(r"127\.0\.0\.1:\d+ -> 127\.0\.0\.1:\d+"), "<connection {}>"),
 ]

@@ -1,8 +1,8 @@
-"""Pages that are made of what runs gave: README's tables, the list of differences."""
+"""Pages that are made of what runs gave: README's tables, the list of differences, the page on clients."""
 
 from pathlib import Path
 
-from applications import report as applications
+from applications import page as clients_page, report as applications
 from clients import report as clients
 from differential import report as differential
 
@@ -17,7 +17,8 @@ def pages():
     readme = README.read_text(encoding="utf-8")
     for name, made in SECTIONS.items():
         readme = _with_section(readme, name, made())
-    return {README: readme, differential.LIST: differential.list_of_differences()}
+    return {README: readme, differential.LIST: differential.list_of_differences(),
+            clients_page.PAGE: clients_page.text()}
 
 
 def _with_section(text, name, section):

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, Interest, Ready};
 use tokio::net::tcp::OwnedReadHalf;
+use tokio::sync::watch;
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
@@ -112,11 +113,7 @@ impl Reader {
                 return End::Closed;
             }
             if let Status::Closing(ending) = status {
-                let patience = match ending {
-                    Ending::AwaitCloseOk => limits::CLOSE_OK_TIMEOUT,
-                    Ending::LingerThenHangUp | Ending::HangUp => limits::SILENT_CLOSE,
-                };
-                return self.close(ending, outbox, patience).await;
+                return self.close_for(ending, outbox, &mut stopping).await;
             }
             let deadline = self.deadline();
             let heard = tokio::select! {
@@ -325,21 +322,47 @@ impl Reader {
         None
     }
 
-    /// connection.close was sent, or the peer is hung up on.
+    async fn close_for(
+        &mut self,
+        ending: Ending,
+        outbox: &Outbox,
+        stopping: &mut watch::Receiver<bool>,
+    ) -> End {
+        match ending {
+            Ending::AwaitCloseOk => self.close(ending, outbox, limits::CLOSE_OK_TIMEOUT).await,
+            Ending::LingerThenHangUp | Ending::HangUp => {
+                self.close(ending, outbox, limits::SILENT_CLOSE).await
+            }
+            Ending::AwaitHangUp => {
+                let heartbeat = self.session.peer().tuning().heartbeat.map(Heartbeat::interval);
+                let patience =
+                    heartbeat.unwrap_or(limits::HANG_UP_PATIENCE).min(limits::HANG_UP_PATIENCE);
+                tokio::select! {
+                    () = stopped(stopping) => {}
+                    _ = self.close(ending, outbox, patience) => {}
+                }
+                End::Closed
+            }
+        }
+    }
+
+    /// connection.close was sent or answered, or the peer is hung up on.
     async fn close(&mut self, ending: Ending, outbox: &Outbox, patience: Duration) -> End {
-        let listen = ending == Ending::AwaitCloseOk;
+        let listen = matches!(ending, Ending::AwaitCloseOk | Ending::AwaitHangUp);
         // Whether the peer answered or not, the connection is over.
-        let _ = timeout(patience, self.hear_out(listen)).await;
+        let _ = timeout(patience, self.hear_out(listen, outbox)).await;
         outbox.finish();
         End::Refused
     }
 
     /// Reads until close-ok or the end of the stream. Without `listen` what arrives is not looked at.
-    async fn hear_out(&mut self, listen: bool) {
+    async fn hear_out(&mut self, listen: bool, outbox: &Outbox) {
         loop {
             if listen && self.drain_closing() {
                 return;
             }
+            // Each further close is answered: who asks and does not read must not fill the outbox.
+            poll_fn(|context| outbox.poll_room(context)).await;
             match self.input.read(self.decoder.space()).await {
                 Ok(0) | Err(_) => return,
                 Ok(count) if listen => self.decoder.filled(count),
@@ -348,7 +371,7 @@ impl Reader {
         }
     }
 
-    /// Frames after our connection.close; true when close-ok was among them.
+    /// Frames after connection.close; true when close-ok was among them.
     fn drain_closing(&mut self) -> bool {
         let mut turn = self.broker.begin_turn();
         let mut done = false;

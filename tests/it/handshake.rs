@@ -303,6 +303,30 @@ fn close_is_answered_whatever_the_code() {
     peer.asks(0, &close, "connection.close-ok");
 }
 
+/// Threads of one client close, and publish, without knowing of each other. A socket that is closed from here would answer
+/// them with a reset, which can overtake close-ok.
+#[test]
+fn a_client_that_has_closed_is_heard_out_until_it_hangs_up() {
+    let mut peer = RawPeer::connect(&TestBroker::start());
+    let close = method("connection.close").set("code", 200);
+    peer.asks(0, &close, "connection.close-ok");
+    for _ in 0..2000 {
+        assert!(
+            peer.sends(1, &method("basic.publish").set("routing_key", "q")),
+            "the broker hung up"
+        );
+    }
+    peer.asks(0, &close, "connection.close-ok");
+}
+
+#[test]
+fn a_client_that_closes_and_never_hangs_up_is_hung_up_on_after_a_heartbeat_interval() {
+    let login = Login { heartbeat: 1, ..Login::default() };
+    let mut peer = RawPeer::connect_with(&TestBroker::start(), &login);
+    peer.asks(0, &method("connection.close").set("code", 200), "connection.close-ok");
+    peer.expects_end_after_heartbeats();
+}
+
 #[test]
 fn a_client_may_have_no_properties() {
     let mut peer = RawPeer::dial(&TestBroker::start());

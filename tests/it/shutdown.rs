@@ -30,6 +30,8 @@ fn a_client_that_does_not_answer_does_not_hold_up_the_stop() {
     let broker = TestBroker::own();
     let _silent = RawPeer::connect(&broker);
     let _half = RawPeer::dial(&broker);
+    let mut closed = RawPeer::connect(&broker);
+    closed.asks(0, &method("connection.close").set("code", 200), "connection.close-ok");
     let started = Instant::now();
     let (status, said) = broker.stop();
     assert_eq!(status.code(), Some(0), "{said}");

@@ -5,6 +5,7 @@ use super::Complaint;
 const HEADINGS: [&str; 3] = ["## Context", "## Decision", "## Consequences"];
 /// Lines of one printed page.
 const RECORD_LINES: usize = 60;
+const FENCE: &str = "```";
 
 /// A decision record is `NNNN-title.md`, one page, with a title and three headings, each followed by text.
 pub(crate) fn check_record(path: &str, text: &str) -> Vec<Complaint> {
@@ -47,12 +48,18 @@ fn has_section(text: &str, heading: &str) -> bool {
     body.is_some_and(|line| !line.starts_with('#'))
 }
 
-/// Every relative link leads to a file that exists; so does every path of ours that is set as code.
+/// Every relative link leads to a file that exists; so does every path of ours that is set as code. What
+/// stands between fences is a program or its output, and has no links.
 /// `exists` is asked with a path from the repository's root.
 pub(crate) fn check_links(path: &str, text: &str, exists: &dyn Fn(&str) -> bool) -> Vec<Complaint> {
     let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
     let mut complaints = Vec::new();
+    let mut is_fenced = false;
     for (index, line) in text.lines().enumerate() {
+        is_fenced ^= line.starts_with(FENCE);
+        if is_fenced {
+            continue;
+        }
         let links = link_targets(line).map(|target| resolve(folder, target));
         let code = line.split('`').skip(1).step_by(2).filter(|code| is_our_path(code));
         for target in links.chain(code.map(str::to_owned)) {

@@ -171,3 +171,9 @@ fn a_link_to_nowhere_is_found() {
                 [gone](0009-gone.md)\n`src/gone.rs` `src/{a,b}.rs` `cargo test`\n";
     assert_eq!(lines(&check_links("docs/decisions/0001-a.md", text, &exists)), [2, 3]);
 }
+
+#[test]
+fn a_program_in_a_document_has_no_links() {
+    let text = "```go\nfunc first[T any](what T) // `src/gone.rs`\n```\n[gone](gone.md)\n";
+    assert_eq!(lines(&check_links("docs/clients.md", text, &|_| false)), [4]);
+}

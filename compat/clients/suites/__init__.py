@@ -1,16 +1,22 @@
-"""The suites, in the order in which they are played and listed."""
+"""The suites, in the order in which they are played and listed: the longest of a tier first."""
 
 from clients.suites.aio_pika import AioPika
 from clients.suites.aiormq import Aiormq
 from clients.suites.amqp091_go import Amqp091Go
+from clients.suites.amqplib import Amqplib
 from clients.suites.amqpstorm import AmqpStorm
+from clients.suites.amqpy import Amqpy
 from clients.suites.bunny import Bunny
 from clients.suites.celery import Celery
+from clients.suites.kombu import Kombu
 from clients.suites.oslo_messaging import OsloMessaging
 from clients.suites.php_amqp import PhpAmqp
+from clients.suites.py_amqp import PyAmqp
+from clients.suites.rabbitmq_c import RabbitmqC
+from clients.suites.rabbitpy import Rabbitpy
 from clients.suites.rust import Amqprs, Lapin
 
 SUITES = [
-    AmqpStorm(), OsloMessaging(),
-    Aiormq(), AioPika(), Celery(), Lapin(), Amqprs(), Amqp091Go(), Bunny(), PhpAmqp(),
+    Kombu(), Amqplib(), PyAmqp(), Rabbitpy(), Amqpy(), RabbitmqC(),
+    AioPika(), Celery(), Aiormq(), Bunny(), PhpAmqp(), Amqprs(), AmqpStorm(), OsloMessaging(), Lapin(), Amqp091Go(),
 ]

@@ -1,9 +1,10 @@
 """amqp091-go, RabbitMQ's own client for Go, with Debian's Go."""
 
-from clients import process, reports
+from clients import debian, process, reports
 from clients.control import environment
 from clients.suite import Suite
 
+SHA256 = "5ea2d9527fe110f48b972a909f50553a8e2013dbb28fae0ee3d44dc3992c2a7f"
 DEBIANS_LIBRARIES = "/usr/share/gocode"
 
 
@@ -20,7 +21,7 @@ class Amqp091Go(Suite):
 
     def install(self, home):
         home.command("go", "version")
-        source = home.debian_source("golang-github-rabbitmq-amqp091-go", f"{self.version}-2", "bookworm")
+        source = debian.upstream_source(home, "golang-github-rabbitmq-amqp091-go", SHA256)
         place = home.folder / "go" / "src" / "github.com" / "rabbitmq"
         place.mkdir(parents=True)
         source.rename(place / "amqp091-go")

@@ -9,47 +9,34 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote
 
-from clients import process, reports
-from clients.control import environment
-from clients.install import PINS
-from clients.suite import Suite
+from clients.pytest_suite import PytestSuite
+from clients.substitution import PORT, substitute
 
 TESTS = "amqpstorm/tests/functional"
-FIXED_PORT = "Connection(HOST, USERNAME, PASSWORD, **kwargs)"
-GIVEN_PORT = "Connection(HOST, USERNAME, PASSWORD, port=int(__import__('os').environ['AMQP_PORT']), **kwargs)"
+ELSEWHERE = ("management", "ssl", "test_web_based.py")
 
 
-class AmqpStorm(Suite):
+class AmqpStorm(PytestSuite):
     name = "amqpstorm"
     version = "3.1.4"
     licence = "MIT"
-    language = "Python"
-    source = "PyPI"
     tier = 2
     deadline = 300.0
+    test_deadline = 60
+    tests = (TESTS, *(f"--ignore={TESTS}/{part}" for part in ELSEWHERE))
 
     def install(self, home):
-        home.python_environment(PINS / "amqpstorm.txt")
-        source = home.pypi_source("amqpstorm", self.version).rename(home.folder / "source")
-        utility = source / TESTS / "utility.py"
-        text = utility.read_text(encoding="utf-8")
-        if FIXED_PORT not in text:
-            raise ValueError(f"{utility} does not have {FIXED_PORT}")
-        utility.write_text(text.replace(FIXED_PORT, GIVEN_PORT), encoding="utf-8")
+        super().install(home)
+        substitute(self.folder(home) / TESTS / "utility.py", "Connection(HOST, USERNAME, PASSWORD, **kwargs)",
+                   f"Connection(HOST, USERNAME, PASSWORD, int(__import__('os').environ['{PORT}']), **kwargs)")
+
+    def address(self, broker):
+        return {"AMQP_HOST": broker.host, PORT: broker.port, "AMQP_USERNAME": "guest", "AMQP_PASSWORD": "guest",
+                "AMQP_URI": f"amqp://guest:guest@{broker.host}:{broker.port}/%2F"}
 
     def run(self, home, broker):
-        report = home.folder / "report.xml"
-        report.unlink(missing_ok=True)
         with deletions(broker) as http:
-            ended = process.run(
-                [home.python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--timeout", "60",
-                 "--junitxml", report, TESTS, *(f"--ignore={TESTS}/{part}" for part in (
-                     "management", "ssl", "test_web_based.py"))],
-                self.deadline, cwd=home.folder / "source",
-                env=environment(broker, AMQP_HOST=broker.host, AMQP_PORT=broker.port, AMQP_USERNAME="guest",
-                                AMQP_PASSWORD="guest", AMQP_HTTP_URL=http,
-                                AMQP_URI=f"amqp://guest:guest@{broker.host}:{broker.port}/%2F"))
-        return reports.junit_of(report, ended)
+            return super().run(home, broker, AMQP_HTTP_URL=http)
 
 
 @contextmanager

@@ -2,9 +2,11 @@
 
 import re
 
-from clients import process, reports
+from clients import debian, process, reports
 from clients.control import environment
 from clients.suite import Suite
+
+SHA256 = "dc5212b4785f59955118a219bbfbcedb7aa6ab2a91e8038a0ad1898f331c2f08"
 
 
 class PhpAmqp(Suite):
@@ -25,14 +27,13 @@ class PhpAmqp(Suite):
 
     def install(self, home):
         home.command("php", "--ri", "amqp")
-        home.debian_source("php-amqp", f"{self.version}-5", "bookworm").rename(home.folder / "source")
+        debian.upstream_source(home, "php-amqp", SHA256).rename(home.folder / "source")
         root = home.debian_packages("php8.2-dev")
         next(root.glob("usr/lib/php/*/build/run-tests.php")).rename(home.folder / "run-tests.php")
 
     def run(self, home, broker):
         """The default port is an ini setting, so the tests find the broker as they are."""
-        report = home.folder / "report.xml"
-        report.unlink(missing_ok=True)
+        report = home.folder / f"report-{broker.port}.xml"
         ended = process.run(
             ["php", home.folder / "run-tests.php", "-q", "-n", "-d", "extension=amqp.so",
              "-d", f"amqp.port={broker.port}", "--set-timeout", "30", "tests"],

@@ -4,7 +4,7 @@ import re
 
 from clients import process, reports
 from clients.control import environment
-from clients.suite import SuiteFailed, Suite
+from clients.suite import Suite, SuiteFailed
 
 COMPILE_JOBS = "-j2"
 _BINARY = re.compile(r"^ +Running (?:unittests )?(\S+) \(.*\)\n", re.MULTILINE)
@@ -51,6 +51,8 @@ def outcomes_by_file(text):
 class Lapin(Crate):
     name = "lapin"
     version = "4.12.3"
+    unstable = {"tests/ack_after_close.rs::acks_racing_*": "the broker's close must cut into a thousand "
+                                                           "acknowledgements, and sometimes comes after them"}
 
 
 class Amqprs(Crate):

@@ -136,6 +136,17 @@ def on_channel_zero(s, name, fields):
 
 
 @WRONG
+@scenario
+def close_once_more(s):
+    """After close-ok it is the client that hangs up: until then another close is answered, and all else ignored"""
+    connection = s.connect()
+    connection.channel(1)
+    for _ in range(3):
+        connection.ask("connection.close", reply_code=200, reply_text="bye")
+        connection.say(1, "queue.declare", queue="q")
+
+
+@WRONG
 @for_each(**{"connection.close": ("connection.close", {}), "connection.open": ("connection.open", {}),
              "queue.declare-ok": ("queue.declare-ok", {"queue": "q"}), "channel.open-ok": ("channel.open-ok", {}),
              "basic.consume-ok": ("basic.consume-ok", {"consumer_tag": "t"}),

@@ -161,7 +161,7 @@ pub enum Scope {
     Channel(ChannelId),
 }
 
-/// What happens to the connection after the close frame. Only looked at when the scope is the connection.
+/// What happens to the connection after the close frame. Of an error, only looked at when its scope is the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
     /// Send close, ignore everything else until close-ok, at most [`limits::CLOSE_OK_TIMEOUT`].
@@ -171,6 +171,9 @@ pub enum Ending {
     LingerThenHangUp,
     /// Send nothing at all and hang up after [`limits::SILENT_CLOSE`].
     HangUp,
+    /// The client has closed, and close-ok was sent: ignore everything but another close until the client hangs up, at
+    /// most [`limits::HANG_UP_PATIENCE`] and one heartbeat interval.
+    AwaitHangUp,
 }
 
 /// Why a channel or the connection is closed, ready to be sent.

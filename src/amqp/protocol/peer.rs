@@ -42,9 +42,9 @@ enum Stage {
     Admitting,
     /// Open.
     Running,
-    /// We have sent connection.close.
+    /// One side has sent connection.close.
     Closing,
-    /// close-ok has come, or the peer has closed.
+    /// close-ok has come.
     Closed,
 }
 
@@ -152,7 +152,7 @@ impl Peer {
         }
     }
 
-    /// The broker sends connection.close: everything but close and close-ok is ignored from now on.
+    /// Either side sends connection.close: everything but close and close-ok is ignored from now on.
     pub fn connection_closing(&mut self) {
         if self.stage != Stage::Closed {
             self.stage = Stage::Closing;
@@ -372,8 +372,7 @@ impl Peer {
             }
             // RabbitMQ takes a close only from an open connection; here a client may give up at any time.
             (_, ConnectionMethod::Close(close)) => {
-                self.stage = Stage::Closed;
-                self.channels.clear();
+                self.connection_closing();
                 Ok(Command::CloseConnection(Box::new(CloseReason {
                     code: close.reply_code,
                     text: close.reply_text.into(),

@@ -56,7 +56,7 @@ impl Session {
         self.end_quietly(turn);
         let done = connection::AMQPMethod::CloseOk(connection::CloseOk {});
         self.outbox.push(on_connection(done), turn);
-        self.close_confirmed();
+        self.status = Status::Closing(Ending::AwaitHangUp);
     }
 
     /// connection.close-ok: nothing more is to be said.

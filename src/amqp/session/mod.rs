@@ -108,7 +108,7 @@ pub enum Status {
     /// What basic.get asks for is read from disk: await [`Session::poll_at_hand`], then call [`Session::resume`], then
     /// read on.
     Paging,
-    /// connection.close was sent (or nothing, for [`Ending::HangUp`]); see [`Ending`].
+    /// connection.close was sent or received (or nothing, for [`Ending::HangUp`]); see [`Ending`].
     Closing(Ending),
     /// Everything was said: write what is left and hang up.
     Done,

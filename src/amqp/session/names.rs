@@ -2,7 +2,7 @@
 
 use amq_protocol::types::ShortString;
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
 /// `prefix` and 22 characters of URL-safe base64 of 16 random bytes, as RabbitMQ makes them.
 pub(super) fn generate(prefix: &str) -> String {
@@ -14,12 +14,14 @@ pub(super) fn generate(prefix: &str) -> String {
     format!("{prefix}{}", URL_SAFE_NO_PAD.encode(random))
 }
 
-/// `prefix`, a dot and 24 characters of 18 random bytes, which nobody can guess; none if the system has no
-/// randomness to give.
+/// `prefix` and two parts in base64, of 12 and 16 random bytes, which nobody can guess; none if the system has no
+/// randomness to give. RabbitMQ's direct reply-to names are of this shape, where the first part is an Erlang process;
+/// tests of clients match it.
 pub(super) fn secret(prefix: &str) -> Option<String> {
-    let mut random = [0; 18];
+    let mut random = [0; 28];
     getrandom::fill(&mut random).ok()?;
-    Some(format!("{prefix}.{}", URL_SAFE_NO_PAD.encode(random)))
+    let (first, second) = random.split_at(12);
+    Some(format!("{prefix}.{}.{}", STANDARD.encode(first), STANDARD.encode(second)))
 }
 
 /// The consumer tag that basic.consume gives, or a new one.
@@ -51,9 +53,14 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_has_more_than_128_random_bits() {
+    fn a_secret_has_rabbitmqs_shape_and_more_than_128_random_bits() {
         let (one, other) = (secret("name").unwrap(), secret("name").unwrap());
-        assert_eq!(one.len(), "name.".len() + 24);
+        let parts: Vec<&str> = one.split('.').collect();
+        assert!(
+            matches!(parts[..], ["name", first, second] if first.len() == 16 && second.len() == 24),
+            "{one}"
+        );
+        assert!(one.ends_with("=="), "{one}");
         assert_ne!(one, other);
     }
 }

@@ -224,6 +224,18 @@ impl RawPeer {
         assert_eq!(got, Read::Ended);
     }
 
+    /// The broker hangs up with no other word than heartbeats.
+    #[track_caller]
+    pub fn expects_end_after_heartbeats(&mut self) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.reads(deadline.saturating_duration_since(Instant::now())) {
+                Read::Frame(frame) if frame.kind == 8 => {}
+                other => return assert_eq!(other, Read::Ended),
+            }
+        }
+    }
+
     /// Raw octets until the broker hangs up.
     pub fn rest(&mut self) -> Vec<u8> {
         self.stream.set_read_timeout(Some(PATIENCE)).unwrap();

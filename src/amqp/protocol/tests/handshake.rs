@@ -210,12 +210,12 @@ fn a_new_secret_is_passed_on() {
 }
 
 #[test]
-fn after_its_close_a_peer_is_not_listened_to() {
+fn after_its_close_only_another_close_of_a_peer_is_heard() {
     let mut peer = PeerUnderTest::with_channel();
     peer.sends(close_connection()).expects(farewell());
 
     peer.sends(publish(1, "", "q")).expects_nothing();
-    peer.sends(close_connection()).expects_nothing();
+    peer.sends(close_connection()).expects(Command::CrossingClose);
     peer.sends(frame(FrameKind::Method, 0, b"")).expects_nothing();
 }
 
