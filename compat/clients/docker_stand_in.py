@@ -1,6 +1,7 @@
 """The few words of Docker's HTTP API with which aio-pika's tests start, restart and kill their broker.
 
-Whatever container they create is the broker under test. `kill` and `rabbitmqctl stop_app` reach it over the control
+Whatever container they create is the broker under test, less the one queue that a test leaves behind and that would
+disturb the next, which expects a new broker. `kill` and `rabbitmqctl stop_app` reach it over the control
 socket; a broker that was not started here has none, and the tests that ask for these fail.
 """
 
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 NOTHING_LISTENS = 1
+LEFT_BEHIND = "recovery-worker"
 VERBS = {"stop_app": "down", "start_app": "up"}
 
 
@@ -65,6 +67,9 @@ class _Request(BaseHTTPRequestHandler):
             ask(self.broker, VERBS[body["Cmd"][1]])
         elif words[-1] == "kill":
             ask(self.broker, "kill")
+        elif words[-1] == "create":
+            with self.broker.connect() as connection:
+                connection.channel().queue_delete(LEFT_BEHIND)
         return {"Id": "broker"}
 
     def _say(self, answer):

@@ -79,8 +79,10 @@ class Home:
         self.pip("install", "-r", requirements)
 
     def pip(self, verb, *words):
+        # Some packages are built with a program that the environment has, and that is looked for in the path.
         self.command(self.python if self.python.exists() else sys.executable, "-m", "pip", verb, "--quiet",
-                     "--disable-pip-version-check", "--no-input", *words)
+                     "--disable-pip-version-check", "--no-input", *words,
+                     PATH=f"{self.venv / 'bin'}:{os.environ['PATH']}")
 
     def pypi_source(self, package, version, *options):
         """The source distribution, unpacked; tests are in it more often than in a wheel.
