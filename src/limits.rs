@@ -26,9 +26,12 @@ pub const CLOSE_OK_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a client that has closed may take to hang up; so does RabbitMQ. Closed from here, what it still sends would be
 /// answered with a reset, which can overtake close-ok.
 pub const HANG_UP_PATIENCE: Duration = Duration::from_secs(30);
-/// How long clients have to answer connection.close when the broker stops. Supervisors kill after ten
-/// seconds, and the last commit and checkpoint must be done by then.
-pub const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(3);
+/// How long clients have to answer connection.close when the broker stops. Those that read at all do so by then; one that
+/// reads only when it is called (pika's `BlockingConnection`, PHP) would only make a restart longer. RabbitMQ does not wait.
+pub const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(1);
+/// How long all connections may take to end then, with giving back what they had. Supervisors kill after ten seconds, and
+/// the last commit and checkpoint must be done by then.
+pub const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(6);
 /// Read buffer of a busy connection, and so the longest turn. 256 KiB costs 40-70 % more CPU at 16 B
 /// and lifts the neighbours' latency; 16 KiB costs 20 % at 1 KiB.
 pub const READ_BUFFER: usize = 64 * 1024;

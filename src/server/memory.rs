@@ -41,7 +41,11 @@ impl MemoryWatch {
                 () = stopped(&mut stopping) => return,
                 _ = ticks.tick() => {
                     self.look();
-                    self.shelf.tidy(self.broker.alarms().reason().is_some());
+                    let is_short = self.broker.alarms().reason().is_some();
+                    self.shelf.tidy(is_short);
+                    if is_short {
+                        give_back().await;
+                    }
                     // Alarms are raised here and by the committer, who makes no turns.
                     self.broker.publish_pending_events();
                 }
@@ -62,6 +66,20 @@ impl MemoryWatch {
             (true, false) => tracing::info!(used, mark, "memory is below its high watermark again"),
             (false, false) | (true, true) => {}
         }
+    }
+}
+
+/// Makes the allocator return to the system what is free.
+///
+/// mimalloc does so some time after, but only when a thread asks for memory or ends; and while publishers wait, it may be
+/// that none does, so that an alarm would last although the messages that raised it are gone.
+async fn give_back() {
+    let thread = std::thread::Builder::new().name("give-back".to_owned());
+    // It must have had memory of its own to end in the allocator's eyes.
+    let ended = thread.spawn(|| drop(std::hint::black_box(Box::new(0_u8))));
+    let ended = tokio::task::spawn_blocking(|| ended.map(std::thread::JoinHandle::join)).await;
+    if !matches!(ended, Ok(Ok(Ok(())))) {
+        tracing::debug!("memory that is free was not given back: no thread");
     }
 }
 

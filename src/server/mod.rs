@@ -132,7 +132,7 @@ impl Server {
         // Nobody listening any more is what we want.
         self.stopping.send_replace(true);
         // Connections keep to the patience themselves; what is left hangs in something else.
-        let deadline = Instant::now() + 2 * limits::SHUTDOWN_PATIENCE;
+        let deadline = Instant::now() + limits::SHUTDOWN_DEADLINE;
         for listener in self.listeners {
             if tokio::time::timeout_at(deadline, listener).await.is_err() {
                 tracing::warn!("some clients did not answer connection.close in time");

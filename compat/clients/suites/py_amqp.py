@@ -13,7 +13,7 @@ class PyAmqp(PytestSuite):
     tier = 1
     deadline = 60.0
     #: Not started at all, as two of them speak to hosts in the public web.
-    left_out = {"*tls*": "needs certificates that the source distribution lacks, or a host in the public web"}
+    left_out = {"*tls*": "TLS, which Leveret lacks; without the certificates, and two tests call the public web"}
     tests = ("t/integration/test_rmq.py", "-k", "not tls")
 
     def address(self, broker):
