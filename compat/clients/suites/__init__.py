@@ -11,6 +11,7 @@ from clients.suites.celery import Celery
 from clients.suites.kombu import Kombu
 from clients.suites.oslo_messaging import OsloMessaging
 from clients.suites.php_amqp import PhpAmqp
+from clients.suites.php_amqplib import PhpAmqplib
 from clients.suites.py_amqp import PyAmqp
 from clients.suites.rabbitmq_c import RabbitmqC
 from clients.suites.rabbitpy import Rabbitpy
@@ -18,5 +19,5 @@ from clients.suites.rust import Amqprs, Lapin
 
 SUITES = [
     Kombu(), Amqplib(), PyAmqp(), Rabbitpy(), Amqpy(), RabbitmqC(),
-    AioPika(), Celery(), Aiormq(), Bunny(), PhpAmqp(), Amqprs(), AmqpStorm(), OsloMessaging(), Lapin(), Amqp091Go(),
+    AioPika(), Celery(), Aiormq(), Bunny(), PhpAmqp(), PhpAmqplib(), Amqprs(), AmqpStorm(), OsloMessaging(), Lapin(), Amqp091Go(),
 ]
