@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import inspect
+import json
 import os
 import shutil
 import subprocess
@@ -17,6 +18,19 @@ COMPAT = Path(__file__).resolve().parent.parent
 TARGET = COMPAT.parent / "target" / "compat"
 PINS = COMPAT / "clients" / "pins"
 INSTALL_DEADLINE = 1500.0
+
+#: A package that needs a crate, for cargo to fetch it.
+_PROBE = """\
+[package]
+name = "probe"
+version = "0.0.0"
+edition = "2021"
+
+[workspace]
+
+[dependencies]
+{name} = "={version}"
+"""
 
 
 class Home:
@@ -65,8 +79,10 @@ class Home:
         self.pip("install", "-r", requirements)
 
     def pip(self, verb, *words):
+        # Some packages are built with a program that the environment has, and that is looked for in the path.
         self.command(self.python if self.python.exists() else sys.executable, "-m", "pip", verb, "--quiet",
-                     "--disable-pip-version-check", "--no-input", *words)
+                     "--disable-pip-version-check", "--no-input", *words,
+                     PATH=f"{self.venv / 'bin'}:{os.environ['PATH']}")
 
     def pypi_source(self, package, version, *options):
         """The source distribution, unpacked; tests are in it more often than in a wheel.
@@ -88,11 +104,21 @@ class Home:
         """Files of Debian packages below `root`, without being root."""
         return debian.packages(self, packages)
 
+    def crate(self, name, version):
+        """A crate with its tests and its lock file, as cargo has it from its registry."""
+        probe = self.folder / "probe"
+        (probe / "src").mkdir(parents=True)
+        (probe / "src" / "lib.rs").touch()
+        (probe / "Cargo.toml").write_text(_PROBE.format(name=name, version=version), encoding="utf-8")
+        known = json.loads(self.command("cargo", "metadata", "--quiet", "--format-version", "1", cwd=probe))
+        manifest = next(package["manifest_path"] for package in known["packages"] if package["name"] == name)
+        return Path(shutil.copytree(Path(manifest).parent, self.folder / "source"))
+
     def unpack(self, archive):
         """The one folder that is in an archive."""
         with tarfile.open(archive) as tar:
             tar.extractall(self.folder, filter="data") if hasattr(tarfile, "data_filter") else tar.extractall(self.folder)
-            top = tar.getnames()[0].split("/")[0]
+            top = next(name.split("/")[0] for name in tar.getnames() if "/" in name)
         return self.folder / top
 
 

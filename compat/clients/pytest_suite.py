@@ -5,8 +5,11 @@ from pathlib import Path
 
 from clients import process, reports
 from clients.control import environment
-from clients.install import PINS
+from clients.install import COMPAT, PINS
 from clients.suite import Suite
+
+#: Where plugins of ours are, for `-p`.
+PLUGINS = COMPAT / "clients" / "plugins"
 
 
 class PytestSuite(Suite):
@@ -43,6 +46,6 @@ class PytestSuite(Suite):
             report = Path(reported) / "junit.xml"
             words = [home.python, "-m", "pytest", "-p", "no:cacheprovider", f"--junitxml={report}",
                      f"--timeout={self.test_deadline}", *self.tests]
-            env = environment(broker, PYTHONPATH=folder, **self.address(broker), **variables)
+            env = environment(broker, PYTHONPATH=f"{folder}:{PLUGINS}", **self.address(broker), **variables)
             ended = process.run(words, self.deadline, cwd=folder, env=env)
             return reports.junit_of(report, ended)

@@ -1,6 +1,9 @@
 """README's table of client suites: ours beside RabbitMQ's."""
 
+from collections import Counter
+
 from clients import baseline
+from clients.suite import FAILED, PASSED, SKIPPED
 from clients.suites import SUITES
 from harness import results
 
@@ -12,18 +15,21 @@ def table():
     explained = [line for suite in SUITES for line in _explained(suite, kept.get(suite.name, {}))]
     return "\n".join([
         "| Suite | Language | RabbitMQ 3.10.8: passed, failed, skipped | Leveret: passed, failed, skipped "
-        "| New failures | Explained | Time, s (RabbitMQ) |", "|---|---|---|---|---|---|---|", *rows,
+        "| New failures | Explained | Unstable |", "|---|---|---|---|---|---|---|", *rows,
         *([""] if explained else []), *explained])
 
 
 def _row(suite, ours, theirs):
+    name = f"**{suite.title()}**" if suite.tier == 1 else suite.title()
     if ours is None or theirs is None:
-        return f"| {suite.title()} | {suite.language} | | not run | | | |"
-    verdicts = list(theirs["outcomes"].values())
-    there = ", ".join(str(verdicts.count(verdict)) for verdict in ("passed", "failed", "skipped"))
-    here = ", ".join(str(ours[verdict]) for verdict in ("passed", "failed", "skipped"))
-    return (f"| {suite.title()} | {suite.language} | {there} | {here} | {len(ours['new'])} | {len(ours['explained'])} "
-            f"| {ours['seconds']:.0f} ({theirs['seconds']:.0f}) |")
+        return f"| {name} | {suite.language} | | not run | | | |"
+    there = _counts(Counter(theirs["outcomes"].values()))
+    return (f"| {name} | {suite.language} | {there} | {_counts(ours)} | {len(ours['new'])} | {len(ours['explained'])} "
+            f"| {len(ours['unstable'])} |")
+
+
+def _counts(verdicts):
+    return ", ".join(str(verdicts[verdict]) for verdict in (PASSED, FAILED, SKIPPED))
 
 
 def _explained(suite, ours):

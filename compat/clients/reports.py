@@ -81,8 +81,12 @@ def go(text):
 
 
 def rspec(text):
-    """What `rspec --format json` writes."""
+    """What `rspec --format json` writes; a description that a file has twice has its worst outcome."""
     verdicts = {"passed": PASSED, "failed": FAILED, "pending": SKIPPED}
-    return {example["full_description"]: Outcome(
-        verdicts[example["status"]], example.get("exception", {}).get("message", "")[-DETAIL:])
-        for example in json.loads(text)["examples"]}
+    outcomes = {}
+    for example in json.loads(text)["examples"]:
+        name = f"{PurePath(example['file_path']).name}::{example['full_description']}"
+        seen = Outcome(verdicts[example["status"]], example.get("exception", {}).get("message", "")[-DETAIL:])
+        if name not in outcomes or seen.verdict == FAILED:
+            outcomes[name] = seen
+    return outcomes

@@ -53,7 +53,7 @@ class Suite:
         raise NotImplementedError
 
     def title(self):
-        return f"{self.name} {self.version}"
+        return self.name if self.name.endswith(self.version) else f"{self.name} {self.version}"
 
     def unstable_reason(self, test):
         return reason_for(test, self.unstable)

@@ -17,7 +17,7 @@ from harness.broker import BrokerFailed
 from harness.stage import kill_programs
 
 #: Client suites that run side by side: some of them measure time, and machines have two cores.
-SUITES_SIDE_BY_SIDE = 2
+SUITES_SIDE_BY_SIDE = 3
 
 
 def find_blocks(options):
@@ -88,10 +88,8 @@ def run_clients(options):
     source = command_line.fresh_source(options)
     if options.record:
         return clients.record(chosen_suites(options), source)
-    # A machine that does nothing else gives the times that are kept.
-    side_by_side = 1 if options.save else min(SUITES_SIDE_BY_SIDE, options.jobs)
     save = options.save and options.broker == "leveret"
-    return clients.compare(chosen_suites(options), source, side_by_side, save)
+    return clients.compare(chosen_suites(options), source, min(SUITES_SIDE_BY_SIDE, options.jobs), save)
 
 
 def run_applications(options):
