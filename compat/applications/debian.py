@@ -44,7 +44,8 @@ class DebianProgram(Program):
             raise SuiteFailed(f"{self.name} needs Debian packages: apt-get install {' '.join(missing)}")
         if missing:
             home.command(*APT, "update")
-            home.command(*APT, "install", "--yes", "--no-install-recommends", *missing, DEBIAN_FRONTEND="noninteractive")
+            home.command(*APT, "install", "--yes", "--no-install-recommends", *missing,
+                         DEBIAN_FRONTEND="noninteractive")
         self.build(home)
 
     def build(self, home):

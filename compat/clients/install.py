@@ -51,7 +51,7 @@ class Home:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if stamp.exists() and stamp.read_text() == made_from:
                 return self
-            print(f"compat: installing {self.name} {getattr(suite, 'version', '')}".rstrip(), file=sys.stderr, flush=True)
+            print(f"compat: installing {self.name}", file=sys.stderr, flush=True)
             shutil.rmtree(self.folder, ignore_errors=True)
             self.folder.mkdir()
             suite.install(self)
@@ -117,7 +117,8 @@ class Home:
     def unpack(self, archive):
         """The one folder that is in an archive."""
         with tarfile.open(archive) as tar:
-            tar.extractall(self.folder, filter="data") if hasattr(tarfile, "data_filter") else tar.extractall(self.folder)
+            # Newer versions of Python check what an archive wants to write, and must be asked to.
+            tar.extractall(self.folder, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
             top = next(name.split("/")[0] for name in tar.getnames() if "/" in name)
         return self.folder / top
 

@@ -17,7 +17,7 @@ from harness.broker import BrokerFailed
 from harness.stage import kill_programs
 
 #: Client suites that run side by side: some of them measure time, and machines have two cores.
-SUITES_SIDE_BY_SIDE = 3
+SUITES_SIDE_BY_SIDE = 2
 
 
 def find_blocks(options):

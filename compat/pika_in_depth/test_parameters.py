@@ -69,7 +69,8 @@ def test_the_greeting_says_who_it_is(connection):
     assert {"platform", "information", "cluster_name", "capabilities"} <= set(properties)
     assert all(properties["capabilities"][name] is True for name in (
         "publisher_confirms", "exchange_exchange_bindings", "basic.nack", "consumer_cancel_notify",
-        "connection.blocked", "consumer_priorities", "authentication_failure_close", "per_consumer_qos", "direct_reply_to"))
+        "connection.blocked", "consumer_priorities", "authentication_failure_close", "per_consumer_qos",
+        "direct_reply_to"))
 
 
 def test_a_url_with_options_connects():
