@@ -3,6 +3,7 @@
 from clients import debian, process, reports
 from clients.control import environment
 from clients.pytest_suite import PLUGINS
+from clients.reasons import STREAMS
 from clients.suite import Suite, SuiteFailed
 
 SHA256 = "620a89c2c3d3455a048e3d09e4dfd6f444feb972e8a8e89691cbbd3ada79ff81"
@@ -30,8 +31,7 @@ class Bunny(Suite):
     source = "Debian"
     tier = 2
     deadline = 400.0
-    explained = {"queue_declare_spec.rb::Bunny::Queue when a stream *":
-                 "streams are not built: 540 NOT_IMPLEMENTED - queue type stream is not supported"}
+    explained = {"queue_declare_spec.rb::Bunny::Queue when a stream *": STREAMS}
 
     def install(self, home):
         home.command("rspec", "--version")

@@ -4,6 +4,7 @@ import re
 
 from clients import debian, process, reports
 from clients.control import environment
+from clients.reasons import UNKNOWN_EXCHANGE_TYPE
 from clients.suite import Suite
 
 SHA256 = "dc5212b4785f59955118a219bbfbcedb7aa6ab2a91e8038a0ad1898f331c2f08"
@@ -19,11 +20,7 @@ class PhpAmqp(Suite):
     source = "Debian"
     tier = 2
     deadline = 300.0
-    explained = {
-        "tests/amqpexchange_invalid_type.phpt*": "an unknown exchange type is refused on the channel with 406, as "
-                                                 "RabbitMQ 4 does, not by closing the connection with 503 (see the "
-                                                 "differences)",
-    }
+    explained = {"tests/amqpexchange_invalid_type.phpt*": UNKNOWN_EXCHANGE_TYPE}
 
     def install(self, home):
         home.command("php", "--ri", "amqp")

@@ -9,6 +9,7 @@ from clients.control import environment
 from clients.debian import upstream_source
 from clients.install import PINS
 from clients.pytest_suite import PytestSuite
+from clients.reasons import UNKNOWN_EXCHANGE_TYPE
 from clients.substitution import PORT, substitute
 from clients.suite import FAILED, PASSED, Outcome
 
@@ -33,8 +34,7 @@ class PikaAcceptance(PytestSuite):
     source = "Debian"
     deadline = 540.0
     sha256 = "5eb71b9a0047c77d99378e525a2041fc50aae4a177b060f9825b3e2fdcc96fc4"
-    explained = {"*TestInvalidExchangeTypeRaisesConnectionClosed::test":
-                 "Leveret closes the channel with 406, as RabbitMQ does from version 4 on"}
+    explained = {"*TestInvalidExchangeTypeRaisesConnectionClosed::test": UNKNOWN_EXCHANGE_TYPE}
     #: Beside these: Twisted's, which need nose, which no Python of today runs; two files without a broker.
     tests = ("tests/acceptance/blocking_adapter_test.py", "tests/acceptance/async_adapter_tests.py")
 
