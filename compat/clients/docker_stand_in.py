@@ -7,9 +7,10 @@ socket; a broker that was not started here has none, and the tests that ask for 
 
 import json
 import socket
-import threading
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
+
+from clients.stand_in import serving
 
 NOTHING_LISTENS = 1
 LEFT_BEHIND = "recovery-worker"
@@ -24,14 +25,8 @@ def docker_for(broker):
         pass
 
     Request.broker = broker
-    with ThreadingHTTPServer(("127.0.0.1", 0), Request) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield f"tcp://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(Request) as port:
+        yield f"tcp://127.0.0.1:{port}"
 
 
 def ask(broker, verb):

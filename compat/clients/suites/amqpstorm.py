@@ -4,12 +4,12 @@ After each test they delete its queues and exchanges over that API. So a stand-i
 else, by deleting over AMQP, alike for every broker.
 """
 
-import threading
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import unquote
 
 from clients.pytest_suite import PytestSuite
+from clients.stand_in import serving
 from clients.substitution import PORT, substitute
 
 TESTS = "amqpstorm/tests/functional"
@@ -56,11 +56,5 @@ def deletions(broker):
         def log_message(self, *_):
             """What fails is seen in the test."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Deletion) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(Deletion) as port:
+        yield f"http://127.0.0.1:{port}"
