@@ -172,7 +172,7 @@ pub enum Ending {
     /// Send nothing at all and hang up after [`limits::SILENT_CLOSE`].
     HangUp,
     /// The client has closed, and close-ok was sent: ignore everything but another close until the client hangs up, at
-    /// most [`limits::HANG_UP_PATIENCE`] and one heartbeat interval.
+    /// most [`limits::HANG_UP_PATIENCE`], or a heartbeat interval if that is less.
     AwaitHangUp,
 }
 

@@ -134,6 +134,9 @@ impl Session {
 
     /// As RabbitMQ, which confirms what met no queue before it looks at the next publish.
     fn confirm_at_once(&mut self, id: ChannelId, turn: &mut Turn) {
+        if !self.channels.get_mut(id).is_some_and(|it| matches!(it.mode, Mode::Confirm(_))) {
+            return;
+        }
         // What was published before is confirmed with it, and must be in its queues first.
         self.batch.enqueue(&self.broker, turn);
         self.confirm(id, turn);
