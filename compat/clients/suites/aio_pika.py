@@ -16,8 +16,10 @@ class AioPika(PytestSuite):
     deadline = 1200.0
     test_deadline = 60
     tests = ("tests", *(f"--ignore=tests/test_{name}.py" for name in ELSEWHERE), "-k", "not amqps")
-    unstable = {"tests.test_memory_leak::*": "it counts objects that are left, and a busy machine leaves some",
-                "tests.test_reconnect_channel_snapshot::*": "it opens channels while the client reconnects, a race"}
+    unstable = {
+        "tests.test_memory_leak::*": "it counts objects that are left, and a busy machine leaves some",
+        "tests.test_reconnect_channel_snapshot::*":
+            "it opens channels while the client reconnects; 13 of 25 runs failed on RabbitMQ"}
 
     def address(self, broker):
         return {}
