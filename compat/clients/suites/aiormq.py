@@ -2,8 +2,8 @@
 
 from clients.pytest_suite import PytestSuite
 
-RACE = ("a race within the client, lost when close-ok comes within a millisecond: in 10 runs 1 to 3 times on RabbitMQ, 8 to 9 "
-        "times here, and in 6 runs never here behind a proxy that waits 5 ms")
+RACE = ("a race within the client, lost when close-ok comes within a millisecond: in 10 runs 1 to 3 times on RabbitMQ, "
+        "8 to 9 times here, and in 6 runs never here behind a proxy that waits 5 ms")
 HURRY = "ten confirms within 0.2 s, of a client that shares the machine"
 TLS = ("test_ssl_verification_fails_without_trusted_ca", "test_ssl_context")
 
