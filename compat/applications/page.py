@@ -2,6 +2,7 @@
 
 from applications.application import FOLDER
 from applications.catalogue import APPLICATIONS
+from applications.report import seconds
 from harness import results
 
 PAGE = FOLDER.parent.parent / "docs" / "clients.md"
@@ -22,14 +23,9 @@ def _table():
     return "\n".join([
         "| Language | Client | Lines to change | Leveret, s | RabbitMQ 3.10.8, s |", "|---|---|---|---|---|",
         *(f"| {application.language} | [{application.client}](#{application.name}) | none | "
-          f"{_seconds(kept, application, 'leveret')} | {_seconds(kept, application, 'rabbitmq')} |"
+          f"{seconds(kept, application, 'leveret')} | {seconds(kept, application, 'rabbitmq')} |"
           for application in APPLICATIONS),
         "", "Where a program has its broker restarted, that restart is a part of its time."])
-
-
-def _seconds(kept, application, broker):
-    seconds = kept.get(application.name, {}).get(broker)
-    return "not run" if seconds is None else f"{seconds:.1f}"
 
 
 def _section(application):

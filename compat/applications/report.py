@@ -9,10 +9,11 @@ def table():
     kept = results.read("applications")
     return "\n".join([
         "| Application | Client | Leveret, s | RabbitMQ 3.10.8, s |", "|---|---|---|---|",
-        *(f"| {application.title} | {application.client} | {_seconds(kept, application, 'leveret')} "
-          f"| {_seconds(kept, application, 'rabbitmq')} |" for application in APPLICATIONS)])
+        *(f"| {application.title} | {application.client} | {seconds(kept, application, 'leveret')} "
+          f"| {seconds(kept, application, 'rabbitmq')} |" for application in APPLICATIONS)])
 
 
-def _seconds(kept, application, broker):
-    seconds = kept.get(application.name, {}).get(broker)
-    return "not run" if seconds is None else f"{seconds:.1f}"
+def seconds(kept, application, broker):
+    """The time of an application's last kept run on a broker."""
+    taken = kept.get(application.name, {}).get(broker)
+    return "not run" if taken is None else f"{taken:.1f}"

@@ -12,6 +12,15 @@ from clients.suite import Suite
 PLUGINS = COMPAT / "clients" / "plugins"
 
 
+def played(python, words, deadline, folder, env):
+    """What came of a run of pytest in a folder."""
+    with tempfile.TemporaryDirectory(prefix="compat-report-") as reported:
+        report = Path(reported) / "junit.xml"
+        pytest = [python, "-m", "pytest", "-p", "no:cacheprovider", f"--junitxml={report}"]
+        ended = process.run([*pytest, *words], deadline, cwd=folder, env=env)
+        return reports.junit(reports.written(report, ended))
+
+
 class PytestSuite(Suite):
     """Tests in a source distribution, run by pytest with the library beside them.
 
@@ -42,10 +51,5 @@ class PytestSuite(Suite):
 
     def run(self, home, broker, **variables):
         folder = self.folder(home)
-        with tempfile.TemporaryDirectory(prefix="compat-report-") as reported:
-            report = Path(reported) / "junit.xml"
-            words = [home.python, "-m", "pytest", "-p", "no:cacheprovider", f"--junitxml={report}",
-                     f"--timeout={self.test_deadline}", *self.tests]
-            env = environment(broker, PYTHONPATH=f"{folder}:{PLUGINS}", **self.address(broker), **variables)
-            ended = process.run(words, self.deadline, cwd=folder, env=env)
-            return reports.junit_of(report, ended)
+        env = environment(broker, PYTHONPATH=f"{folder}:{PLUGINS}", **self.address(broker), **variables)
+        return played(home.python, [f"--timeout={self.test_deadline}", *self.tests], self.deadline, folder, env)

@@ -11,22 +11,26 @@ DETAIL = 4000
 _CARGO_TEST = re.compile(r"^test (\S+)(?: - should panic)? \.\.\. (ok|FAILED|ignored)", re.MULTILINE)
 
 
-def junit_of(path, ended):
+def written(path, ended):
     """The report that a process should have written; without one, what it printed is all there is to tell."""
     if not path.exists():
         how = "it was out of time" if ended.status is None else f"it ended with {ended.status}"
         raise SuiteFailed(f"no report; {how}:\n{ended.output[-DETAIL:]}")
-    return junit(path)
+    return path.read_text(encoding="utf-8")
 
 
-def junit(path):
-    """JUnit's XML, as pytest and others write it; a test with several entries has its worst one."""
+def _add(outcomes, name, seen):
+    """A name that stands twice has its worst outcome."""
+    if name not in outcomes or seen.verdict == FAILED:
+        outcomes[name] = seen
+
+
+def junit(text):
+    """JUnit's XML, as pytest and others write it."""
     outcomes = {}
-    for case in ElementTree.parse(path).iter("testcase"):
+    for case in ElementTree.fromstring(text).iter("testcase"):
         name = "::".join(part for part in (case.get("classname"), case.get("name")) if part)
-        seen = _junit_outcome(case)
-        if name not in outcomes or seen.verdict == FAILED:
-            outcomes[name] = seen
+        _add(outcomes, name, _junit_outcome(case))
     return outcomes
 
 
@@ -81,12 +85,11 @@ def go(text):
 
 
 def rspec(text):
-    """What `rspec --format json` writes; a description that a file has twice has its worst outcome."""
+    """What `rspec --format json` writes."""
     verdicts = {"passed": PASSED, "failed": FAILED, "pending": SKIPPED}
     outcomes = {}
     for example in json.loads(text)["examples"]:
         name = f"{PurePath(example['file_path']).name}::{example['full_description']}"
-        seen = Outcome(verdicts[example["status"]], example.get("exception", {}).get("message", "")[-DETAIL:])
-        if name not in outcomes or seen.verdict == FAILED:
-            outcomes[name] = seen
+        detail = example.get("exception", {}).get("message", "")[-DETAIL:]
+        _add(outcomes, name, Outcome(verdicts[example["status"]], detail))
     return outcomes

@@ -116,7 +116,7 @@ def shared_source(options, cleanup):
         return SharedBroker(running), 1
     if options.broker == "rabbitmq":
         return SharedBroker(cleanup.enter_context(RabbitMq())), 1
-    return FreshBrokers(lambda: Leveret(options.broker_binary, options.broker_arg)), options.jobs
+    return _fresh_leverets(options), options.jobs
 
 
 def fresh_source(options):
@@ -126,4 +126,8 @@ def fresh_source(options):
         return SharedBroker(running)
     if options.broker == "rabbitmq":
         return FreshBrokers(RabbitMq)
+    return _fresh_leverets(options)
+
+
+def _fresh_leverets(options):
     return FreshBrokers(lambda: Leveret(options.broker_binary, options.broker_arg))

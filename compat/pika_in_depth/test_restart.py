@@ -44,6 +44,14 @@ class Outage:
         assert self._over.wait(DEADLINE), "the broker did not come back"
 
 
+def sat_out(outage, connection):
+    """The error that the connection died of, once the broker is back."""
+    outage.ready()
+    error = lost(connection)
+    outage.is_over()
+    return error
+
+
 def confirmed(outage, queue):
     """The error that the connection died of, and what is found afterwards of 200 messages."""
     connection = broker.connect()
@@ -51,9 +59,7 @@ def confirmed(outage, queue):
     channel.confirm_delivery()
     for number in range(200):
         publish(channel, queue, f"{number}", properties=PERSISTENT)
-    outage.ready()
-    error = lost(connection)
-    outage.is_over()
+    error = sat_out(outage, connection)
     return error, found(queue, 200)
 
 
@@ -65,9 +71,7 @@ def committed(outage, queue):
     publish(channel, queue, "committed", properties=PERSISTENT)
     channel.tx_commit()
     publish(channel, queue, "open", properties=PERSISTENT)
-    outage.ready()
-    lost(connection)
-    outage.is_over()
+    sat_out(outage, connection)
     return found(queue, 1)
 
 
@@ -85,9 +89,7 @@ def unacknowledged(outage, queue):
     listen_until(connection, lambda: len(deliveries) == 2, "both messages arrive")
     settling.basic_ack(deliveries[1].delivery_tag)
     settling.tx_commit()
-    outage.ready()
-    lost(connection)
-    outage.is_over()
+    sat_out(outage, connection)
     return found(queue, 1)
 
 
@@ -95,9 +97,7 @@ def bound(outage, queue):
     """What comes through a durable binding afterwards, and why a queue that is not durable is missing."""
     connection = broker.connect()
     transient = connection.channel().queue_declare("", exclusive=False).method.queue
-    outage.ready()
-    lost(connection)
-    outage.is_over()
+    sat_out(outage, connection)
     with broker.connect() as again:
         channel = again.channel()
         channel.confirm_delivery()

@@ -7,7 +7,7 @@ from clients import process, reports
 from clients.control import environment
 from clients.install import PINS
 from clients.substitution import PORT, substitute
-from clients.suite import Suite, SuiteFailed
+from clients.suite import Suite
 
 
 class Amqplib(Suite):
@@ -34,6 +34,4 @@ class Amqplib(Suite):
                      "--reporter", "json", "--reporter-option", f"output={report}", "test/"]
             env = environment(broker, URL=f"amqp://{broker.host}:{broker.port}", **{PORT: broker.port})
             ended = process.run(words, self.deadline, cwd=folder, env=env)
-            if not report.exists():
-                raise SuiteFailed(f"amqplib wrote no report; it ended with {ended.status}:\n{ended.output[-3000:]}")
-            return reports.mocha(report.read_text(encoding="utf-8"))
+            return reports.mocha(reports.written(report, ended))

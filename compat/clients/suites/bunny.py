@@ -4,7 +4,7 @@ from clients import debian, process, reports
 from clients.control import environment
 from clients.pytest_suite import PLUGINS
 from clients.reasons import STREAMS
-from clients.suite import Suite, SuiteFailed
+from clients.suite import Suite
 
 SHA256 = "620a89c2c3d3455a048e3d09e4dfd6f444feb972e8a8e89691cbbd3ada79ff81"
 #: What its CI makes beforehand with rabbitmqctl, and what stands for it here.
@@ -49,9 +49,7 @@ class Bunny(Suite):
              *self._specs(home.folder / "source")],
             self.deadline, cwd=home.folder / "source",
             env=environment(broker, AMQP_PORT=broker.port, RABBITMQ_PORT=broker.port, CI="true"))
-        if not report.exists():
-            raise SuiteFailed(f"rspec wrote no report:\n{ended.output[-3000:]}")
-        return reports.rspec(report.read_text(encoding="utf-8"))
+        return reports.rspec(reports.written(report, ended))
 
     def _specs(self, source):
         folders = ("higher_level_api/integration", "lower_level_api/integration", "issues")

@@ -37,4 +37,4 @@ class PhpAmqp(Suite):
             self.deadline, cwd=home.folder / "source",
             env=environment(broker, NO_INTERACTION=1, TEST_PHP_EXECUTABLE="/usr/bin/php", TEST_PHP_JUNIT=report))
         return {re.sub(r" \(.*", "", test.removeprefix("php.tests::")): outcome
-                for test, outcome in reports.junit_of(report, ended).items()}
+                for test, outcome in reports.junit(reports.written(report, ended)).items()}

@@ -33,4 +33,4 @@ class PhpAmqplib(Suite):
              "-d", SETTINGS, "--exclude-group", "proxy", "--log-junit", report, "tests/Functional"],
             self.deadline, cwd=home.folder / "source",
             env=environment(broker, TEST_RABBITMQ_HOST=broker.host, TEST_RABBITMQ_PORT=broker.port))
-        return reports.junit_of(report, ended)
+        return reports.junit(reports.written(report, ended))

@@ -14,8 +14,6 @@ from clients.substitution import PORT, substitute
 from clients.suite import FAILED, PASSED, Outcome
 
 TOLD = f'int(__import__("os").environ["{PORT}"])'
-
-
 #: Those of upstream's examples that end by themselves, and what they print; the others wait for Ctrl-C.
 EXAMPLES = {"producer.py": "send ticker", "publish.py": "Sending text message",
             "direct_reply_to.py": "RPC Client got reply: b'Polo'"}

@@ -1,11 +1,10 @@
 """pika in depth: our own tests of what programs rely on, on a version of pika each."""
 
 import sys
-import tempfile
 from pathlib import Path
 
-from clients import process, reports
 from clients.control import environment
+from clients.pytest_suite import played
 from clients.suite import Suite
 
 TESTS = Path(__file__).resolve().parents[2] / "pika_in_depth"
@@ -34,13 +33,8 @@ class PikaInDepth(Suite):
                  "pytest==9.1.1", "iniconfig==2.3.1", "packaging==26.3", "pluggy==1.7.0", "Pygments==2.21.0")
 
     def run(self, home, broker):
-        with tempfile.TemporaryDirectory(prefix="compat-report-") as reported:
-            report = Path(reported) / "junit.xml"
-            words = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--tb=short",
-                     f"--junitxml={report}", "."]
-            env = environment(broker, PYTHONPATH=home.folder / "lib", PYTHONDONTWRITEBYTECODE=1)
-            ended = process.run(words, self.deadline, cwd=TESTS, env=env)
-            return reports.junit_of(report, ended)
+        env = environment(broker, PYTHONPATH=home.folder / "lib", PYTHONDONTWRITEBYTECODE=1)
+        return played(sys.executable, ["--tb=short", "."], self.deadline, TESTS, env)
 
 
 SUITES = [PikaInDepth(version) for version in (NEWEST, *OLDER)]
