@@ -358,11 +358,13 @@ impl Reader {
     /// Reads until close-ok or the end of the stream. Without `listen` what arrives is not looked at.
     async fn hear_out(&mut self, listen: bool, outbox: &Outbox) {
         loop {
-            if listen && self.drain_closing() {
-                return;
+            if listen {
+                if self.drain_closing() {
+                    return;
+                }
+                // Each further close is answered: who asks and does not read must not fill the outbox.
+                poll_fn(|context| outbox.poll_room(context)).await;
             }
-            // Each further close is answered: who asks and does not read must not fill the outbox.
-            poll_fn(|context| outbox.poll_room(context)).await;
             match self.input.read(self.decoder.space()).await {
                 Ok(0) | Err(_) => return,
                 Ok(count) if listen => self.decoder.filled(count),
